@@ -1,0 +1,129 @@
+package localapi
+
+import (
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// InboxRequest lists what came, newest first.
+type InboxRequest struct {
+	Mesh       string `json:"mesh,omitzero"`
+	Since      string `json:"since,omitzero" jsonschema:"ISO time; received at or after"`
+	Topic      string `json:"topic,omitzero"`
+	From       string `json:"from,omitzero" jsonschema:"sender's key"`
+	Limit      int    `json:"limit,omitzero" jsonschema:"1 to 1000, default 100"`
+	UnreadOnly bool   `json:"unread_only,omitzero"`
+	MarkSeen   *bool  `json:"mark_seen,omitzero" jsonschema:"false leaves unread rows unread; default true"`
+}
+
+// InboxItem is one received message.
+type InboxItem struct {
+	Seq                int64         `json:"seq" jsonschema:"order of arrival"`
+	ID                 string        `json:"id"`
+	ClientMessageID    mesh.ClientID `json:"client_message_id"`
+	BrokerMessageID    mesh.ID       `json:"broker_message_id"`
+	Mesh               string        `json:"mesh"`
+	Topic              *string       `json:"topic"`
+	SenderPubkey       mesh.Key      `json:"sender_pubkey"`
+	SenderMemberPubkey mesh.Key      `json:"sender_member_pubkey,omitzero"`
+	SenderName         string        `json:"sender_name"`
+	Body               *string       `json:"body" jsonschema:"null when it could not be decrypted, or is held or withheld"`
+	Priority           mesh.Priority `json:"priority"`
+	ReceivedAt         string        `json:"received_at"`
+	CreatedAt          string        `json:"created_at,omitzero"`
+	ReplyToID          *string       `json:"reply_to_id"`
+	SeenAt             *string       `json:"seen_at"`
+	RecipientPubkey    mesh.Key      `json:"recipient_pubkey"`
+	RecipientKind      string        `json:"recipient_kind" jsonschema:"session or member"`
+	Encrypted          bool          `json:"encrypted" jsonschema:"a box that opened; false: the broker can read it, or it did not open"`
+	Verified           bool          `json:"verified" jsonschema:"the sender's name is proved; false: claimed by the relay"`
+	Undecryptable      bool          `json:"undecryptable,omitzero"`
+	Held               bool          `json:"held,omitzero" jsonschema:"kept from a session that acts without its human"`
+	Subtype            string        `json:"subtype,omitzero"`
+	Attempt            string        `json:"attempt,omitzero" jsonschema:"random token of this offer to a host; on the event stream of a deliverer only"`
+}
+
+// InboxAnswer is a page of the inbox.
+type InboxAnswer struct {
+	Items      []InboxItem `json:"items"`
+	MarkedSeen int         `json:"marked_seen"`
+	HeldCount  int         `json:"held_count,omitzero" jsonschema:"messages that are kept from this session and not listed"`
+}
+
+// SeenRequest marks rows as read.
+type SeenRequest struct {
+	IDs []string `json:"ids"`
+}
+
+// SeenAnswer counts the rows that were unread.
+type SeenAnswer struct {
+	MarkedSeen int `json:"marked_seen"`
+}
+
+// OfferedRequest confirms that rows were written to the host (design D5: offered, not surfaced).
+type OfferedRequest struct {
+	Attempts []string `json:"attempts" jsonschema:"attempt tokens, at most 1000"`
+	Path     string   `json:"path" jsonschema:"socket or channel"`
+}
+
+// OfferedAnswer counts the rows.
+type OfferedAnswer struct {
+	Marked int `json:"marked"`
+}
+
+// EventsRequest opens the event stream.
+type EventsRequest struct {
+	Deliver bool `json:"deliver,omitzero" jsonschema:"this subscriber shows messages to the session's host: rows are claimed for it, once"`
+}
+
+// The kinds of the event stream (daemon 9). A message's event id is its inbox seq.
+const (
+	EventMessage      = "message"
+	EventNotice       = "notice"
+	EventPeerJoin     = "peer_join"
+	EventPeerLeave    = "peer_leave"
+	EventSystem       = "system"
+	EventBrokerStatus = "broker_status"
+)
+
+// Notice is a constant sentence of the daemon for a session: held or possibly unshown messages wait (design E3).
+type Notice struct {
+	TS    string `json:"ts"`
+	Kind  string `json:"kind" jsonschema:"held or unconfirmed"`
+	Count int    `json:"count"`
+	Text  string `json:"text"`
+}
+
+// BrokerStatus tells a change of one mesh's connection.
+type BrokerStatus struct {
+	TS     string `json:"ts"`
+	Mesh   string `json:"mesh"`
+	Status string `json:"status" jsonschema:"open, connecting, reconnecting, closed, rejected or banned"`
+}
+
+// SystemEvent passes on an event of the mesh.
+type SystemEvent struct {
+	TS    string            `json:"ts"`
+	Mesh  string            `json:"mesh"`
+	Event string            `json:"event"`
+	Data  map[string]string `json:"data,omitzero"`
+}
+
+// Receiving.
+var (
+	Inbox = Define[InboxRequest, InboxAnswer](Spec{
+		Route: "GET /v1/inbox", Feature: "inbox", Scope: User, Tool: true,
+		Summary: "List received messages, newest first; listed unread rows become read.",
+	})
+	InboxSeen = Define[SeenRequest, SeenAnswer](Spec{
+		Route: "POST /v1/inbox/seen", Feature: "inbox", Scope: User, BodyLimit: 64 << 10,
+		Summary: "Mark messages as read.",
+	})
+	InboxOffered = Define[OfferedRequest, OfferedAnswer](Spec{
+		Route: "POST /v1/inbox/offered", Feature: "inbox", Scope: User,
+		Summary: "Confirm that messages were written to the host.",
+	})
+	Events = Define[EventsRequest, None](Spec{
+		Route: "GET /v1/events", Feature: "events", Scope: User, Stream: true,
+		Summary: "Follow messages and events as they come; Last-Event-ID resumes messages.",
+	})
+)

@@ -1,0 +1,37 @@
+package localapi
+
+import "github.com/claudemesh/claudemesh/internal/protocol"
+
+// PeersRequest asks who is there.
+type PeersRequest struct {
+	Mesh    string `json:"mesh,omitzero"`
+	All     bool   `json:"all,omitzero" jsonschema:"daemons too"`
+	Offline bool   `json:"offline,omitzero" jsonschema:"known peers without a connection too"`
+}
+
+// Peer is one row of the roster with what this daemon adds.
+type Peer struct {
+	protocol.Peer
+	Mesh          string `json:"mesh"`
+	IsSelf        bool   `json:"isSelf" jsonschema:"of the same member"`
+	IsThisSession bool   `json:"isThisSession"`
+	Verified      bool   `json:"verified" jsonschema:"the name is proved; false: claimed by the relay"`
+}
+
+// MeshState says whether a mesh's roster is current, so that "nobody" and "not connected" differ.
+type MeshState struct {
+	Mesh   string `json:"mesh"`
+	Status string `json:"status"`
+	OK     bool   `json:"ok"`
+}
+
+// PeersAnswer is the roster of the meshes asked for; own rows first.
+type PeersAnswer struct {
+	Peers  []Peer      `json:"peers"`
+	Meshes []MeshState `json:"meshes"`
+}
+
+// Peers reads the roster.
+var Peers = Define[PeersRequest, PeersAnswer](Spec{
+	Route: "GET /v1/peers", Feature: "peers", Scope: User, Tool: true, Summary: "List who is in the joined meshes.",
+})

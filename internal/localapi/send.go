@@ -1,0 +1,124 @@
+package localapi
+
+import (
+	"net/http"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// SendRequest hands a message to the daemon (daemon 8.2). Times out never mean "not sent": ask again with the same id.
+type SendRequest struct {
+	To               string          `json:"to" jsonschema:"name, key, key prefix of 16 or more hex, @group or *"`
+	Message          string          `json:"message" jsonschema:"the text"`
+	Priority         string          `json:"priority,omitzero" jsonschema:"now, next or low"`
+	Meta             wire.RawMessage `json:"meta,omitzero" jsonschema:"object; part of the fingerprint only"`
+	ReplyToID        string          `json:"reply_to_id,omitzero" jsonschema:"the message that this one answers"`
+	ClientMessageID  string          `json:"client_message_id,omitzero" jsonschema:"same id again means the same message"`
+	Mesh             string          `json:"mesh,omitzero" jsonschema:"slug; needed when the address is not unique across the joined meshes"`
+	ToSelf           bool            `json:"to_self,omitzero" jsonschema:"allow the caller's own member or session as target"`
+	RequireEncrypted bool            `json:"require_encrypted,omitzero" jsonschema:"refuse kinds that the broker can read"`
+	Wait             mesh.State      `json:"wait,omitzero" jsonschema:"accepted, delivered, surfaced or acknowledged: answer when every recipient has come so far"`
+	WaitMs           int64           `json:"wait_ms,omitzero" jsonschema:"for at most this long; default 30000"`
+}
+
+// SendAnswer says what is known: `queued` is on the daemon's disk and no more (design D5).
+type SendAnswer struct {
+	ClientMessageID mesh.ClientID `json:"client_message_id"`
+	Status          string        `json:"status,omitzero" jsonschema:"queued or inflight"`
+	BrokerMessageID mesh.ID       `json:"broker_message_id,omitzero"`
+	Duplicate       bool          `json:"duplicate,omitzero"`
+	Mesh            string        `json:"mesh,omitzero"`
+	Target          string        `json:"target,omitzero" jsonschema:"what the address was resolved to"`
+	TargetName      string        `json:"target_name,omitzero"`
+	Encrypted       bool          `json:"encrypted"`
+	RecipientOnline *bool         `json:"recipient_online,omitzero" jsonschema:"for one peer: whether it is connected, as far as the daemon knows"`
+	State           mesh.State    `json:"state,omitzero"`
+	Recipients      []Recipient   `json:"recipients,omitzero"`
+}
+
+// HTTPStatus is 200 for an id that the broker already has, 202 otherwise (daemon 11.4).
+func (a SendAnswer) HTTPStatus() int {
+	if a.Duplicate {
+		return http.StatusOK
+	}
+	return http.StatusAccepted
+}
+
+// Recipient is one copy of a message and how far it has come.
+type Recipient struct {
+	Name     string     `json:"name,omitzero"`
+	Pubkey   mesh.Key   `json:"pubkey"`
+	State    mesh.State `json:"state"`
+	At       string     `json:"at,omitzero"`
+	Reason   string     `json:"reason,omitzero"`
+	Verified bool       `json:"verified" jsonschema:"false: the relay says so, the recipient did not sign it"`
+}
+
+// StatusRequest asks for one message by its client id, its broker id, or a prefix of at least 8.
+type StatusRequest struct {
+	ID   string `json:"id"`
+	Mesh string `json:"mesh,omitzero"`
+}
+
+// StatusAnswer is all that is known of a sent message.
+type StatusAnswer struct {
+	MessageID       mesh.ID       `json:"messageId,omitzero"`
+	ClientMessageID mesh.ClientID `json:"client_message_id,omitzero"`
+	Mesh            string        `json:"mesh"`
+	TargetSpec      string        `json:"targetSpec"`
+	State           mesh.State    `json:"state" jsonschema:"the least of its recipients"`
+	Delivered       bool          `json:"delivered"`
+	DeliveredAt     *string       `json:"deliveredAt"`
+	Recipients      []Recipient   `json:"recipients"`
+	Attempts        int           `json:"attempts,omitzero"`
+	LastError       string        `json:"last_error,omitzero"`
+	EnqueuedAt      string        `json:"enqueued_at,omitzero"`
+}
+
+// OutboxRequest lists what this user sent, newest first.
+type OutboxRequest struct {
+	Status string `json:"status,omitzero" jsonschema:"pending, inflight, done, dead or aborted"`
+	Mesh   string `json:"mesh,omitzero"`
+	Limit  int    `json:"limit,omitzero" jsonschema:"1 to 500, default 50"`
+}
+
+// OutboxItem is one row of the outbox. Times are ISO or null.
+type OutboxItem struct {
+	ID              string        `json:"id"`
+	ClientMessageID mesh.ClientID `json:"client_message_id"`
+	Status          string        `json:"status"`
+	Mesh            string        `json:"mesh"`
+	TargetSpec      string        `json:"target_spec"`
+	Attempts        int           `json:"attempts"`
+	EnqueuedAt      *string       `json:"enqueued_at"`
+	NextAttemptAt   *string       `json:"next_attempt_at"`
+	DeliveredAt     *string       `json:"delivered_at" jsonschema:"when the broker took it; kept under its historical name"`
+	BrokerMessageID *mesh.ID      `json:"broker_message_id"`
+	LastError       *string       `json:"last_error"`
+	AbortedAt       *string       `json:"aborted_at"`
+	AbortedBy       *string       `json:"aborted_by"`
+	SupersededBy    *string       `json:"superseded_by"`
+	PayloadBytes    int64         `json:"payload_bytes"`
+}
+
+// OutboxAnswer is a page of the outbox.
+type OutboxAnswer struct {
+	Items []OutboxItem `json:"items"`
+}
+
+// Sending.
+var (
+	Send = Define[SendRequest, SendAnswer](Spec{
+		Route: "POST /v1/send", Feature: "send", Scope: User, Tool: true,
+		Summary: "Queue a message. The answer says queued when it is on this machine's disk.",
+	})
+	MessageStatus = Define[StatusRequest, StatusAnswer](Spec{
+		Route: "GET /v1/messages/{id}", Feature: "messages", Scope: User, Tool: true,
+		Summary: "Read how far a sent message has come, per recipient.",
+	})
+	Outbox = Define[OutboxRequest, OutboxAnswer](Spec{
+		Route: "GET /v1/outbox", Feature: "outbox", Scope: User,
+		Summary: "List what was sent, newest first.",
+	})
+)

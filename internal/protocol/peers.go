@@ -1,0 +1,48 @@
+package protocol
+
+import (
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// PeersRequest asks who is in the mesh. All fields are ours; an empty request is that of old clients.
+type PeersRequest struct {
+	IncludeOffline bool   `json:"includeOffline,omitzero" jsonschema:"also known members and sessions without a connection"`
+	Limit          int    `json:"limit,omitzero" jsonschema:"rows a page, 1 to 1000; 0 means all that fit"`
+	After          string `json:"after,omitzero" jsonschema:"the next of the page before"`
+}
+
+// Peer is one connection, or one known member or session without one (wire 7.2).
+type Peer struct {
+	Pubkey       mesh.Key      `json:"pubkey" jsonschema:"session key, else member key"`
+	MemberPubkey mesh.Key      `json:"memberPubkey"`
+	DisplayName  string        `json:"displayName"`
+	Status       mesh.Status   `json:"status"`
+	Summary      *string       `json:"summary"`
+	Groups       []Group       `json:"groups"`
+	SessionID    string        `json:"sessionId"`
+	ConnectedAt  string        `json:"connectedAt"`
+	CWD          string        `json:"cwd"`
+	PeerRole     mesh.PeerRole `json:"peerRole"`
+	Role         string        `json:"role,omitzero"`
+	Hostname     string        `json:"hostname,omitzero"`
+	PeerType     string        `json:"peerType,omitzero"`
+	Channel      string        `json:"channel,omitzero"`
+	Model        string        `json:"model,omitzero"`
+	Visible      *bool         `json:"visible,omitzero"`
+	Profile      *Profile      `json:"profile,omitzero"`
+	Online       *bool         `json:"online,omitzero" jsonschema:"false for a known peer without a connection"`
+	LastSeenAt   string        `json:"lastSeenAt,omitzero"`
+	MemberName   string        `json:"memberName,omitzero"`
+}
+
+// PeersAnswer is the roster, oldest connection first, then who is offline.
+type PeersAnswer struct {
+	Peers []Peer `json:"peers"`
+	Next  string `json:"next,omitzero" jsonschema:"set when there are more"`
+}
+
+// ListPeers reads the roster.
+var ListPeers = wire.Define[PeersRequest, PeersAnswer](wire.Spec{
+	Type: "list_peers", Reply: "peers_list", Summary: "Read who is in the mesh.",
+})

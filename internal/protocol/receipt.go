@@ -1,0 +1,67 @@
+package protocol
+
+import (
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// Receipt tells a sender how far one copy of its message has come (design D5). Receipts are durable:
+// seq counts them per sending member, and receipts_since reads on after a reconnect.
+type Receipt struct {
+	Seq             int64         `json:"seq"`
+	MessageID       mesh.ID       `json:"messageId"`
+	ClientMessageID mesh.ClientID `json:"clientMessageId,omitzero"`
+	Recipient       mesh.Key      `json:"recipient" jsonschema:"session key for a session's mailbox, else member key"`
+	State           mesh.State    `json:"state" jsonschema:"accepted, delivered, expired or rejected"`
+	Reason          string        `json:"reason,omitzero"`
+	At              string        `json:"at"`
+}
+
+// ReceiptsRequest asks for the receipts after one.
+type ReceiptsRequest struct {
+	Seq   int64 `json:"seq"`
+	Limit int   `json:"limit,omitzero" jsonschema:"1 to 1000, default 500"`
+}
+
+// ReceiptsAnswer is a page of receipts, oldest first.
+type ReceiptsAnswer struct {
+	Receipts []Receipt `json:"receipts"`
+	More     bool      `json:"more,omitzero"`
+}
+
+// StatusRequest asks how far a message has come.
+type StatusRequest struct {
+	MessageID string `json:"messageId" jsonschema:"32 characters, or a prefix of at least 8"`
+}
+
+// RecipientStatus is one recipient of a message.
+type RecipientStatus struct {
+	Name   string     `json:"name"`
+	Pubkey mesh.Key   `json:"pubkey"`
+	Status string     `json:"status" jsonschema:"delivered, held or disconnected"`
+	State  mesh.State `json:"state,omitzero"`
+	At     string     `json:"at,omitzero"`
+	Reason string     `json:"reason,omitzero"`
+}
+
+// StatusAnswer tells it to the sender or a recipient, and to nobody else (design D5).
+type StatusAnswer struct {
+	MessageID   string            `json:"messageId"`
+	TargetSpec  string            `json:"targetSpec"`
+	Delivered   bool              `json:"delivered" jsonschema:"to every recipient"`
+	DeliveredAt *string           `json:"deliveredAt"`
+	Recipients  []RecipientStatus `json:"recipients"`
+}
+
+// What has become of a message.
+var (
+	Receipts = wire.DefineEvent[Receipt](wire.Spec{
+		Type: "receipt", Ours: true, Summary: "How far one copy of a sent message has come.",
+	})
+	ReceiptsSince = wire.Define[ReceiptsRequest, ReceiptsAnswer](wire.Spec{
+		Type: "receipts_since", Reply: "receipts", Ours: true, Summary: "Read the receipts that were missed.",
+	})
+	MessageStatus = wire.Define[StatusRequest, StatusAnswer](wire.Spec{
+		Type: "message_status", Reply: "message_status_result", Summary: "Read how far a message has come.",
+	})
+)

@@ -1,0 +1,82 @@
+package protocol
+
+import (
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// SendRequest hands a message to the broker (wire 3.1).
+type SendRequest struct {
+	ID                 string        `json:"id,omitzero" jsonschema:"repeated by the ack"`
+	TargetSpec         string        `json:"targetSpec" jsonschema:"64 hex, *, @group or #topic-id"`
+	Priority           mesh.Priority `json:"priority" jsonschema:"now, next or low"`
+	Nonce              string        `json:"nonce" jsonschema:"24 bytes, standard base64 with padding; may be empty for plaintext kinds"`
+	Ciphertext         string        `json:"ciphertext" jsonschema:"standard base64 with padding: a box for one key, plain text otherwise"`
+	Mentions           []string      `json:"mentions,omitzero"`
+	ReplyToID          string        `json:"replyToId,omitzero" jsonschema:"the message that this one answers"`
+	BodyVersion        int           `json:"bodyVersion,omitzero"`
+	ClientMessageID    mesh.ClientID `json:"client_message_id,omitzero" jsonschema:"same id again means the same message"`
+	RequestFingerprint string        `json:"request_fingerprint,omitzero" jsonschema:"64 hex; another one under the same id is a conflict"`
+	TraceID            string        `json:"traceId,omitzero" jsonschema:"follows the message through the logs"`
+}
+
+// FrameID is the id that the ack repeats.
+func (r SendRequest) FrameID() string { return r.ID }
+
+// Ack answers a send (wire 3.2). A refusal is an ack with `error`.
+type Ack struct {
+	ID         string    `json:"id" jsonschema:"of the send"`
+	MessageID  mesh.ID   `json:"messageId" jsonschema:"empty when refused"`
+	Queued     bool      `json:"queued"`
+	Error      string    `json:"error,omitzero" jsonschema:"<code>: <text>; ends in (invalid) when it is final"`
+	Code       mesh.Code `json:"code,omitzero"`
+	Duplicate  bool      `json:"duplicate,omitzero" jsonschema:"the id was accepted before; messageId is the first one's"`
+	Recipients int       `json:"recipients,omitzero" jsonschema:"mailboxes it was put into"`
+	RetryMs    int64     `json:"retryMs,omitzero" jsonschema:"when a rate limit has room again"`
+}
+
+// PushedMessage is a message on its way to a recipient: the union of the fields of both broker generations
+// (wire 3.3). It is the same for every recipient.
+type PushedMessage struct {
+	MessageID          mesh.ID         `json:"messageId"`
+	MeshID             mesh.ID         `json:"meshId"`
+	SenderPubkey       mesh.Key        `json:"senderPubkey" jsonschema:"session key, else member key: the key that opens a box"`
+	SenderMemberPubkey mesh.Key        `json:"senderMemberPubkey,omitzero"`
+	SenderMemberID     mesh.ID         `json:"senderMemberId,omitzero"`
+	SenderName         string          `json:"senderName,omitzero"`
+	TargetSpec         string          `json:"targetSpec,omitzero"`
+	TargetKind         TargetKind      `json:"targetKind,omitzero"`
+	Topic              string          `json:"topic,omitzero"`
+	ReplyToID          string          `json:"replyToId,omitzero"`
+	Priority           mesh.Priority   `json:"priority"`
+	Nonce              string          `json:"nonce"`
+	Ciphertext         string          `json:"ciphertext"`
+	CreatedAt          string          `json:"createdAt"`
+	ClientMessageID    mesh.ClientID   `json:"client_message_id,omitzero"`
+	RequestFingerprint string          `json:"request_fingerprint,omitzero"`
+	BodyVersion        int             `json:"bodyVersion,omitzero"`
+	TraceID            string          `json:"traceId,omitzero"`
+	Subtype            string          `json:"subtype,omitzero" jsonschema:"system, webhook or reminder; empty for a message"`
+	Event              string          `json:"event,omitzero"`
+	EventData          wire.RawMessage `json:"eventData,omitzero"`
+}
+
+// ClientAckRequest says that a pushed message is on the recipient's disk (wire 3.4).
+type ClientAckRequest struct {
+	ClientMessageID mesh.ClientID `json:"clientMessageId,omitzero"`
+	BrokerMessageID mesh.ID       `json:"brokerMessageId,omitzero"`
+}
+
+// Sending and delivery.
+var (
+	Send = wire.Define[SendRequest, Ack](wire.Spec{
+		Type: "send", Reply: "ack", Match: wire.ByID,
+		Summary: "Hand over a message. The ack comes when it is on the broker's disk.",
+	})
+	Push = wire.DefineEvent[PushedMessage](wire.Spec{
+		Type: "push", Summary: "A message for this connection.",
+	})
+	ClientAck = wire.Define[ClientAckRequest, wire.None](wire.Spec{
+		Type: "client_ack", Summary: "The pushed message is on the recipient's disk.",
+	})
+)

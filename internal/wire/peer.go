@@ -1,0 +1,196 @@
+package wire
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"sync"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// Conn carries whole frames. Write may be called from many goroutines, Read from one.
+type Conn interface {
+	Read(ctx context.Context) ([]byte, error)
+	Write(ctx context.Context, frame []byte) error
+	Ping(ctx context.Context) error
+	Close(code mesh.CloseCode, reason string) error
+}
+
+// maxPending bounds the requests of one connection that wait for an answer; one more is refused with rate_limit.
+const maxPending = 1024
+
+// Peer is the client's end of a connection: it matches answers to requests and hands events to a Mux.
+type Peer struct {
+	conn Conn
+
+	mu      sync.Mutex
+	waiting map[string]chan<- answerFrame // by "q:"+_reqId, "i:"+id or "t:"+type
+	closed  error
+}
+
+type answerFrame struct {
+	head Head
+	data []byte
+	err  error
+}
+
+// NewPeer wraps a connection. Nothing is read until Run.
+func NewPeer(conn Conn) *Peer {
+	return &Peer{conn: conn, waiting: map[string]chan<- answerFrame{}}
+}
+
+// Run reads frames until the connection or ctx ends and returns why. Events go to m, in order, on this goroutine.
+// Every request that still waits then fails with broker_unreachable, so a Peer runs once.
+func (p *Peer) Run(ctx context.Context, m *Mux[*Peer]) error {
+	for {
+		data, err := p.conn.Read(ctx)
+		if err != nil {
+			p.fail(err)
+			return err
+		}
+		h, err := ReadHead(data)
+		if err != nil || p.answer(h, data) {
+			continue // what is no frame cannot be answered (wire 1)
+		}
+		m.Serve(ctx, p, Caller{Send: func([]byte) {}}, h, data)
+	}
+}
+
+// Conn gives the connection, for pings and closing.
+func (p *Peer) Conn() Conn { return p.conn }
+
+// answer hands the frame to the request that waits for it.
+func (p *Peer) answer(h Head, data []byte) bool {
+	keys := []string{"q:" + h.ReqID, "i:" + h.ID, "t:" + h.Type}
+	if h.Type == ErrorType && h.ReqID == "" && h.ID == "" {
+		keys = append(keys, "t:hello_ack") // a refused hello has no id (wire 2)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range keys {
+		if ch, ok := p.waiting[k]; ok {
+			delete(p.waiting, k)
+			ch <- answerFrame{head: h, data: data} // buffered: one answer a request
+			return true
+		}
+	}
+	return false
+}
+
+// fail ends every waiting request.
+func (p *Peer) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = mesh.Errorf(mesh.BrokerDown, "the connection to the broker ended: %w", err)
+	for k, ch := range p.waiting {
+		delete(p.waiting, k)
+		ch <- answerFrame{err: p.closed}
+	}
+}
+
+// wait registers a request under a key.
+func (p *Peer) wait(key string) (<-chan answerFrame, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed != nil {
+		return nil, p.closed
+	}
+	if len(p.waiting) >= maxPending {
+		return nil, mesh.Errorf(mesh.RateLimited, "%d requests wait for an answer", maxPending)
+	}
+	if _, ok := p.waiting[key]; ok {
+		return nil, mesh.Errorf(mesh.Internal, "a request with this id is under way")
+	}
+	ch := make(chan answerFrame, 1)
+	p.waiting[key] = ch
+	return ch, nil
+}
+
+func (p *Peer) forget(key string) {
+	p.mu.Lock()
+	delete(p.waiting, key)
+	p.mu.Unlock()
+}
+
+// Identified is a request whose answer is matched by its own id.
+type Identified interface{ FrameID() string }
+
+// Do sends a request and waits for its answer until ctx ends. A refusal is a *mesh.Error with the code of the broker;
+// a code that is not in our table becomes broker_refused with the text.
+func (c Call[Req, Resp]) Do(ctx context.Context, p *Peer, req Req) (Resp, error) {
+	var none Resp
+	reqID, key := c.keys(req)
+	answer, err := p.wait(key)
+	if err != nil {
+		return none, err
+	}
+	defer p.forget(key)
+	data, err := c.Encode(reqID, req)
+	if err != nil {
+		return none, err
+	}
+	if err := p.conn.Write(ctx, data); err != nil {
+		return none, mesh.Errorf(mesh.BrokerDown, "write %s: %w", c.Type, err)
+	}
+	select {
+	case a := <-answer:
+		return decodeAnswer[Resp](a)
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+// Send writes a request that is never answered.
+func (c Call[Req, Resp]) Send(ctx context.Context, p *Peer, req Req) error {
+	data, err := c.Encode("", req)
+	if err != nil {
+		return err
+	}
+	if err := p.conn.Write(ctx, data); err != nil {
+		return mesh.Errorf(mesh.BrokerDown, "write %s: %w", c.Type, err)
+	}
+	return nil
+}
+
+// keys gives the request its `_reqId`, where the protocol has one, and the key under which its answer is awaited.
+func (c Call[Req, Resp]) keys(req Req) (reqID, key string) {
+	switch c.Match {
+	case ByType:
+		return "", "t:" + c.Reply
+	case ByID:
+		if r, ok := any(req).(Identified); ok {
+			return "", "i:" + r.FrameID()
+		}
+	}
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // crypto/rand never returns an error
+	reqID = hex.EncodeToString(b[:])
+	return reqID, "q:" + reqID
+}
+
+func decodeAnswer[Resp any](a answerFrame) (Resp, error) {
+	var none Resp
+	switch {
+	case a.err != nil:
+		return none, a.err
+	case a.head.Type != ErrorType:
+		f, err := decodeFrame[Resp](a.data)
+		return f.Body, err
+	}
+	f, err := decodeFrame[ErrorFrame](a.data)
+	if err != nil {
+		return none, err
+	}
+	return none, refusal(f.Body)
+}
+
+// refusal turns an error frame into our error. Codes of other brokers may be unknown here.
+func refusal(e ErrorFrame) error {
+	code := mesh.Code(e.Code)
+	if !code.Known() {
+		return mesh.Errorf(mesh.BrokerRefused, "%s: %s", e.Code, e.Message)
+	}
+	return &mesh.Error{Code: code, Err: errors.New(e.Message)}
+}

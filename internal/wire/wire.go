@@ -1,0 +1,132 @@
+// Package wire is how a declared frame travels: declarations, their catalogue, the codec, the server's Mux and the
+// client's Peer. It declares no frame itself; package protocol does.
+//
+// A frame is one flat JSON object: `type` and, for a request and its answer, `_reqId` stand beside the fields (wire 1.4).
+package wire
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Correlation says how an answer finds its request.
+type Correlation int
+
+// The ways of the protocol.
+const (
+	ByReqID Correlation = iota // the answer repeats `_reqId`
+	ByID                       // the answer repeats the request's `id` (send)
+	ByType                     // the type of the answer is enough (hello)
+)
+
+// Spec declares one request of a client. The quirks of old clients are fields here, so that handlers never know them.
+type Spec struct {
+	Type    string // `type` of the request
+	Reply   string // `type` of its answer; empty for a request that is never answered
+	Summary string // one sentence for the documents
+	Match   Correlation
+
+	// PreAuth lets the frame in before the handshake.
+	PreAuth bool
+	// Quiet requests are answered only when they carry `_reqId`: old clients wait for nothing (wire TRAP D).
+	Quiet bool
+	// ErrorInID repeats `_reqId` as `id` in errors, where old clients look for it (wire TRAP A).
+	ErrorInID bool
+	// Ours marks frames that the TypeScript system does not have.
+	Ours bool
+	// Also are further frames of the same answer under names that old daemons wait for (wire TRAP E).
+	Also []Copy
+}
+
+// Copy is a second frame made of an answer.
+type Copy struct {
+	Type string
+	As   func(answer any) any
+}
+
+// Entry is one line of the catalogue: a declaration without its Go types.
+type Entry struct {
+	Spec
+	Event   bool         // sent by the broker unasked
+	Request reflect.Type // struct
+	Answer  reflect.Type // struct; nil without an answer
+}
+
+// catalogue holds every declaration in the order in which package protocol makes them.
+var catalogue []*Entry
+
+// Catalogue lists every declared frame, sorted by type.
+func Catalogue() []*Entry {
+	return slices.SortedFunc(slices.Values(catalogue), func(a, b *Entry) int { return strings.Compare(a.Type, b.Type) })
+}
+
+// Call is a declared request with its Go types.
+type Call[Req, Resp any] struct{ *Entry }
+
+// Event is a declared frame that the broker sends unasked.
+type Event[T any] struct{ *Entry }
+
+// None is the answer of a request that has none.
+type None struct{}
+
+// Define declares a request. It only appends to the catalogue.
+func Define[Req, Resp any](s Spec) Call[Req, Resp] {
+	e := &Entry{Spec: s, Request: reflect.TypeFor[Req]()}
+	if s.Reply != "" {
+		e.Answer = reflect.TypeFor[Resp]()
+	}
+	catalogue = append(catalogue, e)
+	return Call[Req, Resp]{e}
+}
+
+// DefineEvent declares a frame that the broker sends unasked. It only appends to the catalogue.
+func DefineEvent[T any](s Spec) Event[T] {
+	e := &Entry{Spec: s, Event: true, Request: reflect.TypeFor[T]()}
+	catalogue = append(catalogue, e)
+	return Event[T]{e}
+}
+
+// Encode writes the event as a frame.
+func (e Event[T]) Encode(body T) ([]byte, error) { return encodeFrame(e.Type, "", body) }
+
+// Encode writes the request as a frame; reqID may be empty.
+func (c Call[Req, Resp]) Encode(reqID string, req Req) ([]byte, error) {
+	return encodeFrame(c.Type, reqID, req)
+}
+
+// EncodeReply writes an answer as a frame; reqID may be empty.
+func (c Call[Req, Resp]) EncodeReply(reqID string, resp Resp) ([]byte, error) {
+	return encodeFrame(c.Reply, reqID, resp)
+}
+
+// frame is a declared type with its envelope beside its fields.
+type frame[T any] struct {
+	Type  string `json:"type"`
+	ReqID string `json:"_reqId,omitzero"`
+	Body  T      `json:",embed"`
+}
+
+func encodeFrame[T any](typ, reqID string, body T) ([]byte, error) {
+	return Encode(frame[T]{Type: typ, ReqID: reqID, Body: body})
+}
+
+func decodeFrame[T any](data []byte) (frame[T], error) {
+	var f frame[T]
+	err := Decode(data, &f)
+	return f, err
+}
+
+// ErrorFrame is the answer to a request that was refused (wire 1.4).
+type ErrorFrame struct {
+	Code    string `json:"code" jsonschema:"machine-readable code, see errors"`
+	Message string `json:"message" jsonschema:"one sentence for people"`
+	ID      string `json:"id,omitzero" jsonschema:"the request's id, for clients that look there"`
+	Hint    string `json:"hint,omitzero" jsonschema:"what to do about it"`
+}
+
+// ErrorType is the `type` of an ErrorFrame.
+const ErrorType = "error"
+
+// EncodeError writes an error frame.
+func EncodeError(reqID string, e ErrorFrame) ([]byte, error) { return encodeFrame(ErrorType, reqID, e) }
