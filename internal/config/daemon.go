@@ -1,0 +1,54 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// Daemon is what a user sets for the daemon and the verbs that talk to it, in settings.json. The bounds are
+// those of design D3, E1 and daemon 6.3, 7 and 9.
+type Daemon struct {
+	BrokerURL string `key:"broker_url" default:"ws://127.0.0.1:7900/ws" env:"CLAUDEMESH_BROKER_URL" doc:"Broker for new meshes. Meshes that were joined keep theirs."`
+
+	SendWait      time.Duration `key:"send_wait" default:"30s" min:"1ms" env:"CLAUDEMESH_SEND_WAIT" doc:"How long send --wait waits when no --timeout is given."`
+	SendPerSecond int           `key:"send_per_second" default:"0" min:"0" env:"CLAUDEMESH_SEND_PER_SECOND" doc:"Messages a second that leave for one mesh. 0 takes what the broker advertises."`
+	SendBurst     int           `key:"send_burst" default:"0" min:"0" env:"CLAUDEMESH_SEND_BURST" doc:"Messages that may leave at once after a pause. 0 takes what the broker advertises."`
+
+	ReconnectMin   time.Duration `key:"reconnect_min" default:"1s" min:"10ms" env:"CLAUDEMESH_RECONNECT_MIN" doc:"Wait before the first reconnect to a broker; it doubles with each failure."`
+	ReconnectMax   time.Duration `key:"reconnect_max" default:"30s" min:"10ms" env:"CLAUDEMESH_RECONNECT_MAX" doc:"Longest wait between two reconnects."`
+	PingInterval   time.Duration `key:"ping_interval" default:"30s" min:"10ms" env:"CLAUDEMESH_PING_INTERVAL" doc:"How often an idle broker connection is tried."`
+	DeadAfter      time.Duration `key:"dead_after" default:"1m15s" min:"10ms" env:"CLAUDEMESH_DEAD_AFTER" doc:"Silence after which a broker connection is given up. Longer than ping_interval."`
+	ReadLimitBytes int64         `key:"read_limit_bytes" default:"16777216" min:"65536" env:"CLAUDEMESH_READ_LIMIT_BYTES" doc:"Largest frame that a broker may send."`
+
+	InboxRetention time.Duration `key:"inbox_retention" default:"720h" min:"1m" env:"CLAUDEMESH_INBOX_RETENTION" doc:"How long messages stay in the inbox."`
+	OfferedLimit   int           `key:"offered_limit" default:"20" min:"1" env:"CLAUDEMESH_OFFERED_LIMIT" doc:"Messages given to one session and not yet seen by it before the rest is summed up in one line."`
+	NoticeInterval time.Duration `key:"notice_interval" default:"10m" min:"1s" env:"CLAUDEMESH_NOTICE_INTERVAL" doc:"Least time between two notices to a session that messages are held for its human."`
+
+	IPCRequests  int           `key:"ipc_requests" default:"64" min:"1" env:"CLAUDEMESH_IPC_REQUESTS" doc:"Requests that the daemon serves at once; more are answered 503."`
+	IPCStreams   int           `key:"ipc_streams" default:"32" min:"1" env:"CLAUDEMESH_IPC_STREAMS" doc:"Event streams that the daemon keeps open at once; more are answered 503."`
+	IPCBodyBytes int64         `key:"ipc_body_bytes" default:"262144" min:"1024" env:"CLAUDEMESH_IPC_BODY_BYTES" doc:"Largest request body; larger ones are answered 413."`
+	SSEKeepalive time.Duration `key:"sse_keepalive" default:"15s" min:"10ms" env:"CLAUDEMESH_SSE_KEEPALIVE" doc:"How often an idle event stream says that it lives."`
+	TCP          bool          `key:"tcp" default:"false" env:"CLAUDEMESH_TCP" doc:"Serve on 127.0.0.1 too, for holders of the local token."`
+	TCPPort      int           `key:"tcp_port" default:"47823" min:"0" max:"65535" env:"CLAUDEMESH_TCP_PORT" doc:"Port of the TCP listener. 0 takes any free one."`
+
+	LogLevel     slog.Level `key:"log_level" default:"info" env:"CLAUDEMESH_LOG_LEVEL" doc:"Least level that is logged: debug, info, warn or error."`
+	LogFileBytes int64      `key:"log_file_bytes" default:"10485760" min:"4096" env:"CLAUDEMESH_LOG_FILE_BYTES" doc:"Size at which the log begins a new file."`
+	LogFiles     int        `key:"log_files" default:"5" min:"1" max:"100" env:"CLAUDEMESH_LOG_FILES" doc:"Log files that are kept."`
+}
+
+// check refuses settings that contradict each other.
+func (d Daemon) check() error {
+	switch {
+	case d.DeadAfter <= d.PingInterval:
+		return contradiction("dead_after", "longer than ping_interval", d.DeadAfter)
+	case d.ReconnectMax < d.ReconnectMin:
+		return contradiction("reconnect_max", "at least reconnect_min", d.ReconnectMax)
+	}
+	return checkURL("broker_url", d.BrokerURL, "ws", "wss")
+}
+
+func contradiction(key, want string, got any) error {
+	return mesh.Errorf(mesh.SettingsRefused, "%s: want %s, got %v", key, want, got)
+}

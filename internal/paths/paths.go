@@ -1,0 +1,116 @@
+// Package paths says where the files of one user lie, and reads and writes those that hold secrets.
+//
+// Three folders, each movable by one variable: what both systems share and the keys (~/.claudemesh), the
+// daemon's (~/.claudemesh/daemon) and the local broker's (~/.claudemesh/broker). The daemon's never follows
+// the first: launchers point CLAUDEMESH_CONFIG_DIR at a throw-away folder, and a socket below it would
+// never be found again (daemon 2.1).
+package paths
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// The variables that move the folders. An empty value counts as unset.
+const (
+	ConfigVariable = "CLAUDEMESH_CONFIG_DIR"
+	DaemonVariable = "CLAUDEMESH_DAEMON_DIR"
+	BrokerVariable = "CLAUDEMESH_BROKER_DIR"
+)
+
+// Warning is a sentence for people about something that works but should be mended; empty means none.
+type Warning string
+
+// Home is where the files of one user lie. Finding it touches nothing but the folder that
+// CLAUDEMESH_CONFIG_DIR names; no folder is created.
+type Home struct {
+	Config Config
+	Daemon Daemon
+	Broker Broker
+
+	// Notice is set when CLAUDEMESH_CONFIG_DIR names a folder that does not exist, and was passed over
+	// (cli 5). Print it on a terminal only.
+	Notice Warning
+}
+
+// Find reads the environment through lookup (os.LookupEnv, or a test's own) and returns absolute paths.
+// It fails only when the user has no home folder and a folder depends on it.
+func Find(lookup func(name string) (string, bool)) (Home, error) {
+	env := environment(lookup)
+	config, notice, err := env.config()
+	if err != nil {
+		return Home{}, err
+	}
+	daemon, err := env.folder(DaemonVariable, "daemon")
+	if err != nil {
+		return Home{}, err
+	}
+	broker, err := env.folder(BrokerVariable, "broker")
+	if err != nil {
+		return Home{}, err
+	}
+	return Home{Config: Config{config}, Daemon: Daemon{daemon}, Broker: Broker{broker}, Notice: notice}, nil
+}
+
+// At returns the home whose folders lie below root as they do below ~/.claudemesh.
+func At(root string) Home {
+	return Home{
+		Config: Config{root},
+		Daemon: Daemon{filepath.Join(root, "daemon")},
+		Broker: Broker{filepath.Join(root, "broker")},
+	}
+}
+
+// environment reads one variable.
+type environment func(name string) (string, bool)
+
+// config is the folder of config.json; a folder that was removed since it was named is passed over.
+func (e environment) config() (string, Warning, error) {
+	named, ok := e(ConfigVariable)
+	if !ok || named == "" {
+		dir, err := e.root()
+		return dir, "", err
+	}
+	if info, err := os.Stat(named); err == nil && info.IsDir() {
+		dir, err := absolute(named)
+		return dir, "", err
+	}
+	dir, err := e.root()
+	return dir, Warning(ConfigVariable + " names " + named + ", which is not a folder; using " + dir), err
+}
+
+// folder is what variable names, else the folder called name below the user's.
+func (e environment) folder(variable, name string) (string, error) {
+	if named, ok := e(variable); ok && named != "" {
+		return absolute(named)
+	}
+	root, err := e.root()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(root, name), nil
+}
+
+// root is the folder that holds everything unless a variable says otherwise.
+func (e environment) root() (string, error) {
+	variable := "HOME"
+	if runtime.GOOS == "windows" {
+		variable = "USERPROFILE"
+	}
+	home, ok := e(variable)
+	if !ok || home == "" {
+		return "", mesh.Errorf(mesh.SettingsRefused, "find the home folder: %s is not set", variable)
+	}
+	return absolute(filepath.Join(home, ".claudemesh"))
+}
+
+func absolute(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", mesh.Errorf(mesh.IOError, "make %s absolute: %w", path, err)
+	}
+	return abs, nil
+}
