@@ -33,8 +33,8 @@ func EncodeError(err error) (int, ErrorBody) {
 	return code.Status(), body
 }
 
-// decodeError turns a refusal of the daemon into our error again.
-func decodeError(r Response) error {
+// DecodeError turns a refusal of the daemon into our error again.
+func DecodeError(r Response) error {
 	var b ErrorBody
 	if err := wire.Decode(r.Body, &b); err != nil || !b.Code.Known() {
 		return mesh.Errorf(mesh.Internal, "the daemon answered %d %s", r.Status, http.StatusText(r.Status))

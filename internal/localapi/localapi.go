@@ -124,7 +124,7 @@ func (c Call[Req, Resp]) Do(ctx context.Context, d Doer, req Req) (Resp, error) 
 		return resp, err
 	}
 	if answer.Status >= http.StatusBadRequest {
-		return resp, decodeError(answer)
+		return resp, DecodeError(answer)
 	}
 	err = wire.Decode(answer.Body, &resp)
 	return resp, err

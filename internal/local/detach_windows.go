@@ -1,0 +1,14 @@
+package local
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// detachedProcess is DETACHED_PROCESS: no console of its own or of the parent.
+const detachedProcess = 0x8
+
+// detach separates the child from the console of its parent.
+func detach(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP | detachedProcess}
+}
