@@ -13,7 +13,13 @@ type InviteCreateRequest struct {
 	MaxUses   int             `json:"maxUses" jsonschema:"1 to 1000"`
 	Role      string          `json:"role" jsonschema:"admin or member"`
 	Signature string          `json:"signature" jsonschema:"128 hex over the canonical invite text, by the owner's key"`
-	Operation SignedOperation `json:"operation"`
+	Operation SignedOperation `json:"operation,omitzero"`
+}
+
+// Signed is what the operation's signature covers, by seal.ArgsHash of its encoding: every field but the operation.
+func (r InviteCreateRequest) Signed() InviteCreateRequest {
+	r.Operation = SignedOperation{}
+	return r
 }
 
 // InviteAnswer names the invite.
@@ -43,7 +49,13 @@ type InviteListAnswer struct {
 // InviteRevokeRequest ends an invite.
 type InviteRevokeRequest struct {
 	InviteID  mesh.ID         `json:"inviteId"`
-	Operation SignedOperation `json:"operation"`
+	Operation SignedOperation `json:"operation,omitzero"`
+}
+
+// Signed is what the operation's signature covers, as for InviteCreateRequest.
+func (r InviteRevokeRequest) Signed() InviteRevokeRequest {
+	r.Operation = SignedOperation{}
+	return r
 }
 
 // LeaveRequest ends the caller's own membership.
