@@ -1,0 +1,29 @@
+package seal
+
+import (
+	"encoding/hex"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+type safetyInputs struct {
+	Mine   string `json:"my_public_hex"`
+	Theirs string `json:"peer_public_hex"`
+}
+
+type safetyExpected struct {
+	Number string `json:"safety_number"`
+	Hex    string `json:"safety_number_hex"`
+}
+
+func testSafetyNumber(t *testing.T, section jsontext.Value) {
+	eachVector(t, section, func(t *testing.T, c vector[safetyInputs, safetyExpected]) {
+		mine, theirs := publicKey(t, c.Inputs.Mine), publicKey(t, c.Inputs.Theirs)
+		for _, got := range []string{SafetyNumber(mine, theirs), SafetyNumber(theirs, mine)} {
+			if got != c.Expected.Number || hex.EncodeToString([]byte(got)) != c.Expected.Hex {
+				t.Errorf("got %s, want %s", got, c.Expected.Number)
+			}
+		}
+	})
+}
