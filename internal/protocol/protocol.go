@@ -40,6 +40,7 @@ type Limits struct {
 	SendBurst     int     `json:"sendBurst" jsonschema:"sends a member may make at once"`
 	MessageTTLMs  int64   `json:"messageTtlMs" jsonschema:"how long an undelivered message is kept, in milliseconds"`
 	DedupeTTLMs   int64   `json:"dedupeTtlMs" jsonschema:"how long a client message id is remembered, in milliseconds"`
+	SendWindow    int     `json:"sendWindow,omitzero" jsonschema:"sends to one target that may wait for acks at once, from a broker that obeys after; 0 means 1"`
 }
 
 // TargetKind says to whom a delivered message was addressed, so that a reader knows what encryption to expect.

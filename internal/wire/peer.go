@@ -120,26 +120,42 @@ type Identified interface{ FrameID() string }
 // Do sends a request and waits for its answer until ctx ends. A refusal is a *mesh.Error with the code of the broker;
 // a code that is not in our table becomes broker_refused with the text.
 func (c Call[Req, Resp]) Do(ctx context.Context, p *Peer, req Req) (Resp, error) {
-	var none Resp
+	wait, err := c.Start(ctx, p, req)
+	if err != nil {
+		var none Resp
+		return none, err
+	}
+	return wait(ctx)
+}
+
+// Start writes a request and returns the function that waits for its answer as Do does, to be called once. Requests
+// that are started one after the other are written in that order.
+func (c Call[Req, Resp]) Start(ctx context.Context, p *Peer, req Req) (func(context.Context) (Resp, error), error) {
 	reqID, key := c.keys(req)
 	answer, err := p.wait(key)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
-	defer p.forget(key)
 	data, err := c.Encode(reqID, req)
+	if err == nil {
+		if err = p.conn.Write(ctx, data); err != nil {
+			err = mesh.Errorf(mesh.BrokerDown, "write %s: %w", c.Type, err)
+		}
+	}
 	if err != nil {
-		return none, err
+		p.forget(key)
+		return nil, err
 	}
-	if err := p.conn.Write(ctx, data); err != nil {
-		return none, mesh.Errorf(mesh.BrokerDown, "write %s: %w", c.Type, err)
-	}
-	select {
-	case a := <-answer:
-		return decodeAnswer[Resp](a)
-	case <-ctx.Done():
-		return none, ctx.Err()
-	}
+	return func(ctx context.Context) (Resp, error) {
+		defer p.forget(key)
+		select {
+		case a := <-answer:
+			return decodeAnswer[Resp](a)
+		case <-ctx.Done():
+			var none Resp
+			return none, ctx.Err()
+		}
+	}, nil
 }
 
 // Send writes a request that is never answered.
