@@ -81,6 +81,7 @@ const (
 
 	RateLimited      Code = "rate_limit"
 	QueueFull        Code = "queue_full"
+	OutOfOrder       Code = "out_of_order"
 	StorageFull      Code = "storage_full"
 	StoreFailed      Code = "store_failed"
 	StoreLocked      Code = "store_locked"
@@ -159,6 +160,7 @@ var Codes = []Row{
 
 	{RateLimited, http.StatusTooManyRequests, ExitNetwork, true, "slow down; the daemon retries by itself"},
 	{QueueFull, http.StatusTooManyRequests, ExitNetwork, true, "the recipient has too much unread mail from you"},
+	{OutOfOrder, http.StatusConflict, ExitNetwork, true, "the daemon sends it again in order"},
 	{StorageFull, http.StatusInsufficientStorage, ExitIO, true, "free disk space"},
 	{StoreFailed, http.StatusServiceUnavailable, ExitIO, true, "restart the process after checking the disk"},
 	{StoreLocked, http.StatusServiceUnavailable, ExitIO, true, "another process holds the database; stop it"},

@@ -18,7 +18,7 @@ type SendRequest struct {
 	ClientMessageID    mesh.ClientID `json:"client_message_id,omitzero" jsonschema:"same id again means the same message"`
 	RequestFingerprint string        `json:"request_fingerprint,omitzero" jsonschema:"64 hex; another one under the same id is a conflict"`
 	TraceID            string        `json:"traceId,omitzero" jsonschema:"follows the message through the logs"`
-	After              mesh.ClientID `json:"after,omitzero" jsonschema:"the send before it to the same target on this connection, whose ack is not here yet: where that one was refused with a retryable code this one is too, with the same code, so that nothing overtakes"`
+	After              mesh.ClientID `json:"after,omitzero" jsonschema:"client id of the send before it to the same target, whose ack is not here yet: where the broker has not accepted that one, it refuses this one with out_of_order, so that nothing overtakes"`
 }
 
 // FrameID is the id that the ack repeats.
