@@ -1,0 +1,106 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+// Session is a row of session: a session key that the broker has seen.
+type Session struct {
+	N         int64 // number within this database; ClaimSession sets it
+	Mesh      mesh.ID
+	Key       mesh.Key
+	Member    int64 // Member.N
+	Proved    bool  // its holder signed with it: session_hello, or auth/2
+	Name      string
+	FirstSeen time.Time
+	LastSeen  time.Time
+}
+
+const sessionColumns = `n, mesh_id, pubkey, member, proved, display_name, first_seen, last_seen`
+
+// ClaimSession notes that a member announced a session key at s.LastSeen and returns the row. A key that
+// another member announced is bad_session_pubkey, unless this member proves it and the other one did not
+// (design C4). The mailbox then stays with the key; the other member has lost it.
+func ClaimSession(tx *sqlite.Tx, s Session) (Session, error) {
+	found, err := FindSession(tx, s.Mesh, s.Key)
+	if mesh.IsCode(err, mesh.NotFound) {
+		return addSession(tx, s)
+	}
+	if err != nil {
+		return s, err
+	}
+	if found.Member != s.Member && (found.Proved || !s.Proved) {
+		return s, mesh.Errorf(mesh.BadSessionKey, "this session key is another member's")
+	}
+	s.N, s.FirstSeen, s.Proved = found.N, found.FirstSeen, found.Proved || s.Proved
+	_, err = tx.Exec(`UPDATE session SET member = $2, proved = $3, display_name = $4, last_seen = max(last_seen, $5) WHERE n = $1`,
+		s.N, s.Member, s.Proved, s.Name, ms(s.LastSeen))
+	if err != nil {
+		return s, fmt.Errorf("note session: %w", err)
+	}
+	return s, nil
+}
+
+func addSession(tx *sqlite.Tx, s Session) (Session, error) {
+	s.FirstSeen = s.LastSeen
+	err := tx.QueryRow(`INSERT INTO session (mesh_id, pubkey, member, proved, display_name, first_seen, last_seen)
+		VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING n`,
+		s.Mesh, s.Key, s.Member, s.Proved, s.Name, ms(s.LastSeen)).Scan(&s.N)
+	if err != nil {
+		return s, fmt.Errorf("add session: %w", err)
+	}
+	return s, nil
+}
+
+// FindSession reads a session by its key, or not_found.
+func FindSession(tx *sqlite.Tx, meshID mesh.ID, key mesh.Key) (Session, error) {
+	s, err := readSession(tx.QueryRow(`SELECT `+sessionColumns+` FROM session WHERE mesh_id = $1 AND pubkey = $2`, meshID, key))
+	if errors.Is(err, sql.ErrNoRows) {
+		return s, mesh.Errorf(mesh.NotFound, "this mesh has no such session")
+	}
+	return s, err
+}
+
+// ListSessions reads the sessions of a mesh that were seen since a time, oldest first, without those of
+// members whose membership has ended.
+func ListSessions(tx *sqlite.Tx, meshID mesh.ID, since time.Time) ([]Session, error) {
+	rows, err := tx.Query(`SELECT s.n, s.mesh_id, s.pubkey, s.member, s.proved, s.display_name, s.first_seen, s.last_seen
+		FROM session s JOIN member m ON m.n = s.member
+		WHERE s.mesh_id = $1 AND s.last_seen >= $2 AND m.revoked_at = 0 ORDER BY s.n`, meshID, ms(since))
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	var out []Session
+	for rows.Next() {
+		s, err := readSession(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+// SeeSession notes that a session was connected until a time.
+func SeeSession(tx *sqlite.Tx, n int64, when time.Time) error {
+	if _, err := tx.Exec(`UPDATE session SET last_seen = max(last_seen, $2) WHERE n = $1`, n, ms(when)); err != nil {
+		return fmt.Errorf("note session: %w", err)
+	}
+	return nil
+}
+
+func readSession(row scanner) (Session, error) {
+	var s Session
+	var first, last int64
+	if err := row.Scan(&s.N, &s.Mesh, &s.Key, &s.Member, &s.Proved, &s.Name, &first, &last); err != nil {
+		return s, fmt.Errorf("read session: %w", err)
+	}
+	s.FirstSeen, s.LastSeen = at(first), at(last)
+	return s, nil
+}
