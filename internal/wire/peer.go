@@ -42,7 +42,8 @@ func NewPeer(conn Conn) *Peer {
 }
 
 // Run reads frames until the connection or ctx ends and returns why. Events go to m, in order, on this goroutine.
-// Every request that still waits then fails with broker_unreachable, so a Peer runs once.
+// Every request that still waits then fails with broker_unreachable, or with payload_too_large where Read says that the
+// broker closed for that; so a Peer runs once.
 func (p *Peer) Run(ctx context.Context, m *Mux[*Peer]) error {
 	for {
 		data, err := p.conn.Read(ctx)
@@ -83,7 +84,10 @@ func (p *Peer) answer(h Head, data []byte) bool {
 func (p *Peer) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.closed = mesh.Errorf(mesh.BrokerDown, "the connection to the broker ended: %w", err)
+	p.closed = err
+	if !mesh.IsCode(err, mesh.PayloadTooLarge) { // which blames one request, and not the way to the broker
+		p.closed = mesh.Errorf(mesh.BrokerDown, "the connection to the broker ended: %w", err)
+	}
 	for k, ch := range p.waiting {
 		delete(p.waiting, k)
 		ch <- answerFrame{err: p.closed}
@@ -128,9 +132,9 @@ func (c Call[Req, Resp]) Do(ctx context.Context, p *Peer, req Req) (Resp, error)
 	return wait(ctx)
 }
 
-// Start writes a request and returns the function that waits for its answer as Do does, to be called once. Requests
-// that are started one after the other are written in that order.
-func (c Call[Req, Resp]) Start(ctx context.Context, p *Peer, req Req) (func(context.Context) (Resp, error), error) {
+// Start writes a request and returns before its answer, which wait then gives, as Do does; call wait once. Requests
+// that are started one after the other are written in that order. An error means that nothing was written whole.
+func (c Call[Req, Resp]) Start(ctx context.Context, p *Peer, req Req) (wait func(context.Context) (Resp, error), err error) {
 	reqID, key := c.keys(req)
 	answer, err := p.wait(key)
 	if err != nil {
