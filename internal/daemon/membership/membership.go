@@ -3,10 +3,17 @@
 package membership
 
 import (
-	"context"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
 	"github.com/claudemesh/claudemesh/internal/seal"
@@ -33,49 +40,117 @@ func (m Mesh) Pubkey() mesh.Key { return mesh.Key(m.Secret.Public().String()) }
 type Book struct {
 	config paths.Config
 	log    *slog.Logger
+
+	editing sync.Mutex // held by who changes a file: a file lock does not part goroutines
+
+	mu      sync.Mutex // guards what follows
+	data    []byte     // config.json as it was parsed last; nil before the first time
+	meshes  []Mesh     // what it said
+	warning paths.Warning
 }
 
-// Open makes the folder if it is missing and reads config.json. A missing file is a book without meshes.
-// config_unreadable names the path; nothing is then written, now or later, until the file is mended.
-func Open(home paths.Home, log *slog.Logger) (*Book, error) { panic("unwritten") }
+// Open returns the book of a home and makes its folder if it is missing. The file is read by List.
+func Open(home paths.Home, log *slog.Logger) (*Book, error) {
+	if err := paths.EnsureDir(home.Config.Dir, paths.DirMode); err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Book{config: home.Config, log: log}, nil
+}
 
 // Path is where config.json lies.
 func (b *Book) Path() string { return b.config.File() }
 
-// List returns the meshes in the order of the file, read again when the file has changed. Entries that cannot
-// be used (a key that does not parse, an id twice) are left out, with a line in the log.
-func (b *Book) List() ([]Mesh, error) { panic("unwritten") }
-
-// Find returns the mesh of a slug, in the sense of Mesh.Slug; mesh_not_attached with the slugs otherwise.
-func (b *Book) Find(slug string) (Mesh, error) { panic("unwritten") }
-
-// Add writes m into config.json, in place of an entry of the same mesh id, else at the end. What else stands in
-// the file is kept to the byte, unknown names in that entry included.
-func (b *Book) Add(m Mesh) error { panic("unwritten") }
-
-// Remove takes the mesh of a slug out of config.json and returns it. Its key files stay.
-func (b *Book) Remove(slug string) (Mesh, error) { panic("unwritten") }
-
-// Watch calls changed after config.json was changed by anybody, until ctx ends: a moment after the last of a burst
-// of changes, and by a slow poll where the system reports none. Changed runs on this goroutine.
-func (b *Book) Watch(ctx context.Context, changed func()) error { panic("unwritten") }
-
-// OwnerSecret returns the key that owns a mesh made on this device, and whether there is one.
-func (b *Book) OwnerSecret(id mesh.ID) (seal.SecretKey, bool, error) { panic("unwritten") }
-
-// SaveOwner writes the key that owns a mesh, before the mesh is made: it exists nowhere else.
-// A file with another key is never replaced: already exists is slug_taken's sibling, io_error.
-func (b *Book) SaveOwner(id mesh.ID, owner seal.SecretKey, now time.Time) error { panic("unwritten") }
-
-// OwnerPath is the file of SaveOwner; empty for an id that is no file name.
-func (b *Book) OwnerPath(id mesh.ID) string { panic("unwritten") }
-
-// SessionSecret returns the key of a host session in a mesh, from its file, else from the file that a TypeScript
-// CLI left for the same session, else a new one that it writes (design C5). Any text may be a session id. When the
-// file cannot be written or trusted, the error says why; a caller may go on with a key that is kept nowhere.
-func (b *Book) SessionSecret(id mesh.ID, slug, sessionID string, now time.Time) (seal.SecretKey, error) {
-	panic("unwritten")
+// List returns the meshes in the order of the file, as it stands now. A missing file lists none. Entries that
+// cannot be used (a key that does not parse, an id twice) are left out, with a line in the log. A file that is no
+// config file is config_unreadable with its path; nothing is written to it.
+func (b *Book) List() ([]Mesh, error) {
+	data, err := b.read()
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.data != nil && bytes.Equal(data, b.data) {
+		return slices.Clone(b.meshes), nil
+	}
+	doc, err := b.parse(data)
+	if err != nil {
+		return nil, err
+	}
+	b.data, b.meshes = append([]byte{}, data...), doc.meshes(b.log)
+	return slices.Clone(b.meshes), nil
 }
 
-// PruneSessions removes the key files of sessions that were not asked for in 30 days, and says how many.
-func (b *Book) PruneSessions(now time.Time) (int, error) { panic("unwritten") }
+// Find returns the mesh of a slug, in the sense of Mesh.Slug; mesh_not_attached with the slugs otherwise.
+func (b *Book) Find(slug string) (Mesh, error) {
+	list, err := b.List()
+	if err != nil {
+		return Mesh{}, err
+	}
+	slugs := make([]string, 0, len(list))
+	for _, m := range list {
+		if m.Slug == slug {
+			return m, nil
+		}
+		slugs = append(slugs, m.Slug)
+	}
+	return Mesh{}, mesh.Errorf(mesh.MeshNotAttached, "no mesh %q is joined here", slug).With(mesh.Details{Attached: slugs})
+}
+
+// read returns the bytes of config.json; none when it is missing.
+func (b *Book) read() ([]byte, error) {
+	data, warning, err := paths.ReadSecret(b.config.File())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the joined meshes: %w", err)
+	}
+	b.warn(warning)
+	return data, nil
+}
+
+// warn logs a warning when it first appears.
+func (b *Book) warn(warning paths.Warning) {
+	b.mu.Lock()
+	fresh := warning != "" && warning != b.warning
+	b.warning = warning
+	b.mu.Unlock()
+	if fresh {
+		b.log.Warn("file with keys can be read by others", slog.String(logkey.Reason, string(warning)))
+	}
+}
+
+// parse takes the file apart; no bytes are an empty config.
+func (b *Book) parse(data []byte) (document, error) {
+	if data == nil {
+		return newDocument(), nil
+	}
+	doc, err := parseDocument(data)
+	if err != nil {
+		return document{}, mesh.Errorf(mesh.ConfigUnreadable, "%s: %w", b.config.File(), err)
+	}
+	return doc, nil
+}
+
+// suffixed makes the slugs of a list unique: the first to have one keeps it, the next is slug-2 (daemon 6.1).
+func suffixed(list []Mesh) {
+	taken := make(map[string]bool, len(list))
+	twice := make([]bool, len(list))
+	for i, m := range list {
+		twice[i] = taken[m.Slug]
+		taken[m.Slug] = true
+	}
+	for i := range list {
+		for n := 2; twice[i]; n++ {
+			slug := list[i].Slug + "-" + strconv.Itoa(n)
+			if !taken[slug] {
+				taken[slug], twice[i] = true, false
+				list[i].Slug = slug
+			}
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package membership
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/seal"
+)
+
+// sessionIdle is how long the key of a session is kept after its last use (design C5).
+const sessionIdle = 30 * 24 * time.Hour
+
+// SessionSecret returns the key of a host session in a mesh, from its file, else from the file that a TypeScript
+// CLI left for the same session, else a new one that it writes (design C5). Any text may be a session id. Each call
+// counts as use of the key. When a file cannot be read or written the error says why; a caller may go on with a key
+// that is kept nowhere.
+func (b *Book) SessionSecret(id mesh.ID, slug, sessionID string, now time.Time) (seal.SecretKey, error) {
+	path, err := b.config.SessionKey(id, fileName(sessionID))
+	if err != nil {
+		return seal.SecretKey{}, err
+	}
+	b.editing.Lock()
+	defer b.editing.Unlock()
+	key, err := b.keptSession(path, sessionID)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoKey):
+		if key, err = b.foreignSession(slug, sessionID); err != nil {
+			key = seal.NewSecretKey()
+		}
+		f := keyFile{MeshID: string(id), MeshSlug: slug, SessionID: sessionID}
+		if err := writeKey(path, f, key, now); err != nil {
+			return seal.SecretKey{}, err
+		}
+	case err != nil:
+		return seal.SecretKey{}, fmt.Errorf("read the session key: %w", err)
+	}
+	if err := os.Chtimes(path, now, now); err != nil {
+		return seal.SecretKey{}, mesh.Errorf(mesh.IOError, "mark the session key as used: %w", err)
+	}
+	return key, nil
+}
+
+// keptSession reads the key of a session. A file that is damaged, or of another session, is errNoKey: what it held
+// is lost, and the session needs a key.
+func (b *Book) keptSession(path, sessionID string) (seal.SecretKey, error) {
+	f, key, err := b.readKey(path)
+	if err == nil && f.SessionID != sessionID {
+		err = errNoKey
+	}
+	if errors.Is(err, errNoKey) {
+		b.log.Warn("session key is not usable", slog.String(logkey.Path, path), slog.Any(logkey.Err, err))
+	}
+	return key, err
+}
+
+// foreignSession reads the key that a TypeScript CLI keeps for the session, by slug and not by mesh id.
+func (b *Book) foreignSession(slug, sessionID string) (seal.SecretKey, error) {
+	if _, err := mesh.ParseSlug(slug); err != nil || fileName(sessionID) != sessionID {
+		return seal.SecretKey{}, fs.ErrNotExist
+	}
+	key, err := b.keptSession(filepath.Join(b.config.Dir, "sessions", slug, sessionID+".json"), sessionID)
+	if err == nil {
+		b.log.Info("session key was taken over", slog.String(logkey.Mesh, slug), slog.String(logkey.Session, sessionID))
+	}
+	return key, err
+}
+
+// fileName is the name of a session's key file. Ids that are no plain name everywhere (too short, so that it may
+// be a device of Windows; upper case, which some file systems fold) are hashed; a hash is longer than a plain name.
+func fileName(sessionID string) string {
+	const plain = "0123456789abcdefghijklmnopqrstuvwxyz-_"
+	if len(sessionID) >= 8 && len(sessionID) < 64 && strings.Trim(sessionID, plain) == "" {
+		return sessionID
+	}
+	sum := sha256.Sum256([]byte(sessionID))
+	return hex.EncodeToString(sum[:])
+}
+
+// PruneSessions removes the key files of sessions that were not asked for in 30 days, and says how many.
+func (b *Book) PruneSessions(now time.Time) (int, error) {
+	b.editing.Lock()
+	defer b.editing.Unlock()
+	dirs, err := os.ReadDir(b.config.Keys())
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	count := 0
+	for _, dir := range dirs {
+		if dir.IsDir() && err == nil {
+			var n int
+			n, err = pruneDir(filepath.Join(b.config.Keys(), dir.Name()), now)
+			count += n
+		}
+	}
+	if err != nil {
+		return count, mesh.Errorf(mesh.IOError, "prune session keys: %w", err)
+	}
+	return count, nil
+}
+
+// pruneDir prunes the keys of one mesh, and the folder when it is empty.
+func pruneDir(dir string, now time.Time) (int, error) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	count := 0
+	for _, file := range files {
+		info, err := file.Info()
+		if err != nil || !info.Mode().IsRegular() || now.Sub(info.ModTime()) < sessionIdle {
+			continue // gone meanwhile, not ours, or in use
+		}
+		if err := os.Remove(filepath.Join(dir, file.Name())); err != nil {
+			return count, err
+		}
+		count++
+	}
+	if count == len(files) {
+		_ = os.Remove(dir) // fails when a key was just added
+	}
+	return count, nil
+}
