@@ -4,20 +4,54 @@ package localdb
 
 import (
 	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"io/fs"
 	"log/slog"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
+//go:embed migrations/*.sql
+var migrations embed.FS
+
 // DB is the open database. Its methods may be called from any goroutine; each is one transaction, on disk when it
 // returns.
 type DB struct{ db *sqlite.DB }
 
-// Open opens daemon.db at path, or makes it.
+// Open opens the file at path, or makes it. What it refuses is told by package sqlite.
 func Open(ctx context.Context, path string, now mesh.Clock, log *slog.Logger) (*DB, error) {
-	panic("unwritten")
+	set, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, mesh.Errorf(mesh.Internal, "find the migrations: %w", err)
+	}
+	db, err := sqlite.Open(ctx, path, sqlite.Options{Migrations: set, Now: now, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return &DB{db: db}, nil
 }
 
 // Close finishes what was accepted and closes the file.
 func (d *DB) Close() error { return d.db.Close() }
+
+// find scans one row; no row is no error.
+func find(row sqlite.Row, dest ...any) (bool, error) {
+	err := row.Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// each calls scan for each row of a query.
+func each(rows *sqlite.Rows, scan func(*sqlite.Rows) error) error {
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+	}
+	return rows.Err()
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
 // Mesh is what config.json has no place for.
@@ -18,14 +19,54 @@ type Mesh struct {
 	Unpinned  bool     // the invite had no owner fingerprint, so Owner is the broker's word
 }
 
+const meshColumns = "mesh_id, slug, name, owner_key, role, is_owner, broker_pin, unpinned"
+
 // SaveMesh writes m, replacing what was known of its id.
-func (d *DB) SaveMesh(ctx context.Context, m Mesh) error { panic("unwritten") }
+func (d *DB) SaveMesh(ctx context.Context, m Mesh) error {
+	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
+		_, err := tx.Exec("INSERT OR REPLACE INTO mesh ("+meshColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+			m.ID, m.Slug, m.Name, m.Owner, m.Role, m.IsOwner, m.BrokerPin, m.Unpinned)
+		return err
+	})
+}
 
 // FindMesh returns what is known of a mesh, and whether anything is.
-func (d *DB) FindMesh(ctx context.Context, id mesh.ID) (Mesh, bool, error) { panic("unwritten") }
+func (d *DB) FindMesh(ctx context.Context, id mesh.ID) (m Mesh, found bool, err error) {
+	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
+		found, err = find(tx.QueryRow("SELECT "+meshColumns+" FROM mesh WHERE mesh_id = $1", id), m.fields()...)
+		return err
+	})
+	return m, found, err
+}
 
 // ListMeshes returns every known mesh, by id.
-func (d *DB) ListMeshes(ctx context.Context) ([]Mesh, error) { panic("unwritten") }
+func (d *DB) ListMeshes(ctx context.Context) (list []Mesh, err error) {
+	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
+		rows, err := tx.Query("SELECT " + meshColumns + " FROM mesh ORDER BY mesh_id")
+		if err != nil {
+			return err
+		}
+		return each(rows, func(rows *sqlite.Rows) error {
+			var m Mesh
+			err := rows.Scan(m.fields()...)
+			list = append(list, m)
+			return err
+		})
+	})
+	return list, err
+}
+
+func (m *Mesh) fields() []any {
+	return []any{&m.ID, &m.Slug, &m.Name, &m.Owner, &m.Role, &m.IsOwner, &m.BrokerPin, &m.Unpinned}
+}
 
 // RemoveMesh forgets a mesh with its peers.
-func (d *DB) RemoveMesh(ctx context.Context, id mesh.ID) error { panic("unwritten") }
+func (d *DB) RemoveMesh(ctx context.Context, id mesh.ID) error {
+	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
+		if _, err := tx.Exec("DELETE FROM mesh WHERE mesh_id = $1", id); err != nil {
+			return err
+		}
+		_, err := tx.Exec("DELETE FROM peer WHERE mesh_id = $1", id)
+		return err
+	})
+}

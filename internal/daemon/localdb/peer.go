@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
 // Peer is a member, or a session of one, that was seen in a roster or sent something: so that its name still means
@@ -16,21 +17,105 @@ type Peer struct {
 	Name       string // display name
 	MemberName string
 	Session    bool
-	FirstSeen  time.Time // set by the first SeePeers
-	LastSeen   time.Time
+	FirstSeen  time.Time // set by the first SeePeers, in milliseconds
+	LastSeen   time.Time // in milliseconds
 }
 
-// SeePeers writes who was seen at the time of LastSeen of each, in one transaction. Empty names do not replace known ones. A mesh
-// keeps at most 10,000 peers; beyond that the sessions that were not seen for longest are forgotten first.
-func (d *DB) SeePeers(ctx context.Context, peers []Peer) error { panic("unwritten") }
+// sessionIdle is how long a session is known after it was last seen; a member is known for as long as the mesh.
+const sessionIdle = 30 * 24 * time.Hour
+
+// peerLimit bounds the peers of one mesh: a broker may invent any number of them.
+const peerLimit = 10_000
+
+const peerColumns = "mesh_id, key, member_key, name, member_name, is_session, first_seen, last_seen"
+
+const seePeer = "INSERT INTO peer (" + peerColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+ON CONFLICT (mesh_id, key) DO UPDATE SET
+  member_key = excluded.member_key, is_session = excluded.is_session,
+  name = CASE excluded.name WHEN '' THEN name ELSE excluded.name END,
+  member_name = CASE excluded.member_name WHEN '' THEN member_name ELSE excluded.member_name END,
+  last_seen = max(last_seen, excluded.last_seen)`
+
+// SeePeers writes who was seen, each at its LastSeen. Empty names do not replace known ones. A mesh keeps 10,000
+// peers; beyond that sessions are forgotten before members, and of each those that were not seen for longest.
+func (d *DB) SeePeers(ctx context.Context, peers []Peer) error {
+	if len(peers) == 0 {
+		return nil
+	}
+	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
+		seen := map[mesh.ID]bool{}
+		for _, p := range peers {
+			seen[p.MeshID] = true
+			if _, err := tx.Exec(seePeer, p.MeshID, p.Key, p.MemberKey, p.Name, p.MemberName, p.Session, p.LastSeen.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		for id := range seen {
+			if err := boundPeers(tx, id, peerLimit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// boundPeers forgets what is beyond the limit.
+func boundPeers(tx *sqlite.Tx, id mesh.ID, limit int) error {
+	var count int
+	if err := tx.QueryRow("SELECT count(*) FROM peer WHERE mesh_id = $1", id).Scan(&count); err != nil || count <= limit {
+		return err
+	}
+	_, err := tx.Exec(`DELETE FROM peer WHERE mesh_id = $1 AND key IN
+		(SELECT key FROM peer WHERE mesh_id = $1 ORDER BY is_session DESC, last_seen LIMIT $2)`, id, count-limit)
+	return err
+}
 
 // FindPeer returns the peer of a key, and whether it is known.
-func (d *DB) FindPeer(ctx context.Context, id mesh.ID, key mesh.Key) (Peer, bool, error) {
-	panic("unwritten")
+func (d *DB) FindPeer(ctx context.Context, id mesh.ID, key mesh.Key) (p Peer, found bool, err error) {
+	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
+		var first, last int64
+		found, err = find(tx.QueryRow("SELECT "+peerColumns+" FROM peer WHERE mesh_id = $1 AND key = $2", id, key), p.fields(&first, &last)...)
+		if found {
+			p.seen(first, last)
+		}
+		return err
+	})
+	return p, found, err
 }
 
 // ListPeers returns the known peers of a mesh, last seen first.
-func (d *DB) ListPeers(ctx context.Context, id mesh.ID) ([]Peer, error) { panic("unwritten") }
+func (d *DB) ListPeers(ctx context.Context, id mesh.ID) (list []Peer, err error) {
+	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
+		rows, err := tx.Query("SELECT "+peerColumns+" FROM peer WHERE mesh_id = $1 ORDER BY last_seen DESC, key", id)
+		if err != nil {
+			return err
+		}
+		return each(rows, func(rows *sqlite.Rows) error {
+			var p Peer
+			var first, last int64
+			err := rows.Scan(p.fields(&first, &last)...)
+			p.seen(first, last)
+			list = append(list, p)
+			return err
+		})
+	})
+	return list, err
+}
+
+func (p *Peer) fields(first, last *int64) []any {
+	return []any{&p.MeshID, &p.Key, &p.MemberKey, &p.Name, &p.MemberName, &p.Session, first, last}
+}
+
+func (p *Peer) seen(first, last int64) {
+	p.FirstSeen, p.LastSeen = time.UnixMilli(first), time.UnixMilli(last)
+}
 
 // PrunePeers forgets sessions that were not seen for 30 days, and says how many.
-func (d *DB) PrunePeers(ctx context.Context, now time.Time) (int, error) { panic("unwritten") }
+func (d *DB) PrunePeers(ctx context.Context, now time.Time) (int, error) {
+	var count int64
+	err := d.db.Write(ctx, func(tx *sqlite.Tx) (err error) {
+		count, err = tx.Exec("DELETE FROM peer WHERE is_session = 1 AND last_seen <= $1", now.Add(-sessionIdle).UnixMilli())
+		return err
+	})
+	return int(count), err
+}
