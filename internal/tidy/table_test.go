@@ -32,7 +32,7 @@ var ranks = [][]string{
 	2: {"protocol", "localapi", "config"},
 	3: {
 		"broker/store/...", "broker/session", "broker/hub", "broker/bus/...",
-		"daemon/membership", "daemon/uplink", "local", "host/...", "cli/term",
+		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "host/...", "cli/term", "reference",
 	},
 	4: {"broker/queue", "daemon/outbox", "daemon/inbox", "daemon/roster"},
 	5: {"broker/...", "daemon/..."},
@@ -40,6 +40,9 @@ var ranks = [][]string{
 	7: {"cli/..."},
 	8: {"cmd/..."},
 }
+
+// neighbours may be imported within one rank: answers of the socket repeat what frames say.
+var neighbours = map[string]string{"localapi": "protocol"}
 
 // scaffolding is what only test files import. It may import everything.
 var scaffolding = []string{"rig/...", "tidy", "e2e/..."}
@@ -49,14 +52,15 @@ const vocabularyRank = 2
 
 // narrow are packages that import less than their rank would allow: the vocabulary and these.
 var narrow = map[string][]string{
-	"cli/...": {"local", "host/...", "cli/..."},
+	"cli/...": {"local", "host/...", "cli/...", "reference"},
 	"mcp":     {"local", "host/..."},
 }
 
 // sides never meet but in what both know.
 var sides = []string{"broker/...", "daemon/..."}
 
-// libraries are heavy, and have the one importer that wraps them. The scaffolding may use all of them.
+// libraries are heavy, and have the one importer that wraps them; those without are for tests. The scaffolding may
+// use all of them.
 var libraries = []struct {
 	path      string
 	importers []string
@@ -65,8 +69,10 @@ var libraries = []struct {
 	{"github.com/coder/websocket", []string{"broker", "daemon/uplink"}},
 	{"github.com/spf13/cobra", []string{"cli/..."}},
 	{"github.com/spf13/pflag", []string{"cli/..."}},
-	{"github.com/modelcontextprotocol/go-sdk", []string{"mcp"}},
 	{"github.com/fsnotify/fsnotify", []string{"daemon/..."}},
+	{"github.com/modelcontextprotocol/go-sdk", nil}, // decision 0002
+	{"github.com/google/jsonschema-go", nil},        // decision 0001
+	{"github.com/prometheus", nil},                  // decision 0001
 	{"github.com/google/go-cmp", nil},
 	{"go.uber.org/goleak", nil},
 	{"pgregory.net/rapid", nil},

@@ -1,0 +1,88 @@
+# What can be made: `make help`. Everything works from a fresh clone; only `deps` needs the network.
+
+APP  := claudemesh
+MAIN := ./cmd/$(APP)
+INFO := github.com/claudemesh/claudemesh/internal/buildinfo
+
+# The product is pure Go. Tests use cgo, because the race detector does; they need a C compiler.
+PLAIN        := CGO_ENABLED=0
+APT_PACKAGES := gcc libc6-dev
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)
+TIME    := $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).commitTime=$(TIME)
+
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+FUZZTIME := 10s
+STEP      = @echo "==> $@"
+
+.PHONY: help up demo deps test lint vet race fuzz bench docs cross build clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: build ## build, then start a local broker and the daemon
+	bin/$(APP) up
+
+demo: build ## build, then show two sessions talking
+	bin/$(APP) demo
+
+build: ## build bin/claudemesh
+	$(STEP)
+	$(PLAIN) go build -ldflags '$(LDFLAGS)' -o bin/$(APP) $(MAIN)
+
+deps: ## fetch and verify what the module needs, and a C compiler where there is none
+	$(STEP)
+	go mod download
+	go mod verify
+	@command -v $${CC:-cc} >/dev/null || { apt-get update && apt-get install -y --no-install-recommends $(APT_PACKAGES); }
+
+# The steps of `test` stand one after the other, cheapest first. `build` comes before `vet`, which reads what it compiled.
+test: ## everything that must pass: deps, build, lint, tests with the race detector, fuzzing
+	$(MAKE) deps
+	$(MAKE) build
+	$(MAKE) lint
+	$(MAKE) race
+	$(MAKE) fuzz
+	@echo "==> all passed"
+
+lint: vet ## gofmt, go vet; staticcheck where go.mod has it as a tool
+	$(STEP)
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+	@if go tool -n staticcheck >/dev/null 2>&1; then $(PLAIN) go tool staticcheck ./...; fi
+
+vet:
+	$(STEP)
+	$(PLAIN) go vet ./...
+
+race: ## every test, with the race detector
+	$(STEP)
+	go test -race -shuffle=on -vet=off -timeout=10m ./...
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	$(STEP)
+	@$(PLAIN) scripts/fuzz $(FUZZTIME)
+
+bench: ## the benchmarks, a module of their own
+	$(STEP)
+	cd bench && $(PLAIN) go run . $(ARGS)
+
+docs: ## write the generated pages of docs/
+	$(STEP)
+	$(PLAIN) go run $(MAIN) docs docs
+
+cross: ## build dist/ for linux, macOS and Windows, with checksums
+	$(STEP)
+	@mkdir -p dist
+	@set -e; for platform in $(PLATFORMS); do \
+		os=$${platform%/*} arch=$${platform#*/} suffix=; \
+		if [ $$os = windows ]; then suffix=.exe; fi; \
+		echo "$$platform"; \
+		$(PLAIN) GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o dist/$(APP)_$${os}_$$arch$$suffix $(MAIN); \
+	done
+	cd dist && { sha256sum $(APP)_* 2>/dev/null || shasum -a 256 $(APP)_*; } > SHA256SUMS
+
+clean: ## remove what was built
+	rm -rf bin dist
