@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
 func TestExplain(t *testing.T) {
@@ -80,7 +82,10 @@ func checkRow(t *testing.T, row Row, prefix string) {
 		t.Errorf("got flag %q, want lower-case words", row.Flag)
 	}
 	want := prefix + strings.ToUpper(strings.ReplaceAll(row.Flag, "-", "_"))
-	if row.Env != want && row.Flag != "data-dir" { // the folder's variable is that of paths
+	if row.Flag == "data-dir" {
+		want = paths.BrokerVariable
+	}
+	if row.Env != want {
 		t.Errorf("%s: got variable %s, want %s", row.Flag, row.Env, want)
 	}
 	if row.Key == "" && row.Flag != "data-dir" {
