@@ -1,0 +1,128 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+// Recipient is one copy of a message.
+type Recipient struct {
+	Key      mesh.Key
+	Name     string
+	State    mesh.State
+	At       time.Time
+	Reason   string
+	Verified bool // the recipient signed it; false: the relay says so (design D5)
+}
+
+// ApplyReceipts notes what the broker tells of sent messages, oldest first; a state never goes back. complete says
+// that nothing between LastReceipt and these is missing, so that LastReceipt moves: true for a page of receipts_since
+// read from LastReceipt on, and for live receipts after the last such page of the same connection.
+func (o *Outbox) ApplyReceipts(ctx context.Context, meshID mesh.ID, receipts []protocol.Receipt, complete bool) error {
+	if len(receipts) == 0 {
+		return nil
+	}
+	var touched []mesh.ClientID
+	err := o.db.Write(ctx, func(tx *sqlite.Tx) error {
+		touched = touched[:0]
+		for _, r := range receipts {
+			id, err := o.applyReceipt(tx, meshID, r)
+			if err != nil {
+				return err
+			}
+			if id != "" {
+				touched = append(touched, id)
+			}
+		}
+		if !complete {
+			return nil
+		}
+		_, err := tx.Exec(`INSERT INTO receipt_cursor (mesh_id, seq) VALUES ($1, $2)
+			ON CONFLICT (mesh_id) DO UPDATE SET seq = max(seq, excluded.seq)`, meshID, receipts[len(receipts)-1].Seq)
+		return err
+	})
+	if err != nil {
+		return sqlite.Coded(err)
+	}
+	o.watch.notify(touched)
+	return nil
+}
+
+// applyReceipt returns the id of the message it changed; none for one that another device of this member sent.
+func (o *Outbox) applyReceipt(tx *sqlite.Tx, meshID mesh.ID, r protocol.Receipt) (mesh.ClientID, error) {
+	if !r.State.Known() || r.Recipient == "" {
+		o.log.Warn("receipt makes no sense", slog.String(logkey.State, string(r.State)), slog.Int64(logkey.Seq, r.Seq))
+		return "", nil
+	}
+	id, err := sentAs(tx, meshID, r)
+	if err != nil || id == "" {
+		return "", err
+	}
+	var known mesh.State
+	err = tx.QueryRow("SELECT state FROM receipt WHERE client_message_id = $1 AND recipient = $2", id, r.Recipient).Scan(&known)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", err
+	}
+	if known.Later(r.State) == known {
+		return "", nil
+	}
+	at, err := time.Parse(time.RFC3339, r.At)
+	if err != nil {
+		at = o.now() // the state counts; its time is for people
+	}
+	_, err = tx.Exec(`INSERT INTO receipt (client_message_id, recipient, state, reason, at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO UPDATE SET state = excluded.state, reason = excluded.reason, at = excluded.at`,
+		id, r.Recipient, r.State, clean(r.Reason), at.UnixMilli())
+	return id, err
+}
+
+// sentAs finds the message that a receipt is about; empty when it was not sent from here.
+func sentAs(tx *sqlite.Tx, meshID mesh.ID, r protocol.Receipt) (mesh.ClientID, error) {
+	query, key := "SELECT client_message_id FROM outbox WHERE client_message_id = $1 AND mesh_id = $2", string(r.ClientMessageID)
+	if key == "" {
+		query, key = "SELECT client_message_id FROM outbox WHERE broker_message_id = $1 AND mesh_id = $2", string(r.MessageID)
+	}
+	var id mesh.ClientID
+	err := tx.QueryRow(query, key, meshID).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return id, err
+}
+
+// LastReceipt is the seq to read receipts_since from; 0 for none.
+func (o *Outbox) LastReceipt(ctx context.Context, meshID mesh.ID) (int64, error) {
+	var seq int64
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		return tx.QueryRow("SELECT coalesce(max(seq), 0) FROM receipt_cursor WHERE mesh_id = $1", meshID).Scan(&seq)
+	})
+	return seq, sqlite.Coded(err)
+}
+
+// recipientsOf reads the receipts of a message, by key.
+func recipientsOf(tx *sqlite.Tx, id mesh.ClientID) ([]Recipient, error) {
+	rows, err := tx.Query(`SELECT recipient, state, reason, at FROM receipt
+		WHERE client_message_id = $1 ORDER BY recipient`, id)
+	if err != nil {
+		return nil, err
+	}
+	var all []Recipient
+	for rows.Next() {
+		var r Recipient
+		var at int64
+		if err := rows.Scan(&r.Key, &r.State, &r.Reason, &at); err != nil {
+			return nil, err
+		}
+		r.At = timeOf(at)
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}

@@ -1,0 +1,205 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+// Message is a row with how far it has come.
+type Message struct {
+	Row
+	State      mesh.State  // the least of its recipients; a failure of one is the least
+	Recipients []Recipient // of a group: those that are known
+}
+
+// message puts a row and its receipts together.
+func message(r Row, receipts []Recipient) Message {
+	m := Message{Row: r, State: r.state(), Recipients: receipts}
+	if r.Encrypted() {
+		if len(receipts) == 0 {
+			m.Recipients = []Recipient{{Key: mesh.Key(r.TargetSpec), State: m.State, At: r.AcceptedAt}}
+			if m.State.Failed() {
+				m.Recipients[0].Reason = r.LastError
+			}
+		}
+		for i := range m.Recipients {
+			m.Recipients[i].Name = r.TargetName
+		}
+		m.State = leastOf(m.Recipients, mesh.StateAcknowledged)
+		return m
+	}
+	if len(receipts) > 0 && (len(receipts) >= r.Mailboxes && r.Mailboxes > 0) {
+		m.State = leastOf(receipts, mesh.StateAcknowledged)
+	} else {
+		m.State = leastOf(receipts, m.State) // of some nobody has told anything
+	}
+	return m
+}
+
+// leastOf is the state that every copy has reached.
+func leastOf(copies []Recipient, least mesh.State) mesh.State {
+	for _, c := range copies {
+		if least.Failed() {
+			break
+		}
+		if c.State.Failed() || !c.State.Reached(least) {
+			least = c.State
+		}
+	}
+	return least
+}
+
+// Status finds a message by its client id, its broker id, or a prefix of at least 8 of either. slug narrows; it may be
+// empty. not_found, or bad_request for a prefix that is too short or means several.
+func (o *Outbox) Status(ctx context.Context, id, slug string) (Message, error) {
+	var m Message
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		r, err := findAny(tx, id, slug)
+		if err != nil {
+			return err
+		}
+		receipts, err := recipientsOf(tx, r.ClientID)
+		m = message(r, receipts)
+		return err
+	})
+	return m, sqlite.Coded(err)
+}
+
+// findAny prefers a whole id to a prefix.
+func findAny(tx *sqlite.Tx, id, slug string) (Row, error) {
+	if id == "" {
+		return Row{}, mesh.Errorf(mesh.BadRequest, "the message id is empty")
+	}
+	rows, err := selectRows(tx, "SELECT "+columns+` FROM outbox
+		WHERE (client_message_id = $1 OR broker_message_id = $1) AND ($2 = '' OR mesh = $2) LIMIT 2`, id, slug)
+	if err != nil {
+		return Row{}, err
+	}
+	if len(rows) == 0 && len(id) >= protocol.MinStatusID {
+		rows, err = selectRows(tx, "SELECT "+columns+` FROM outbox
+			WHERE (client_message_id >= $1 AND client_message_id < $2 OR broker_message_id >= $1 AND broker_message_id < $2)
+			AND ($3 = '' OR mesh = $3) LIMIT 2`, id, id+"\x7f", slug)
+		if err != nil {
+			return Row{}, err
+		}
+	}
+	switch {
+	case len(rows) == 1:
+		return rows[0], nil
+	case len(rows) > 1:
+		return Row{}, mesh.Errorf(mesh.BadRequest, "%s means several messages: give more of the id", id)
+	case len(id) < protocol.MinStatusID:
+		return Row{}, mesh.Errorf(mesh.NotFound, "no message %s; a prefix has at least %d characters", id, protocol.MinStatusID)
+	}
+	return Row{}, mesh.Errorf(mesh.NotFound, "no message %s was sent from here", id)
+}
+
+// Wait returns when the message has reached want at every recipient, or cannot any more: then its State is a failure.
+// When ctx ends first the error is wait_timeout with the state so far, or cancelled, and the message is filled too.
+func (o *Outbox) Wait(ctx context.Context, id mesh.ClientID, want mesh.State) (Message, error) {
+	if !want.Known() || want.Failed() {
+		return Message{}, mesh.Errorf(mesh.BadRequest, "state %q cannot be waited for", want)
+	}
+	changed, stop := o.watch.begin(id)
+	defer stop()
+	for {
+		// The look must not be cut short by the deadline that it is to report on.
+		m, err := o.find(context.WithoutCancel(ctx), id)
+		if err != nil || m.State.Failed() || m.State.Reached(want) {
+			return m, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return m, mesh.Errorf(mesh.Cancelled, "wait for %s: %w", want, ctx.Err())
+			}
+			return m, mesh.Errorf(mesh.WaitTimeout, "the message is %s, not yet %s", m.State, want).With(mesh.Details{State: m.State})
+		}
+	}
+}
+
+func (o *Outbox) find(ctx context.Context, id mesh.ClientID) (Message, error) {
+	var m Message
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		r, found, err := findID(tx, id)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return mesh.Errorf(mesh.NotFound, "no message %s was sent from here", id)
+		}
+		receipts, err := recipientsOf(tx, id)
+		m = message(r, receipts)
+		return err
+	})
+	return m, sqlite.Coded(err)
+}
+
+// List returns rows, newest first.
+func (o *Outbox) List(ctx context.Context, f Filter) ([]Row, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	if f.Limit == 0 {
+		f.Limit = 50
+	}
+	var all []Row
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		var err error
+		all, err = selectRows(tx, "SELECT "+columns+` FROM outbox
+			WHERE ($1 = '' OR status = $1) AND ($2 = '' OR mesh = $2) ORDER BY rowid DESC LIMIT $3`, f.Status, f.Mesh, f.Limit)
+		return err
+	})
+	return all, sqlite.Coded(err)
+}
+
+// Pending counts what waits for the broker of one mesh, rows under way included.
+func (o *Outbox) Pending(ctx context.Context, meshID mesh.ID) (int, error) {
+	var n int
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		return tx.QueryRow("SELECT count(*) FROM outbox WHERE mesh_id = $1 AND status IN ('pending', 'inflight')", meshID).Scan(&n)
+	})
+	return n, sqlite.Coded(err)
+}
+
+// Reflected reports whether a box with this nonce left this outbox for another key than the one it came to: then it
+// was bounced and is to be dropped (design C9).
+func (o *Outbox) Reflected(ctx context.Context, nonce string, recipient mesh.Key) (bool, error) {
+	var n int
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		return tx.QueryRow("SELECT count(*) FROM outbox WHERE nonce = $1 AND recipient_key != '' AND recipient_key != $2",
+			nonce, recipient).Scan(&n)
+	})
+	return n > 0, sqlite.Coded(err)
+}
+
+// DropMesh ends what is pending for a mesh that was left: dead, no_broker_for_mesh. No Drain may run for it.
+func (o *Outbox) DropMesh(ctx context.Context, meshID mesh.ID) (int, error) {
+	var dead []mesh.ClientID
+	err := o.db.Write(ctx, func(tx *sqlite.Tx) error {
+		rows, err := tx.Query(`UPDATE outbox SET status = 'dead', last_error = $2
+			WHERE mesh_id = $1 AND status = 'pending' RETURNING client_message_id`, meshID, mesh.NoBrokerForMesh)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var id mesh.ClientID
+			if err := rows.Scan(&id); err != nil {
+				return err
+			}
+			dead = append(dead, id)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return 0, sqlite.Coded(err)
+	}
+	o.open.Add(int64(-len(dead)))
+	o.watch.notify(dead)
+	return len(dead), nil
+}
