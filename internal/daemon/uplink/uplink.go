@@ -4,15 +4,14 @@ package uplink
 
 import (
 	"context"
-	"crypto/tls"
 	"log/slog"
 	"net"
-	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
-	"github.com/claudemesh/claudemesh/internal/seal"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
@@ -25,7 +24,7 @@ const (
 	Connecting   State = "connecting"   // for the first time
 	Open         State = "open"         // hello was acknowledged
 	Reconnecting State = "reconnecting" // lost or refused for now; LastError says why
-	Rejected     State = "rejected"     // the broker will not have this identity
+	Rejected     State = "rejected"     // the broker will not have this identity, or the URL cannot be used
 	Banned       State = "banned"
 	Kicked       State = "kicked"
 )
@@ -33,32 +32,15 @@ const (
 // Final reports whether the connection waits for Retry instead of trying by itself.
 func (s State) Final() bool { return s == Rejected || s == Banned || s == Kicked }
 
-// Identity is who connects. With Session it is that session (session_hello), without it is the member's daemon
-// (hello, peerRole control-plane, no session key).
-type Identity struct {
-	MeshID   mesh.ID
-	MemberID mesh.ID
-	Member   seal.SecretKey
-	Session  seal.SecretKey
-}
-
 // DialFunc connects to a network address, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
-
-// Timing holds the waits of a connection; zero fields mean the value named at them (daemon 6.3, 20).
-type Timing struct {
-	ReconnectMin time.Duration // 1 s; doubles with each failure
-	ReconnectMax time.Duration // 30 s
-	Ping         time.Duration // 30 s
-	DeadAfter    time.Duration // 75 s
-}
 
 // Options configure a Link.
 type Options struct {
 	URL      string // ws:// or wss://; ws:// reaches this machine only (design C10)
-	Pin      string // SPKI pin of a self-signed broker; empty means public certificates
+	Pin      string // SPKI pin of a self-signed broker, as Pin gives it; empty means public certificates
 	Identity Identity
-	// Presence is asked at each hello. Its peerRole is set by the link.
+	// Presence is asked at each hello. The link sets its peerRole, and sessionId and channel where they are empty.
 	Presence func() protocol.Presence
 
 	Dial           DialFunc // nil means the network of the machine
@@ -75,48 +57,149 @@ type Options struct {
 	OnState func(State)
 }
 
+// Timing holds the waits of a connection; zero fields mean the value named at them (daemon 6.3, 20).
+type Timing struct {
+	ReconnectMin time.Duration // 1 s; doubles with each failure
+	ReconnectMax time.Duration // 30 s
+	Ping         time.Duration // 30 s
+	DeadAfter    time.Duration // 75 s
+}
+
+func (t Timing) withDefaults() Timing {
+	for _, d := range []struct {
+		to    *time.Duration
+		value time.Duration
+	}{
+		{&t.ReconnectMin, time.Second}, {&t.ReconnectMax, 30 * time.Second}, {&t.Ping, 30 * time.Second}, {&t.DeadAfter, 75 * time.Second},
+	} {
+		if *d.to <= 0 {
+			*d.to = d.value
+		}
+	}
+	return t
+}
+
 // Link is one connection. Its methods may be called from any goroutine.
-type Link struct{ opt Options }
+type Link struct {
+	opt   Options
+	log   *slog.Logger
+	mux   *wire.Mux[*wire.Peer]
+	retry chan struct{} // holds one wish to connect now
 
-// New returns a link that is Closed until Run. insecure_url and bad_request refuse URLs that can never be dialled.
-func New(opt Options) (*Link, error) { panic("unwritten") }
+	mu      sync.Mutex // guards what follows
+	state   State
+	err     error
+	peer    *wire.Peer
+	welcome protocol.HelloAnswer
+	changed chan struct{}
+}
 
-// Run keeps the connection until ctx ends, then says bye, closes with session_closed, and returns nil when all its
-// goroutines have ended.
-func (l *Link) Run(ctx context.Context) error { panic("unwritten") }
+// readLimit is the largest frame that a broker may send (daemon 6).
+const readLimit = 16 << 20
+
+// New returns a link that is Closed until Run. bad_request and insecure_url refuse a URL or pin that can never be
+// used.
+func New(opt Options) (*Link, error) {
+	if err := checkURL(opt.URL); err != nil {
+		return nil, err
+	}
+	if _, err := Transport(opt.Dial, opt.Pin); err != nil {
+		return nil, err
+	}
+	opt.Timing = opt.Timing.withDefaults()
+	if opt.ReadLimitBytes <= 0 {
+		opt.ReadLimitBytes = readLimit
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	l := &Link{opt: opt, log: opt.Log, mux: wire.NewMux[*wire.Peer](), retry: make(chan struct{}, 1), state: Closed, changed: make(chan struct{})}
+	wire.On(l.mux, protocol.Push, opt.OnPush)
+	wire.On(l.mux, protocol.Receipts, opt.OnReceipt)
+	return l, nil
+}
 
 // State is where the connection stands.
-func (l *Link) State() State { panic("unwritten") }
+func (l *Link) State() State {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state
+}
 
 // Changed is closed at the next change of state. Take it before reading State.
-func (l *Link) Changed() <-chan struct{} { panic("unwritten") }
+func (l *Link) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
 
 // Peer is the open connection; nil unless State is Open. It may end at any moment: its calls then fail with
 // broker_unreachable.
-func (l *Link) Peer() *wire.Peer { panic("unwritten") }
+func (l *Link) Peer() *wire.Peer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.peer
+}
 
-// LastError is why the link is not open, and nil while it is.
-func (l *Link) LastError() error { panic("unwritten") }
+// LastError is why the link is not open; nil while it is, and before the first failure. Its text is safe to print,
+// and at most 300 bytes of it are the broker's.
+func (l *Link) LastError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
 
-// Limits are what the broker advertised last, else those of a broker that advertises none: 60 sends a minute,
-// 10 at once, 65,536 bytes a frame, 48,000 a body (daemon 6.6).
-func (l *Link) Limits() protocol.Limits { panic("unwritten") }
+// modest are the limits of a broker that advertises none (daemon 6.6). How long it keeps a message, or the id of one,
+// is not known.
+var modest = protocol.Limits{FrameBytes: 65_536, BodyBytes: 48_000, SendPerSecond: 1, SendBurst: 10}
 
-// Has reports whether the open connection was confirmed a capability.
-func (l *Link) Has(capability string) bool { panic("unwritten") }
+// Limits are what the broker advertised in its last welcome; what it left out is that of a broker that advertises
+// nothing: 60 sends a minute, 10 at once, 65,536 bytes a frame, 48,000 a body.
+func (l *Link) Limits() protocol.Limits {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.welcome.Limits == nil {
+		return modest
+	}
+	got := *l.welcome.Limits
+	if got.FrameBytes <= 0 {
+		got.FrameBytes = modest.FrameBytes
+	}
+	if got.BodyBytes <= 0 {
+		got.BodyBytes = modest.BodyBytes
+	}
+	if got.SendPerSecond <= 0 || got.SendBurst <= 0 {
+		got.SendPerSecond, got.SendBurst = modest.SendPerSecond, modest.SendBurst
+	}
+	return got
+}
+
+// Has reports whether the connection is open and the broker confirmed a capability of the hello (design B2).
+func (l *Link) Has(capability string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.peer != nil && slices.Contains(l.welcome.Capabilities, capability)
+}
 
 // Retry connects now instead of after the wait, and leaves a final state.
-func (l *Link) Retry() { panic("unwritten") }
+func (l *Link) Retry() {
+	select {
+	case l.retry <- struct{}{}:
+	default: // the wish is known
+	}
+}
 
-// Host is the broker of a URL (ws, wss, http or https) as signatures name it: lower-case host:port, the port always
-// written (design C1). bad_request when the URL has no host, or user, query or fragment.
-func Host(rawURL string) (string, error) { panic("unwritten") }
-
-// Transport returns a transport that reaches brokers as links do: pinned or publicly certified by TLS, in clear text
-// on this machine only (insecure_url), without proxies.
-func Transport(dial DialFunc, pin string) (*http.Transport, error) { panic("unwritten") }
-
-// Pin is the text of an SPKI pin: base64url of the SHA-256 of a certificate's public key, 43 characters.
-func Pin(spki []byte) string { panic("unwritten") }
-
-func pinned(pin string) (*tls.Config, error) { panic("unwritten") }
+// set changes the state. Peer and error belong to it.
+func (l *Link) set(s State, err error, peer *wire.Peer) {
+	l.mu.Lock()
+	changed := s != l.state
+	l.state, l.err, l.peer = s, err, peer
+	if changed {
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}
+	l.mu.Unlock()
+	if changed && l.opt.OnState != nil {
+		l.opt.OnState(s)
+	}
+}

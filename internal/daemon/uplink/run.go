@@ -1,0 +1,175 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
+// Run keeps the connection until ctx ends, then says bye, closes with session_closed, and returns nil when all its
+// goroutines have ended. A Link runs once.
+func (l *Link) Run(ctx context.Context) error {
+	defer l.set(Closed, nil, nil)
+	l.set(Connecting, nil, nil)
+	past := history{timing: l.opt.Timing}
+	for {
+		select {
+		case <-l.retry: // fulfilled by this try
+		default:
+		}
+		err := l.connect(ctx, past.opened)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err = readable(err); err == nil {
+			err = errEnded
+		}
+		v := past.judge(err, l.opt.Now())
+		l.report(v, err, past.failures)
+		l.set(v.state, err, nil)
+		if !l.pause(ctx, v) {
+			return nil
+		}
+		l.set(Reconnecting, err, nil)
+	}
+}
+
+var errEnded = mesh.Errorf(mesh.BrokerDown, "the broker ended the connection")
+
+// report logs what became of a connection: a change that stays for everyone to read, a further failed try for the
+// curious.
+func (l *Link) report(v verdict, err error, failures int) {
+	level := slog.LevelDebug
+	switch {
+	case v.alarm:
+		level = slog.LevelError
+	case v.state.Final():
+		level = slog.LevelWarn
+	case l.State() != Reconnecting:
+		level = slog.LevelInfo
+	}
+	l.log.Log(context.Background(), level, "broker connection is down", slog.String(logkey.State, string(v.state)),
+		slog.String(logkey.Code, string(mesh.CodeOf(err))), slog.Any(logkey.Err, err),
+		slog.Int64(logkey.WaitMS, v.wait.Milliseconds()), slog.Int(logkey.Attempt, failures))
+}
+
+// pause waits for the next try and reports whether there is one. A final state waits for Retry alone.
+func (l *Link) pause(ctx context.Context, v verdict) bool {
+	var due <-chan time.Time
+	if !v.state.Final() {
+		timer := time.NewTimer(v.wait)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-due:
+	case <-l.retry:
+	}
+	return true
+}
+
+// verdict is what follows from the end of a connection.
+type verdict struct {
+	state State // Reconnecting or a final one
+	wait  time.Duration
+	alarm bool // two daemons with one identity
+}
+
+// history is what the end of a connection is judged by.
+type history struct {
+	timing   Timing
+	failures int         // in a row, without a welcome
+	replaced []time.Time // when others took our place, in the last replacedSpan
+}
+
+// So often in this time, another daemon with our keys is at work (daemon 6.4).
+const (
+	replacedLimit = 3
+	replacedSpan  = time.Minute
+)
+
+// opened forgets the failures: a broker welcomed us.
+func (h *history) opened() { h.failures = 0 }
+
+// judge decides whether and when to connect again (daemon 6.4).
+func (h *history) judge(err error, now time.Time) verdict {
+	v := verdict{state: Reconnecting, wait: jitter(h.timing.backoff(h.failures))}
+	h.failures++
+	code, closed := mesh.CodeOf(err), (*CloseError)(nil)
+	if errors.As(err, &closed) && !closed.Code.ComeBack(closed.Reason) {
+		v.state = finalState(closed.Code, mesh.Code(closed.Reason))
+		return v
+	}
+	switch {
+	case code == mesh.InsecureURL, !mesh.ClosePolicy.ComeBack(string(code)):
+		v.state = finalState(mesh.ClosePolicy, code)
+	case code == mesh.Capacity, code == mesh.TimestampSkew, code == mesh.NoHello:
+		v.wait = jitter(h.timing.ReconnectMax)
+	case closed != nil && closed.Code == mesh.CloseNormal && closed.Reason == mesh.ReasonReplaced:
+		if h.tooOften(now) {
+			v.wait, v.alarm = jitter(h.timing.ReconnectMax), true
+		}
+	}
+	return v
+}
+
+// tooOften counts one more connection that was replaced.
+func (h *history) tooOften(now time.Time) bool {
+	kept := h.replaced[:0]
+	for _, at := range h.replaced {
+		if now.Sub(at) < replacedSpan {
+			kept = append(kept, at)
+		}
+	}
+	h.replaced = append(kept, now)
+	if len(h.replaced) < replacedLimit {
+		return false
+	}
+	h.replaced = nil
+	return true
+}
+
+func finalState(close mesh.CloseCode, reason mesh.Code) State {
+	switch {
+	case close == mesh.CloseBanned, reason == mesh.Revoked:
+		return Banned
+	case close == mesh.CloseKicked:
+		return Kicked
+	}
+	return Rejected
+}
+
+// backoff is the wait after so many failures in a row: 1, 2, 4, 8, 16, 30, 30, … s.
+func (t Timing) backoff(failures int) time.Duration {
+	wait := t.ReconnectMin
+	for range failures {
+		if wait >= t.ReconnectMax {
+			break
+		}
+		wait *= 2
+	}
+	return min(wait, t.ReconnectMax)
+}
+
+// jitter changes a wait by up to a fifth, so that those whom one broker lost do not come back at once.
+func jitter(wait time.Duration) time.Duration {
+	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))
+}
+
+// goodbye says that the connection ends on purpose, to brokers that know the word.
+func (l *Link) goodbye(a *attached) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	if l.Has(protocol.CapGo) {
+		_ = protocol.Bye.Send(ctx, a.peer, protocol.Goodbye{}) // the close frame says it too
+	}
+	_ = a.conn.Close(mesh.CloseNormal, mesh.ReasonClosed) // the other end may be gone
+}
