@@ -4,6 +4,7 @@ package enroll
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
@@ -11,6 +12,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
+	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 // Client reaches brokers over HTTP. It may be used from many goroutines.
@@ -31,72 +33,68 @@ type Founding struct {
 	Member      seal.SecretKey
 }
 
-// Founded is a mesh that was made, with this device as its first member and admin.
+// Founded is a mesh that was made, with this device as its first member.
 type Founded struct {
 	Mesh membership.Mesh
 	Role string
 }
 
-// CreateMesh makes a mesh on a broker. The caller has saved the owner's key before. A refusal has the broker's code:
-// slug_taken, bad_bearer_token, weak_key, …
-func (c *Client) CreateMesh(ctx context.Context, f Founding) (Founded, error) { panic("unwritten") }
-
-// Link is a parsed invite.
-type Link struct {
-	Base        string // http:// or https:// address of the broker, without a slash at the end
-	Code        string
-	Fingerprint string // of the owner (seal.OwnerFingerprint); empty when the link has none
-	Pin         string // SPKI pin of a self-signed broker; empty when the link has none
+// CreateMesh makes a mesh on a broker. The caller has saved the owner's key before (membership.NewOwner). A refusal
+// has the broker's code: slug_taken, bad_bearer_token, weak_key, …; after any other error the mesh may exist.
+func (c *Client) CreateMesh(ctx context.Context, f Founding) (Founded, error) {
+	host, err := uplink.Host(f.BrokerURL)
+	if err != nil {
+		return Founded{}, err
+	}
+	now, root := c.Now(), seal.NewSymmetricKey()
+	text := seal.MeshCreate{Host: host, Slug: f.Slug, Owner: f.Owner.Public(), Member: f.Member.Public(), CreatedAt: now}
+	owner, err := text.Sign(f.Owner)
+	if err != nil {
+		return Founded{}, mesh.Errorf(mesh.Internal, "sign the new mesh as its owner: %w", err)
+	}
+	member, err := text.Sign(f.Member)
+	if err != nil {
+		return Founded{}, mesh.Errorf(mesh.Internal, "sign the new mesh as its member: %w", err)
+	}
+	body, err := wire.Encode(protocol.MeshCreateRequest{
+		Name: f.Name, Slug: f.Slug, OwnerPubkey: text.Owner.String(),
+		Member:  protocol.NewMember{Pubkey: text.Member.String(), DisplayName: f.DisplayName},
+		RootKey: root.Reveal(), CreatedAtMs: now.UnixMilli(), OwnerSignature: owner.String(), MemberSignature: member.String(),
+	})
+	if err != nil {
+		return Founded{}, err
+	}
+	var answer protocol.MeshCreateAnswer
+	to := target{base: baseOf(f.BrokerURL), path: protocol.PathMeshes, pin: f.Pin, token: f.Token}
+	if err := c.post(ctx, to, body, &answer); err != nil {
+		return Founded{}, err
+	}
+	return founded(f, answer, root, now)
 }
 
-// ParseLink reads `<public-url>/i/<code>#<fp>[.<spki>]`, or a bare code together with a broker's URL. bad_request
-// says what is wrong; ic://join/ links of TypeScript clients are refused with advice.
-func ParseLink(text, brokerURL string) (Link, error) { panic("unwritten") }
-
-// Of reports whether the link has a fingerprint and it is that of a mesh: who has joined it need not claim again.
-func (l Link) Of(id mesh.ID, owner mesh.Key) bool { panic("unwritten") }
-
-// String writes the link as ParseLink reads it.
-func (l Link) String() string { panic("unwritten") }
-
-// Joined is a mesh that an invite led into.
-type Joined struct {
-	Mesh      membership.Mesh
-	Owner     mesh.Key
-	OwnerFP   string // seal.OwnerFingerprint, to be shown and compared when Unpinned
-	Role      string
-	InviteID  mesh.ID
-	BrokerPin string
-	Unpinned  bool // the link had no owner fingerprint: Owner is the broker's word
+// founded checks what a broker says of a mesh that it has made.
+func founded(f Founding, answer protocol.MeshCreateAnswer, root seal.SymmetricKey, now time.Time) (Founded, error) {
+	slug, err := mesh.ParseSlug(answer.Slug)
+	switch {
+	case err != nil || f.Slug != "" && slug != f.Slug:
+		return Founded{}, mesh.Errorf(mesh.BrokerRefused, "the broker made the mesh under another name than was asked")
+	case !validID(answer.MeshID) || !validID(answer.MemberID):
+		return Founded{}, mesh.Errorf(mesh.BrokerRefused, "the broker made the mesh under ids that are none")
+	}
+	return Founded{Role: answer.Role, Mesh: membership.Mesh{
+		ID: answer.MeshID, MemberID: answer.MemberID, Slug: slug, Name: f.Name, Secret: f.Member, BrokerURL: f.BrokerURL,
+		JoinedAt: now, RootKey: root, InviteVersion: inviteVersion,
+	}}, nil
 }
 
-// Claim redeems an invite for member, a new key, or that of an earlier claim of the same invite, which uses up nothing
-// (design C3). It returns only after owner fingerprint, capability signature, canonical text, expiry, ids and
-// the sealed root key were checked: invite_untrusted otherwise. invite_refused is the broker's only other answer.
-func (c *Client) Claim(ctx context.Context, l Link, displayName string, member seal.SecretKey) (Joined, error) {
-	panic("unwritten")
-}
+// inviteVersion is that of our invites, as config.json records it.
+const inviteVersion = 2
 
-// InviteDraft is what an invite shall allow.
-type InviteDraft struct {
-	Mesh      membership.Mesh
-	Owner     seal.SecretKey
-	Pin       string // SPKI pin of the broker, for the link
-	ExpiresAt time.Time
-	MaxUses   int    // 1 to 1000
-	Role      string // admin or member
-}
+// maxIDBytes is twice the length of an id (wire 1).
+const maxIDBytes = 64
 
-// Invite is a new invite: the frame for the broker and the link for the guest. The code is in the link only.
-type Invite struct {
-	Request protocol.InviteCreateRequest
-	Link    Link
-}
-
-// NewInvite signs an invite. It counts once the broker has answered the frame.
-func NewInvite(d InviteDraft, now time.Time) (Invite, error) { panic("unwritten") }
-
-// RevokeInvite signs the frame that ends an invite.
-func RevokeInvite(m membership.Mesh, owner seal.SecretKey, id mesh.ID, now time.Time) (protocol.InviteRevokeRequest, error) {
-	panic("unwritten")
+// validID admits what is an id on every broker: it becomes a file name, and a field of signed texts.
+func validID(id mesh.ID) bool {
+	const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+	return id != "" && len(id) <= maxIDBytes && strings.Trim(string(id), letters) == ""
 }
