@@ -3,6 +3,9 @@ package inbox
 import (
 	"context"
 	"time"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
 // Surface is a host session that messages are shown to.
@@ -18,25 +21,95 @@ type Claimed struct {
 	Attempt string // random token of this offer
 }
 
+// claimable is the condition of Claim behind inScope: $3 is the surface, $4 its time of registration. Rows of the
+// TypeScript daemon have no mesh id; it has shown them.
+const claimable = ` AND i.mesh_id != '' AND i.seen_at IS NULL
+	AND NOT EXISTS (SELECT 1 FROM offer o WHERE o.surface = $3 AND o.seq = i.seq)
+	AND (i.recipient_kind = 'session' OR i.received_at >= $4 OR NOT EXISTS (SELECT 1 FROM offer o WHERE o.seq = i.seq))`
+
 // Claim takes the oldest rows that were never offered to s and that admit lets through (nil: all), and returns them
-// when the claim is on the disk: each is returned once, whatever happens afterwards. Rows that admit refuses stay and
-// are taken when it lets them through. What came to a member key goes to every session that was there when it came,
-// else to the first that asks; what was read by list goes to none. limit is 1 to 1000.
+// when the claim is on the disk: each is returned once, whatever happens afterwards (design E1). Rows that admit
+// refuses stay and are taken when it lets them through. What came to a member key goes to every session that was there
+// when it came, else to the first that asks; what was read by List goes to none. limit is 1 to 1000.
 func (b *Inbox) Claim(ctx context.Context, s Surface, limit int, admit func(Row) bool) ([]Claimed, error) {
-	panic("inbox: in the making")
+	if s.ID == "" || limit < 1 || limit > maxLimit {
+		return nil, mesh.Errorf(mesh.BadRequest, "a claim has a surface and takes 1 to %d rows", maxLimit)
+	}
+	args, err := s.Scope.args(s.ID, s.Since.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	rows, err := b.unclaimed(ctx, args, limit, admit)
+	if err != nil || len(rows) == 0 {
+		return nil, sqlite.Coded(err)
+	}
+	var claimed []Claimed
+	err = b.db.Write(ctx, func(tx *sqlite.Tx) error {
+		claimed = claimed[:0]
+		for _, r := range rows {
+			token := mesh.NewToken()
+			// Asked again in the transaction: another session may have been faster.
+			n, err := tx.Exec("INSERT INTO offer (surface, seq, attempt, claimed_at) SELECT $3, i.seq, $5, $6 FROM inbox i WHERE "+
+				inScope+claimable+" AND i.seq = $7", append(args[:len(args):len(args)], token, b.now().UnixMilli(), r.Seq)...)
+			if err != nil {
+				return err
+			}
+			if n == 1 {
+				claimed = append(claimed, Claimed{Row: r, Attempt: token})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, sqlite.Coded(err)
+	}
+	return claimed, nil
+}
+
+// unclaimed reads what Claim may take.
+func (b *Inbox) unclaimed(ctx context.Context, args []any, limit int, admit func(Row) bool) ([]Row, error) {
+	var rows []Row
+	err := b.db.Read(ctx, func(tx *sqlite.Tx) error {
+		return each(tx, func(r Row) bool {
+			if admit == nil || admit(r.gated()) {
+				rows = append(rows, r)
+			}
+			return len(rows) < limit
+		}, "SELECT "+columns+" FROM inbox i WHERE "+inScope+claimable+" ORDER BY i.seq LIMIT $5", append(args[:len(args):len(args)], maxScan)...)
+	})
+	return rows, err
 }
 
 // Offered confirms that claimed rows were written to the host by a path, socket or channel, and counts them. Tokens of
 // other surfaces, unknown ones and repeated ones count nothing.
 func (b *Inbox) Offered(ctx context.Context, surface string, attempts []string, path string) (int, error) {
-	panic("inbox: in the making")
+	if path != "socket" && path != "channel" {
+		return 0, mesh.Errorf(mesh.BadRequest, "path %q is not socket or channel", path)
+	}
+	if len(attempts) > maxLimit {
+		return 0, mesh.Errorf(mesh.BadRequest, "at most %d attempts at once", maxLimit)
+	}
+	tokens, err := list(attempts)
+	if err != nil {
+		return 0, err
+	}
+	return b.stamp(ctx, `UPDATE offer SET offered_at = $3, path = $4 WHERE surface = $1
+		AND attempt IN (SELECT value FROM json_each($2)) AND offered_at IS NULL`, surface, tokens, b.now().UnixMilli(), path)
 }
 
 // Unconfirmed counts rows that were claimed for a surface and never confirmed: the host may have them or not. Ask
 // when a new deliverer comes, before its first Claim.
 func (b *Inbox) Unconfirmed(ctx context.Context, surface string) (int, error) {
-	panic("inbox: in the making")
+	var n int
+	err := b.db.Read(ctx, func(tx *sqlite.Tx) error {
+		return tx.QueryRow("SELECT count(*) FROM offer WHERE surface = $1 AND offered_at IS NULL AND told_at IS NULL", surface).Scan(&n)
+	})
+	return n, sqlite.Coded(err)
 }
 
 // Told forgets the unconfirmed rows of a surface after its session was told of them.
-func (b *Inbox) Told(ctx context.Context, surface string) error { panic("inbox: in the making") }
+func (b *Inbox) Told(ctx context.Context, surface string) error {
+	_, err := b.stamp(ctx, "UPDATE offer SET told_at = $2 WHERE surface = $1 AND offered_at IS NULL AND told_at IS NULL",
+		surface, b.now().UnixMilli())
+	return err
+}

@@ -3,11 +3,17 @@ package inbox
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"sync"
 	"time"
 
-	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
 // Options says where the inbox lies. All fields are required.
@@ -18,112 +24,111 @@ type Options struct {
 }
 
 // Inbox is the open database. Its methods may be called from any goroutine.
-type Inbox struct{}
+type Inbox struct {
+	db  *sqlite.DB
+	now mesh.Clock
+	log *slog.Logger
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next new row
+}
+
+const (
+	keepRows   = 30 * 24 * time.Hour // (daemon 14.3)
+	pruneEvery = time.Hour
+	pruneBatch = 500 // rows of one transaction, so that a Put never waits for long
+)
 
 // Open opens the inbox or makes it, and takes over a file of the TypeScript daemon. A damaged file is moved aside as
 // inbox.db.corrupt-<time> and a new one begun; a newer or locked one is refused: store_newer, store_locked, io_error.
-func Open(ctx context.Context, opt Options) (*Inbox, error) { panic("inbox: in the making") }
-
-// Close finishes what was accepted and closes the file. Run must have returned.
-func (b *Inbox) Close() error { panic("inbox: in the making") }
-
-// Run prunes at once and every hour until ctx ends: rows of more than 30 days go, the hashes of their nonces stay.
-func (b *Inbox) Run(ctx context.Context) error { panic("inbox: in the making") }
-
-// Draft is a message that came, opened as far as it opens.
-type Draft struct {
-	MeshID        mesh.ID
-	Mesh          string        // slug
-	ClientID      mesh.ClientID // the sender's id; else the broker's
-	BrokerID      mesh.ID
-	Topic         string
-	Sender        mesh.Key // session key, else member key
-	SenderMember  mesh.Key // empty when the broker did not say
-	SenderName    string
-	Recipient     mesh.Key // own key it came to
-	RecipientKind Kind
-	Body          *string // nil: it did not open
-	ReplyTo       string
-	Priority      mesh.Priority
-	Subtype       string
-	NonceHash     []byte // seal.NonceHash of a box that opened; nil for everything else
-	Encrypted     bool   // a box that opened
-	Verified      bool
-	CreatedAt     time.Time // by the sender's broker; may be zero
-	TraceID       string
+func Open(ctx context.Context, opt Options) (*Inbox, error) {
+	files, err := migrations()
+	if err != nil {
+		return nil, fmt.Errorf("read migrations of the inbox: %w", err)
+	}
+	how := sqlite.Options{Migrations: files, Adopt: adopt, Now: opt.Now, Log: opt.Log}
+	db, err := sqlite.Open(ctx, opt.Path, how)
+	if damaged(opt.Path, err) {
+		if err := setAside(opt, err); err != nil {
+			return nil, err
+		}
+		db, err = sqlite.Open(ctx, opt.Path, how)
+	}
+	if err != nil {
+		return nil, sqlite.Coded(err)
+	}
+	return &Inbox{db: db, now: opt.Now, log: opt.Log, changed: make(chan struct{})}, nil
 }
 
-// Kind says whose key a message came to.
-type Kind string
+// damaged reports whether the file is one that nobody can read, rather than one that is not ours to touch.
+func damaged(path string, err error) bool {
+	if !errors.Is(err, sqlite.ErrCorrupt) && !errors.Is(err, sqlite.ErrNotDatabase) {
+		return false
+	}
+	info, statErr := os.Stat(path)
+	return statErr == nil && info.Mode().IsRegular()
+}
 
-// The kinds of recipient.
-const (
-	Session Kind = "session"
-	Member  Kind = "member"
-)
+// setAside renames the file with its log and its shared memory, which belong to it (daemon 10.4).
+func setAside(opt Options, cause error) error {
+	aside := opt.Path + ".corrupt-" + opt.Now().UTC().Format("20060102T150405.000Z")
+	for _, suffix := range []string{"-wal", "-shm", ""} {
+		if err := os.Rename(opt.Path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return mesh.Errorf(mesh.IOError, "move the damaged inbox aside: %w", err)
+		}
+	}
+	opt.Log.Error("inbox was damaged, a new one is begun", slog.String(logkey.Path, aside), slog.Any(logkey.Err, cause))
+	return nil
+}
 
-// Verdict is what became of a Draft.
-type Verdict int
+// Close finishes what was accepted and closes the file. Run must have returned.
+func (b *Inbox) Close() error { return sqlite.Coded(b.db.Close()) }
 
-// The verdicts. Whichever it is, the message is on the disk and may be acknowledged to the broker.
-const (
-	New       Verdict = iota + 1
-	Duplicate         // the same message to the same key is here
-	Replayed          // another message with a nonce that was here (design C9); dropped
-)
+// Run prunes at once and every hour until ctx ends: rows of more than 30 days go, the hashes of their nonces stay.
+func (b *Inbox) Run(ctx context.Context) error {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		removed, err := b.prune(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			b.log.Warn("old messages stay in the inbox", slog.Any(logkey.Err, err))
+		case removed > 0:
+			b.log.Info("old messages left the inbox", slog.Int64(logkey.Rows, removed))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
 
-// Put stores d and returns when it is on the disk. The Row is filled for New only.
-func (b *Inbox) Put(ctx context.Context, d Draft) (Row, Verdict, error) {
-	panic("inbox: in the making")
+func (b *Inbox) prune(ctx context.Context) (int64, error) {
+	before := b.now().Add(-keepRows).UnixMilli()
+	for total := int64(0); ; {
+		var n int64
+		err := b.db.Write(ctx, func(tx *sqlite.Tx) error {
+			var err error
+			n, err = tx.Exec("DELETE FROM inbox WHERE seq IN (SELECT seq FROM inbox WHERE received_at < $1 LIMIT $2)", before, pruneBatch)
+			return err
+		})
+		if total += n; err != nil || n < pruneBatch {
+			return total, err
+		}
+	}
 }
 
 // Changed returns a channel that is closed when the next new row is on the disk.
-func (b *Inbox) Changed() <-chan struct{} { panic("inbox: in the making") }
-
-// Query narrows List.
-type Query struct {
-	Scope      Scope
-	Mesh       string    // slug
-	Since      time.Time // received at or after
-	Topic      string
-	From       mesh.Key // sender's session or member key
-	Limit      int      // 1 to 1000; 0 means 100
-	UnreadOnly bool
-	KeepUnread bool           // leave listed rows unread
-	Admit      func(Row) bool // the gate: rows it refuses are counted as held, not listed; nil admits all
+func (b *Inbox) Changed() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changed
 }
 
-// ParseQuery checks a request; what it does not understand is bad_request, so that nothing that was meant to narrow
-// is ever ignored.
-func ParseQuery(req localapi.InboxRequest, s Scope) (Query, error) { panic("inbox: in the making") }
-
-// Page is a part of the inbox, newest first. Rows show SeenAt as it was before they were listed.
-type Page struct {
-	Rows   []Row
-	Marked int // rows that were unread and are read now
-	Held   int // rows that Admit refused
+func (b *Inbox) broadcast() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.changed)
+	b.changed = make(chan struct{})
 }
-
-// List returns rows, newest first.
-func (b *Inbox) List(ctx context.Context, q Query) (Page, error) { panic("inbox: in the making") }
-
-// After returns rows with a higher seq, oldest first, for a subscriber that follows. 1 to 1000 rows.
-func (b *Inbox) After(ctx context.Context, s Scope, seq int64, limit int) ([]Row, error) {
-	panic("inbox: in the making")
-}
-
-// LastSeq is the seq of the newest row there ever was; 0 for none.
-func (b *Inbox) LastSeq(ctx context.Context) (int64, error) { panic("inbox: in the making") }
-
-// Find returns a row by its id, client id or broker id; not_found when the scope does not see it.
-func (b *Inbox) Find(ctx context.Context, s Scope, id string) (Row, error) {
-	panic("inbox: in the making")
-}
-
-// MarkSeen stamps rows that are unread and returns how many were.
-func (b *Inbox) MarkSeen(ctx context.Context, s Scope, ids []string) (int, error) {
-	panic("inbox: in the making")
-}
-
-// Unread counts the rows that nobody has listed.
-func (b *Inbox) Unread(ctx context.Context, s Scope) (int, error) { panic("inbox: in the making") }

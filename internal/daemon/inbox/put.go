@@ -1,0 +1,142 @@
+package inbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+// Draft is a message that came, opened as far as it opens.
+type Draft struct {
+	MeshID        mesh.ID
+	Mesh          string        // slug
+	ClientID      mesh.ClientID // the sender's id; else the broker's
+	BrokerID      mesh.ID
+	Topic         string
+	Sender        mesh.Key // session key, else member key
+	SenderMember  mesh.Key // empty when the broker did not say
+	SenderName    string
+	Recipient     mesh.Key // own key it came to
+	RecipientKind Kind
+	Body          *string // nil: it did not open
+	ReplyTo       string
+	Priority      mesh.Priority // empty means next
+	Subtype       string
+	NonceHash     []byte // seal.NonceHash of a box that opened; nil for everything else
+	Encrypted     bool   // a box that opened
+	Verified      bool
+	CreatedAt     time.Time // by the sender's broker; may be zero
+	TraceID       string
+}
+
+// Verdict is what became of a Draft.
+type Verdict int
+
+// The verdicts. Whichever it is, the message is on the disk and may be acknowledged to the broker.
+const (
+	New       Verdict = iota + 1
+	Duplicate         // the same message to the same key is here
+	Replayed          // another message with a nonce that was here (design C9); dropped
+)
+
+// Put stores d and returns when it is on the disk. The Row is filled for New only. bad_request for a draft without
+// mesh, ids, sender or recipient.
+func (b *Inbox) Put(ctx context.Context, d Draft) (Row, Verdict, error) {
+	r, err := b.rowOf(d)
+	if err != nil {
+		return Row{}, 0, err
+	}
+	var v Verdict
+	err = b.db.Write(ctx, func(tx *sqlite.Tx) error {
+		var err error
+		if v, err = known(tx, d); err != nil || v != New {
+			return err
+		}
+		r.Seq, err = insert(tx, r, d.NonceHash)
+		return err
+	})
+	if err != nil {
+		return Row{}, 0, sqlite.Coded(err)
+	}
+	if v != New {
+		return Row{}, v, nil
+	}
+	b.broadcast()
+	return r, New, nil
+}
+
+// rowOf checks a draft and makes the row of it.
+func (b *Inbox) rowOf(d Draft) (Row, error) {
+	if d.MeshID == "" || d.Mesh == "" || d.ClientID == "" || d.Sender == "" || d.Recipient == "" {
+		return Row{}, mesh.Errorf(mesh.BadRequest, "a message in the inbox has mesh, id, sender and recipient")
+	}
+	if d.RecipientKind != Session && d.RecipientKind != Member {
+		return Row{}, mesh.Errorf(mesh.BadRequest, "recipient kind %q is not session or member", d.RecipientKind)
+	}
+	priority, err := mesh.ParsePriority(string(d.Priority))
+	if err != nil {
+		return Row{}, err
+	}
+	now := b.now()
+	r := Row{
+		ID: string(mesh.NewClientID(now)), ClientID: d.ClientID, BrokerID: d.BrokerID, MeshID: d.MeshID, Mesh: d.Mesh,
+		Topic: d.Topic, Sender: d.Sender, SenderMember: d.SenderMember, SenderName: d.SenderName,
+		Recipient: d.Recipient, RecipientKind: d.RecipientKind, Body: d.Body, ReplyTo: d.ReplyTo,
+		Priority: priority, Subtype: d.Subtype, Encrypted: d.Encrypted, Verified: d.Verified, Undecryptable: d.Body == nil,
+		ReceivedAt: timeOf(now.UnixMilli()), TraceID: d.TraceID,
+	}
+	if !d.CreatedAt.IsZero() {
+		r.CreatedAt = timeOf(d.CreatedAt.UnixMilli())
+	}
+	return r, nil
+}
+
+// known says whether the message is here, else whether its nonce is, and keeps the nonce.
+func known(tx *sqlite.Tx, d Draft) (Verdict, error) {
+	author := d.SenderMember
+	if author == "" {
+		author = d.Sender
+	}
+	var seq int64
+	err := tx.QueryRow(`SELECT seq FROM inbox WHERE client_message_id = $1 AND mesh_id = $2
+		AND coalesce(nullif(sender_member_pubkey, ''), sender_pubkey) = $3 AND coalesce(recipient_pubkey, '') = $4`,
+		d.ClientID, d.MeshID, author, d.Recipient).Scan(&seq)
+	if err == nil {
+		return Duplicate, nil
+	}
+	if !errors.Is(err, sql.ErrNoRows) || d.NonceHash == nil {
+		return New, ignoreNoRows(err)
+	}
+	n, err := tx.Exec("INSERT INTO nonce (hash) VALUES ($1) ON CONFLICT DO NOTHING", d.NonceHash)
+	if err == nil && n == 0 {
+		return Replayed, nil
+	}
+	return New, err
+}
+
+func ignoreNoRows(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+func insert(tx *sqlite.Tx, r Row, nonceHash []byte) (seq int64, err error) {
+	created := int64(0)
+	if !r.CreatedAt.IsZero() {
+		created = r.CreatedAt.UnixMilli()
+	}
+	err = tx.QueryRow(`INSERT INTO inbox (id, client_message_id, broker_message_id, mesh, topic, sender_pubkey, sender_name,
+		body, received_at, reply_to_id, recipient_pubkey, recipient_kind, mesh_id, sender_member_pubkey, priority, subtype,
+		encrypted, verified, undecryptable, created_at, trace_id, nonce_hash)
+		VALUES ($1, $2, nullif($3, ''), $4, nullif($5, ''), $6, $7, $8, $9, nullif($10, ''), $11, $12, $13, $14, $15, $16,
+		$17, $18, $19, nullif($20, 0), $21, $22) RETURNING seq`,
+		r.ID, r.ClientID, r.BrokerID, r.Mesh, r.Topic, r.Sender, r.SenderName,
+		r.Body, r.ReceivedAt.UnixMilli(), r.ReplyTo, r.Recipient, r.RecipientKind, r.MeshID, r.SenderMember, r.Priority, r.Subtype,
+		r.Encrypted, r.Verified, r.Undecryptable, created, r.TraceID, nonceHash).Scan(&seq)
+	return seq, err
+}
