@@ -19,6 +19,7 @@ type Session struct {
 	Go         bool // announced claudemesh.go/1 (design B1)
 	Caps       map[string]bool
 	PeerRole   mesh.PeerRole
+	Hosts      []string // host:port forms of this broker that the caller may have signed: as it dialled, and public
 }
 
 // Key is the key that opens a box of this caller: that of its session, else that of its member.
