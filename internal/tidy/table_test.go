@@ -34,9 +34,9 @@ var ranks = [][]string{
 		"broker/store/...", "broker/session", "broker/hub", "broker/bus/...",
 		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "host/...", "cli/term", "reference",
 	},
-	4: {"broker/queue", "daemon/outbox", "daemon/inbox", "daemon/roster"},
+	4: {"broker/queue", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate"},
 	5: {"broker/...", "daemon/..."},
-	6: {"broker", "daemon", "web", "mcp"},
+	6: {"broker", "daemon", "daemon/ipc", "web", "mcp"},
 	7: {"cli/..."},
 	8: {"cmd/..."},
 }

@@ -1,0 +1,33 @@
+// Command claudemesh is all of claudemesh: verbs, daemon, MCP server and broker.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/cli"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+func main() { os.Exit(int(run())) }
+
+func run() mesh.Exit {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	executable, err := os.Executable()
+	if err != nil {
+		executable = os.Args[0]
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/" // a folder that was removed is no reason to fail: few verbs care
+	}
+	return cli.Run(ctx, cli.System{
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, Environ: os.Environ(),
+		Executable: executable, WorkDir: dir, Now: time.Now, Services: services(),
+	})
+}

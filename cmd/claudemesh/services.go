@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/claudemesh/claudemesh/internal/broker"
+	"github.com/claudemesh/claudemesh/internal/cli"
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/daemon"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mcp"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+)
+
+// services are the long-running parts, each started from what the command line gives.
+func services() cli.Services {
+	return cli.Services{Daemon: runDaemon, Broker: runBroker, MCP: runMCP, InProcess: inProcess}
+}
+
+func runDaemon(ctx context.Context, s cli.Service) error {
+	opt, err := daemonOptions(s, s.Log)
+	if err != nil {
+		return err
+	}
+	return daemon.Run(ctx, opt)
+}
+
+func inProcess(ctx context.Context, s cli.Service) (localapi.Doer, io.Closer, error) {
+	opt, err := daemonOptions(s, io.Discard)
+	if err != nil {
+		return nil, nil, err
+	}
+	doer, closer, err := daemon.InProcess(ctx, opt)
+	if mesh.IsCode(err, mesh.AlreadyRunning) {
+		err = mesh.Errorf(mesh.DaemonRunning, "a daemon runs, so the work cannot be done without it: %w", err)
+	}
+	return doer, closer, err
+}
+
+func daemonOptions(s cli.Service, log io.Writer) (daemon.Options, error) {
+	settings, err := config.LoadDaemon(s.Settings)
+	if err != nil {
+		return daemon.Options{}, err
+	}
+	return daemon.Options{
+		Home: s.Home, Settings: settings, User: userName(s.Env), Now: s.Now, Log: logger(log, settings.LogLevel),
+	}, nil
+}
+
+// userName is what this user's members are called: <user>@<host> (design C5).
+func userName(env config.Env) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	user := env.User
+	if user == "" {
+		user = "user"
+	}
+	return user + "@" + host
+}
+
+func runBroker(ctx context.Context, s cli.Service) error {
+	in := s.Settings
+	data := s.Home.Broker
+	if dir, ok := in.Flags["data-dir"]; ok {
+		data = paths.Broker{Dir: dir}
+	}
+	in.File = data.Settings()
+	settings, err := config.LoadBroker(in)
+	if err != nil {
+		return err
+	}
+	return broker.Run(ctx, broker.Options{Settings: settings, Data: data, Now: s.Now, Log: logger(s.Log, settings.LogLevel)})
+}
+
+func runMCP(ctx context.Context, s cli.Service) error {
+	os.Stdout = os.Stderr // what is printed by mistake must not break the stream of frames
+	return mcp.Run(ctx, mcp.Options{
+		Daemon: s.Home.Daemon, Env: s.Env, Stdin: s.Stdin, Stdout: s.Stdout, WorkDir: s.WorkDir,
+		Executable: s.Executable, Environ: s.Environ, Now: s.Now,
+	})
+}
+
+func logger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}

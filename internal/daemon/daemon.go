@@ -1,0 +1,257 @@
+// Package daemon is the per-user process: it wires the parts below, starts them in order and stops them in order.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/claudemesh/claudemesh/internal/buildinfo"
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/ipc"
+	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
+	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/registry"
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+)
+
+// Options are what a daemon is started with.
+type Options struct {
+	Home     paths.Home
+	Settings config.Daemon
+	User     string          // <user>@<host>, the name of new members
+	Dial     uplink.DialFunc // nil means the network of the machine
+	Now      mesh.Clock
+	Log      *slog.Logger
+	Ready    func() // called when the socket answers; may be nil
+}
+
+// Daemon is an opened daemon: it holds the lock and the databases.
+type Daemon struct {
+	opt      Options
+	lock     *flock.Flock
+	db       *localdb.DB
+	outbox   *outbox.Outbox
+	inbox    *inbox.Inbox
+	node     *node.Node
+	registry *registry.Registry
+	server   *ipc.Server
+	token    string
+}
+
+// Run runs a daemon until ctx ends, and returns when everything has stopped: already_running when another lives.
+func Run(ctx context.Context, opt Options) error {
+	d, err := Open(ctx, opt)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Serve(ctx), d.Close())
+}
+
+// lockPatience outlasts those who only ask whether the lock is held.
+const lockPatience = 500 * time.Millisecond
+
+// Open takes the lock, then opens the databases; whoever holds the lock is the daemon, and nobody else touches its
+// files (daemon 2.2).
+func Open(ctx context.Context, opt Options) (*Daemon, error) {
+	for _, dir := range []string{opt.Home.Config.Dir, opt.Home.Daemon.Dir, opt.Home.Daemon.Sessions()} {
+		if err := paths.EnsureDir(dir, paths.DirMode); err != nil {
+			return nil, err
+		}
+	}
+	d := &Daemon{opt: opt, lock: flock.New(opt.Home.Daemon.Lock(), flock.SetPermissions(paths.FileMode))}
+	wait, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	if ok, err := d.lock.TryLockContext(wait, lockPatience/10); !ok {
+		return nil, mesh.Errorf(mesh.AlreadyRunning, "a daemon holds %s (%w)", opt.Home.Daemon.Lock(), err)
+	}
+	if err := d.open(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Daemon) open(ctx context.Context) error {
+	opt := d.opt
+	var err error
+	if d.token, err = localToken(opt.Home.Daemon.Token()); err != nil {
+		return err
+	}
+	if d.outbox, err = outbox.Open(ctx, outbox.Options{Path: opt.Home.Daemon.Outbox(), Now: opt.Now, Log: opt.Log}); err != nil {
+		return err
+	}
+	if d.inbox, err = inbox.Open(ctx, inbox.Options{Path: opt.Home.Daemon.Inbox(), Now: opt.Now, Log: opt.Log}); err != nil {
+		return err
+	}
+	if d.db, err = localdb.Open(ctx, opt.Home.Daemon.DB(), opt.Now, opt.Log); err != nil {
+		return err
+	}
+	book, err := membership.Open(opt.Home, opt.Log)
+	if err != nil {
+		return err
+	}
+	d.node = node.New(node.Options{
+		Home: opt.Home, Settings: opt.Settings, User: opt.User, Book: book, DB: d.db, Outbox: d.outbox, Inbox: d.inbox,
+		Dial: opt.Dial, Now: opt.Now, Log: opt.Log,
+	})
+	d.registry = registry.New(registry.Options{
+		Daemon: opt.Home.Daemon, Book: book, Store: d.db, Lines: d.node, Now: opt.Now, Log: opt.Log,
+	})
+	d.server = ipc.New(ipc.Options{
+		Node: d.node, Registry: d.registry, Inbox: d.inbox, Outbox: d.outbox, DB: d.db, Settings: opt.Settings, User: opt.User,
+		PID: os.Getpid(), Token: d.token, Now: opt.Now, Log: opt.Log,
+	})
+	return d.registry.Restore(ctx)
+}
+
+// Server answers requests, also within this process.
+func (d *Daemon) Server() *ipc.Server { return d.server }
+
+// Work attaches to the joined meshes until ctx ends; it serves no socket. Serve includes it.
+func (d *Daemon) Work(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.node.Run(ctx) })
+	group.Go(func() error { return d.registry.Run(ctx) })
+	group.Go(func() error { return d.follow(ctx) })
+	return group.Wait()
+}
+
+// follow gives sessions their place in meshes that come, whoever joined them.
+func (d *Daemon) follow(ctx context.Context) error {
+	for {
+		changed := d.node.Changed()
+		if err := d.registry.Refresh(ctx); err != nil && ctx.Err() == nil {
+			d.opt.Log.Warn("sessions not refreshed", logkey.Err, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// Serve binds the socket first, so that it answers at once, then works, until ctx ends. It stops in this order: no new
+// work, streams, connections to brokers, socket (daemon 5.2).
+func (d *Daemon) Serve(ctx context.Context) error {
+	listeners, err := d.listen()
+	if err != nil {
+		return err
+	}
+	if err := paths.WriteSecret(d.opt.Home.Daemon.PID(), []byte(strconv.Itoa(os.Getpid()))); err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	working := make(chan error, 1)
+	go func() { working <- d.Work(ctx) }()
+	select {
+	case <-d.node.Ready(): // who connected meanwhile waits a moment, instead of hearing that nothing is joined
+	case err := <-working:
+		return errors.Join(err, closeAll(listeners), removePID(d.opt.Home.Daemon.PID()))
+	}
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	group := &errgroup.Group{}
+	for i, ln := range listeners {
+		group.Go(func() error { return d.server.Serve(serving, ln, i > 0) })
+	}
+	d.opt.Log.Info("daemon_started", logkey.PID, os.Getpid(), logkey.Path, d.opt.Home.Daemon.Socket(), logkey.Version, buildinfo.Version())
+	if d.opt.Ready != nil {
+		d.opt.Ready()
+	}
+	err = <-working
+	d.opt.Log.Info("daemon_shutdown")
+	d.server.End()
+	stopServing()
+	return errors.Join(err, group.Wait(), removePID(d.opt.Home.Daemon.PID()))
+}
+
+// listen binds the socket, and TCP where it is wanted; a port that is taken costs only TCP (daemon 5.1).
+func (d *Daemon) listen() ([]net.Listener, error) {
+	unix, err := listenUnix(d.opt.Home.Daemon.Socket())
+	if err != nil {
+		return nil, err
+	}
+	listeners := []net.Listener{unix}
+	if d.opt.Settings.TCP {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(d.opt.Settings.TCPPort))
+		tcp, err := net.Listen("tcp", addr)
+		if err != nil {
+			d.opt.Log.Warn("ipc_tcp_listen_failed", logkey.Addr, addr, logkey.Err, err)
+		} else {
+			listeners = append(listeners, tcp)
+		}
+	}
+	return listeners, nil
+}
+
+// listenUnix binds the socket; the lock is held, so a file that is there belongs to nobody.
+func listenUnix(path string) (net.Listener, error) {
+	if err := paths.CheckSocket(path); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, mesh.Errorf(mesh.IOError, "remove a socket that nobody serves: %w", err)
+	}
+	ln, err := listenPrivate(path)
+	if err != nil {
+		return nil, mesh.Errorf(mesh.IOError, "listen on %s: %w", path, err)
+	}
+	return ln, nil
+}
+
+func closeAll(listeners []net.Listener) error {
+	var errs []error
+	for _, ln := range listeners {
+		errs = append(errs, ln.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func removePID(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return mesh.Errorf(mesh.IOError, "remove the pid file: %w", err)
+	}
+	return nil
+}
+
+// Close closes the databases and gives the lock back.
+func (d *Daemon) Close() error {
+	var errs []error
+	if d.outbox != nil {
+		errs = append(errs, d.outbox.Close())
+	}
+	if d.inbox != nil {
+		errs = append(errs, d.inbox.Close())
+	}
+	if d.db != nil {
+		errs = append(errs, d.db.Close())
+	}
+	return errors.Join(append(errs, d.lock.Unlock())...)
+}
+
+// localToken reads the token of the TCP listener, or makes it (daemon 2.1).
+func localToken(path string) (string, error) {
+	data, _, err := paths.ReadSecret(path)
+	switch {
+	case err == nil && len(data) > 0:
+		return string(trim(data)), nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return "", err
+	}
+	token := newToken()
+	return token, paths.WriteSecret(path, []byte(token+"\n"))
+}

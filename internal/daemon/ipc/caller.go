@@ -1,0 +1,129 @@
+package ipc
+
+import (
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/registry"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// caller is who asks: the user, one of its sessions, or a process inside a session that cannot show the session's
+// token, which counts as nobody (design C6).
+type caller struct {
+	process registry.Caller
+	session *registry.Session
+	nobody  bool
+}
+
+// id is the session's id; empty for the user outside of one.
+func (c caller) id() string {
+	if c.session == nil {
+		return ""
+	}
+	return c.session.ID
+}
+
+// scope is what of the inbox the caller sees.
+func (c caller) scope() inbox.Scope {
+	switch {
+	case c.nobody:
+		return inbox.Scope{}
+	case c.session != nil:
+		return inbox.Only(c.session.Keys()...)
+	}
+	return inbox.All()
+}
+
+// may checks the scope of a route.
+func (c caller) may(s localapi.Scope) error {
+	switch {
+	case s == localapi.Anyone:
+		return nil
+	case c.nobody:
+		return mesh.Errorf(mesh.SessionUnknown, "a process inside a session needs that session's token")
+	case s == localapi.HumanOnly && c.session != nil:
+		return mesh.Errorf(mesh.HumanOnly, "this is for the human outside the session")
+	}
+	return nil
+}
+
+// admit makes the checks of daemon 7 in their order and finds out who asks.
+func (s *Server) admit(r *http.Request) (caller, error) {
+	if r.URL.Query().Has("token") {
+		s.Log.Warn("token in a query refused", logkey.Path, r.URL.Path)
+		return caller{}, mesh.Errorf(mesh.BadRequest, "a token goes into the Authorization header, never into the address")
+	}
+	if !localHost(r.Host) {
+		return caller{}, mesh.Errorf(mesh.Forbidden, "forbidden host")
+	}
+	if len(r.Header.Values("Origin")) > 0 {
+		return caller{}, mesh.Errorf(mesh.Forbidden, "forbidden origin")
+	}
+	process, _ := r.Context().Value(peerKey{}).(registry.Caller)
+	if process.UID != os.Getuid() {
+		return caller{}, mesh.Errorf(mesh.Forbidden, "the socket belongs to another user")
+	}
+	c := caller{process: process}
+	if token := sessionToken(r); token != "" {
+		if session, err := s.Registry.ByToken(token, process); err == nil {
+			c.session = &session
+			return c, nil
+		}
+	}
+	c.nobody = process.PID != 0 && s.Registry.Inside(process.PID)
+	return c, nil
+}
+
+// sessionToken is the token of a session, in either of its headers (daemon 7).
+func sessionToken(r *http.Request) string {
+	if t := r.Header.Get("X-Claudemesh-Session"); t != "" {
+		return t
+	}
+	t, _ := strings.CutPrefix(r.Header.Get("Authorization"), "ClaudeMesh-Session ")
+	if t == r.Header.Get("Authorization") {
+		return ""
+	}
+	return t
+}
+
+// localHost reports whether a Host header names this machine: a page that rebinds its name does not.
+func localHost(host string) bool {
+	if host == "" {
+		return true
+	}
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.Trim(name, "[]")
+	if strings.EqualFold(name, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(name)
+	return err == nil && (ip == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || ip == netip.IPv6Loopback())
+}
+
+// bearer is the server behind TCP: who has the token is the user.
+type bearer struct{ *Server }
+
+// ServeHTTP checks the bearer token, then answers as over the socket.
+func (b bearer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	switch {
+	case !ok:
+		writeError(w, mesh.Errorf(mesh.MissingToken, "missing bearer token"))
+	case b.Token == "" || subtle.ConstantTimeCompare([]byte(token), []byte(b.Token)) != 1:
+		b.Log.Warn("bearer token refused")
+		writeError(w, mesh.Errorf(mesh.BadToken, "invalid bearer token"))
+	default:
+		b.Server.ServeHTTP(w, r)
+	}
+}

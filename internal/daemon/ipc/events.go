@@ -1,0 +1,296 @@
+package ipc
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/gate"
+	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// stream binds a route that answers with server-sent events.
+func stream[Req any](s *Server, c localapi.Call[Req, localapi.None], fn func(context.Context, caller, Req, *subscriber) error) {
+	s.mux.HandleFunc(c.Route, func(w http.ResponseWriter, r *http.Request) {
+		who, _ := r.Context().Value(callerKey{}).(caller)
+		req, err := c.Decode(nil, r.URL.Query(), r.PathValue)
+		if err == nil {
+			err = who.may(c.Scope)
+		}
+		if err != nil {
+			writeError(w, err)
+			return
+		}
+		select {
+		case s.streams <- struct{}{}:
+			defer func() { <-s.streams }()
+		default:
+			writeError(w, mesh.Errorf(mesh.RateLimited, "the daemon keeps %d event streams already", cap(s.streams)))
+			return
+		}
+		sub := &subscriber{w: w, flush: http.NewResponseController(w), lastID: r.Header.Get("Last-Event-ID")}
+		sub.open()
+		if err := fn(r.Context(), who, req, sub); err != nil && r.Context().Err() == nil {
+			s.logFailure(c.Route, err)
+		}
+	})
+}
+
+// subscriber is the writing end of an event stream.
+type subscriber struct {
+	w      http.ResponseWriter
+	flush  *http.ResponseController
+	lastID string
+}
+
+// writeTime is how long a subscriber may take to read what is written; a slower one is cut off (daemon 9).
+const writeTime = 10 * time.Second
+
+func (s *subscriber) open() {
+	h := s.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	s.w.WriteHeader(http.StatusOK)
+	_ = s.comment("connected") // a subscriber that has gone is noticed at the next write
+}
+
+func (s *subscriber) comment(text string) error {
+	if _, err := fmt.Fprintf(s.w, ": %s\n\n", text); err != nil {
+		return err
+	}
+	return s.flush.Flush()
+}
+
+// event writes one event; id may be empty. Flush makes it leave.
+func (s *subscriber) event(id, kind string, body any) error {
+	data, err := wire.Encode(body)
+	if err != nil {
+		return err
+	}
+	if id != "" {
+		id = "id: " + id + "\n"
+	}
+	_, err = fmt.Fprintf(s.w, "%sevent: %s\ndata: %s\n\n", id, kind, data)
+	return err
+}
+
+// deliverers lets one stream a session show messages to its host: a newer one ends the older.
+type deliverers struct {
+	mu  *sync.Mutex
+	end map[string]chan struct{}
+}
+
+func newDeliverers() deliverers { return deliverers{&sync.Mutex{}, map[string]chan struct{}{}} }
+
+// take gives the place of a session's deliverer; the channel is closed when another takes it. Call done at the end.
+func (d deliverers) take(session string) (ended <-chan struct{}, done func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if older, ok := d.end[session]; ok {
+		close(older)
+	}
+	mine := make(chan struct{})
+	d.end[session] = mine
+	return mine, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.end[session] == mine {
+			delete(d.end, session)
+		}
+	}
+}
+
+// events follows what happens: messages from the inbox by a cursor, the rest from the node.
+func (s *Server) events(ctx context.Context, c caller, req localapi.EventsRequest, sub *subscriber) error {
+	if req.Deliver && c.session == nil {
+		return mesh.Errorf(mesh.SessionUnknown, "only a session has messages delivered")
+	}
+	other, unsubscribe := s.Node.Subscribe()
+	defer unsubscribe()
+	var source messages
+	var err error
+	if req.Deliver {
+		ended, done := s.deliver.take(c.id())
+		defer done()
+		source = &delivery{server: s, session: c.session.ID, surface: inbox.Surface{ID: c.id(), Scope: c.scope(), Since: c.session.Registered}, ended: ended}
+		err = s.unconfirmed(ctx, c.id(), sub)
+	} else {
+		source, err = s.follow(ctx, c, sub.lastID)
+	}
+	if err != nil {
+		return err
+	}
+	return s.pump(ctx, c, sub, source, other)
+}
+
+// messages gives a subscriber the messages that it has not had.
+type messages interface {
+	next(ctx context.Context, sub *subscriber) (more bool, err error)
+	over() <-chan struct{}
+}
+
+// pump writes until the subscriber goes, falls behind, is replaced, or the daemon stops.
+func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source messages, other <-chan node.Event) error {
+	keepalive := time.NewTicker(s.Settings.SSEKeepalive)
+	defer keepalive.Stop()
+	for {
+		changed, rules := s.Inbox.Changed(), s.Registry.Changed()
+		more, err := source.next(ctx, sub)
+		if err == nil {
+			err = sub.flush.Flush()
+		}
+		if err != nil || more {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.ending:
+			return nil
+		case <-source.over():
+			return nil
+		case <-changed:
+		case <-rules:
+		case <-keepalive.C: // also the moment at which a changed mode of the host lets held messages through
+			err = sub.comment("keepalive")
+		case ev, ok := <-other:
+			if !ok {
+				return mesh.Errorf(mesh.SlowConsumer, "a subscriber reads too slowly")
+			}
+			if visible(c, ev) {
+				err = sub.event("", ev.Kind, ev.Body)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// visible reports whether an event is of a mesh that the session is in.
+func visible(c caller, ev node.Event) bool {
+	if c.session == nil {
+		return true
+	}
+	_, ok := c.session.Line(ev.Mesh)
+	return ok
+}
+
+// page is how many messages are read at once.
+const page = 64
+
+// cursor follows the inbox for an ordinary subscriber.
+type cursor struct {
+	server *Server
+	caller caller
+	seq    int64
+}
+
+// follow begins behind the last event that the subscriber had, or now.
+func (s *Server) follow(ctx context.Context, c caller, lastID string) (*cursor, error) {
+	if lastID == "" {
+		seq, err := s.Inbox.LastSeq(ctx)
+		return &cursor{s, c, seq}, err
+	}
+	seq, err := strconv.ParseInt(lastID, 10, 64)
+	if err != nil || seq < 0 {
+		return nil, mesh.Errorf(mesh.BadRequest, "Last-Event-ID is the id of an event")
+	}
+	return &cursor{s, c, seq}, nil
+}
+
+func (c *cursor) over() <-chan struct{} { return nil }
+
+func (c *cursor) next(ctx context.Context, sub *subscriber) (bool, error) {
+	rows, err := c.server.Inbox.After(ctx, c.caller.scope(), c.seq, page)
+	if err != nil {
+		return false, err
+	}
+	var v verdicts
+	if c.caller.session != nil {
+		v = c.server.verdicts(ctx, c.caller.id())
+	}
+	for _, r := range rows {
+		if v.judge == nil || v.admit(r) {
+			if err := sub.event(strconv.FormatInt(r.Seq, 10), localapi.EventMessage, v.item(r)); err != nil {
+				return false, err
+			}
+		}
+		c.seq = r.Seq
+	}
+	return len(rows) == page, nil
+}
+
+// delivery claims messages for the process that shows them to a session's host: each is given out once.
+type delivery struct {
+	server  *Server
+	session string
+	surface inbox.Surface
+	ended   <-chan struct{}
+}
+
+func (d *delivery) over() <-chan struct{} { return d.ended }
+
+func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
+	s := d.server
+	v := s.verdicts(ctx, d.session)
+	held := gate.None
+	claimed, err := s.Inbox.Claim(ctx, d.surface, page, func(r inbox.Row) bool {
+		verdict, reason := v.judge(r)
+		if verdict == gate.Hold {
+			held = reason
+		}
+		return verdict != gate.Hold
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, r := range claimed {
+		item := v.item(r.Row)
+		item.Attempt = r.Attempt
+		if err := sub.event(strconv.FormatInt(r.Seq, 10), localapi.EventMessage, item); err != nil {
+			return false, err
+		}
+	}
+	if held != gate.None && s.notices.Allow(d.session, held, s.Now()) {
+		err = sub.event("", localapi.EventNotice, localapi.Notice{TS: mesh.FormatTime(s.Now()), Kind: "held", Text: gate.HeldText})
+	}
+	return len(claimed) == page, err
+}
+
+// unconfirmedText tells a session of messages that may or may not have been shown: the process that showed them died
+// before it said so. They are never offered twice.
+const unconfirmedText = "Some messages may not have reached this session. Read them with: claudemesh inbox"
+
+// unconfirmed tells a new deliverer what its predecessor left open.
+func (s *Server) unconfirmed(ctx context.Context, session string, sub *subscriber) error {
+	n, err := s.Inbox.Unconfirmed(ctx, session)
+	if err != nil || n == 0 {
+		return err
+	}
+	err = sub.event("", localapi.EventNotice, localapi.Notice{
+		TS: mesh.FormatTime(s.Now()), Kind: "unconfirmed", Count: n, Text: unconfirmedText,
+	})
+	if err == nil {
+		err = sub.flush.Flush()
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.Inbox.Told(ctx, session); err != nil {
+		s.Log.Warn("unconfirmed messages still counted", logkey.Err, err)
+	}
+	return nil
+}

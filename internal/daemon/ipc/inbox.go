@@ -1,0 +1,111 @@
+package ipc
+
+import (
+	"context"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/gate"
+	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+func (s *Server) inbox(ctx context.Context, c caller, req localapi.InboxRequest) (localapi.InboxAnswer, error) {
+	q, err := inbox.ParseQuery(req, c.scope())
+	if err != nil {
+		return localapi.InboxAnswer{}, err
+	}
+	var verdicts verdicts
+	if c.session != nil {
+		verdicts = s.verdicts(ctx, c.id())
+		q.Admit = verdicts.admit
+	}
+	page, err := s.Inbox.List(ctx, q)
+	if err != nil {
+		return localapi.InboxAnswer{}, err
+	}
+	answer := localapi.InboxAnswer{Items: make([]localapi.InboxItem, 0, len(page.Rows)), MarkedSeen: page.Marked, HeldCount: page.Held}
+	for _, r := range page.Rows {
+		answer.Items = append(answer.Items, verdicts.item(r))
+	}
+	return answer, nil
+}
+
+func (s *Server) inboxSeen(ctx context.Context, c caller, req localapi.SeenRequest) (localapi.SeenAnswer, error) {
+	n, err := s.Inbox.MarkSeen(ctx, c.scope(), req.IDs)
+	return localapi.SeenAnswer{MarkedSeen: n}, err
+}
+
+// maxAttempts bounds one confirmation.
+const maxAttempts = 1000
+
+func (s *Server) inboxOffered(ctx context.Context, c caller, req localapi.OfferedRequest) (localapi.OfferedAnswer, error) {
+	switch {
+	case c.session == nil:
+		return localapi.OfferedAnswer{}, mesh.Errorf(mesh.SessionUnknown, "only a session is offered messages")
+	case len(req.Attempts) > maxAttempts:
+		return localapi.OfferedAnswer{}, mesh.Errorf(mesh.BadRequest, "at most %d attempts at once", maxAttempts)
+	case req.Path != "socket" && req.Path != "channel":
+		return localapi.OfferedAnswer{}, mesh.Errorf(mesh.BadRequest, "path is socket or channel")
+	}
+	n, err := s.Inbox.Offered(ctx, c.id(), req.Attempts, req.Path)
+	return localapi.OfferedAnswer{Marked: n}, err
+}
+
+// verdicts judges messages for one session (design E3). The zero value shows everything: it is the user's own.
+type verdicts struct {
+	judge func(inbox.Row) (gate.Verdict, gate.Reason)
+}
+
+// verdicts reads the rules of a session's host once, for the messages of one answer.
+func (s *Server) verdicts(ctx context.Context, sessionID string) verdicts {
+	rules := s.Registry.Rules(sessionID)
+	known := map[mesh.Key]bool{}
+	return verdicts{func(r inbox.Row) (gate.Verdict, gate.Reason) {
+		m := gate.Message{Opened: r.Encrypted}
+		if from, ok := s.Registry.ByKey(r.MeshID, r.Sender); ok {
+			m.Own = s.Registry.Rules(from.ID).Mode
+		}
+		is, asked := known[r.Sender]
+		if !asked {
+			is = s.Node.Knows(ctx, r.MeshID, r.Sender, r.SenderMember)
+			known[r.Sender] = is
+		}
+		m.Known = is
+		return gate.Decide(rules, m)
+	}}
+}
+
+// admit reports whether a session may be given a message in any form.
+func (v verdicts) admit(r inbox.Row) bool {
+	verdict, _ := v.judge(r)
+	return verdict != gate.Hold
+}
+
+// item is a message as the caller may see it.
+func (v verdicts) item(r inbox.Row) localapi.InboxItem {
+	i := localapi.InboxItem{
+		Seq: r.Seq, ID: r.ID, ClientMessageID: r.ClientID, BrokerMessageID: r.BrokerID, Mesh: r.Mesh, Topic: orNull(r.Topic),
+		SenderPubkey: r.Sender, SenderMemberPubkey: r.SenderMember, SenderName: r.SenderName, Body: r.Body, Priority: r.Priority,
+		ReceivedAt: mesh.FormatTime(r.ReceivedAt), CreatedAt: mesh.FormatTime(r.CreatedAt), ReplyToID: orNull(r.ReplyTo),
+		SeenAt: timeOrNull(r.SeenAt), RecipientPubkey: r.Recipient, RecipientKind: string(r.RecipientKind),
+		Encrypted: r.Encrypted, Verified: r.Verified, Undecryptable: r.Undecryptable, Subtype: r.Subtype,
+	}
+	if v.judge != nil {
+		if verdict, _ := v.judge(r); verdict != gate.Show {
+			i.Body, i.Held = nil, true
+		}
+	}
+	return i
+}
+
+// orNull is null for an empty text.
+func orNull[T ~string](v T) *T {
+	if v == "" {
+		return nil
+	}
+	return &v
+}
+
+// timeOrNull is null for the zero time.
+func timeOrNull(t time.Time) *string { return orNull(mesh.FormatTime(t)) }

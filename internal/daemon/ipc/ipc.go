@@ -1,0 +1,240 @@
+// Package ipc serves the daemon's socket: HTTP over a Unix socket, for this user and the sessions of this machine.
+package ipc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/daemon/gate"
+	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
+	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/registry"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// Options are what the routes work on. All fields are required, but Token.
+type Options struct {
+	Node     *node.Node
+	Registry *registry.Registry
+	Inbox    *inbox.Inbox
+	Outbox   *outbox.Outbox
+	DB       *localdb.DB
+	Settings config.Daemon
+	User     string // <user>@<host>
+	PID      int
+	Token    string // bearer token of the TCP listener; empty where there is none
+	Now      mesh.Clock
+	Log      *slog.Logger
+}
+
+// Server answers the routes. It may be used by many connections.
+type Server struct {
+	Options
+	mux      *http.ServeMux
+	requests chan struct{} // places for requests; a full house is answered 503
+	streams  chan struct{} // places for event streams
+	notices  gate.Limiter
+	began    time.Time
+	tcp      bool // what is served comes by TCP: the bearer token is needed
+	ending   chan struct{}
+	deliver  deliverers
+}
+
+// New returns a server with every route of package localapi.
+func New(opt Options) *Server {
+	s := &Server{
+		Options: opt, mux: http.NewServeMux(), began: opt.Now(), ending: make(chan struct{}), deliver: newDeliverers(),
+		requests: make(chan struct{}, opt.Settings.IPCRequests), streams: make(chan struct{}, opt.Settings.IPCStreams),
+	}
+	s.bind()
+	return s
+}
+
+// bind lists the handlers.
+func (s *Server) bind() {
+	handle(s, localapi.Version, s.version)
+	handle(s, localapi.Health, s.health)
+	handle(s, localapi.Send, s.send)
+	handle(s, localapi.MessageStatus, s.messageStatus)
+	handle(s, localapi.Outbox, s.outbox)
+	handle(s, localapi.Inbox, s.inbox)
+	handle(s, localapi.InboxSeen, s.inboxSeen)
+	handle(s, localapi.InboxOffered, s.inboxOffered)
+	handle(s, localapi.Peers, s.peers)
+	handle(s, localapi.Meshes, s.meshes)
+	handle(s, localapi.MeshCreate, s.meshCreate)
+	handle(s, localapi.MeshJoin, s.meshJoin)
+	handle(s, localapi.MeshLeave, s.meshLeave)
+	handle(s, localapi.Invites, s.invites)
+	handle(s, localapi.InviteCreate, s.inviteCreate)
+	handle(s, localapi.InviteRevoke, s.inviteRevoke)
+	handle(s, localapi.SessionRegister, s.sessionRegister)
+	handle(s, localapi.SessionDeregister, s.sessionDeregister)
+	handle(s, localapi.SessionMe, s.sessionMe)
+	handle(s, localapi.Sessions, s.sessions)
+	handle(s, localapi.Whoami, s.whoami)
+	stream(s, localapi.Events, s.events)
+}
+
+// Times of the HTTP server. Bodies are small and local; answers may wait for a state (send --wait).
+const (
+	headerTime = 5 * time.Second
+	idleTime   = 2 * time.Minute
+	maxHeader  = 16 << 10
+)
+
+// Serve answers on a listener until ctx ends; then streams end, and what is under way has a moment to finish.
+// overTCP makes the bearer token and the Host check count.
+func (s *Server) Serve(ctx context.Context, ln net.Listener, overTCP bool) error {
+	h := http.Handler(s)
+	if overTCP {
+		h = bearer{s}
+	}
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, credentials(c))
+		},
+		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	err := srv.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = srv.Close()
+	}
+	<-failed
+	return err
+}
+
+// shutdownTime is how long answers under way may take when the daemon stops; `down` waits longer (daemon 5.2).
+const shutdownTime = 2 * time.Second
+
+// End makes every event stream end. Call it once, before the context of Serve ends.
+func (s *Server) End() { close(s.ending) }
+
+// ServeHTTP answers one request that came over the Unix socket, or from within this process.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c, err := s.admit(r)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	select {
+	case s.requests <- struct{}{}:
+		defer func() { <-s.requests }()
+	default:
+		writeError(w, mesh.Errorf(mesh.RateLimited, "the daemon serves %d requests already", cap(s.requests)))
+		return
+	}
+	h, pattern := s.mux.Handler(r)
+	if pattern == "" {
+		writeError(w, mesh.Errorf(mesh.NotFound, "no such route"))
+		return
+	}
+	_ = h // found: the mux is asked again so that path values are set
+	s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, c)))
+}
+
+type (
+	peerKey   struct{}
+	callerKey struct{}
+)
+
+// handle binds a route to a handler.
+func handle[Req, Resp any](s *Server, c localapi.Call[Req, Resp], fn func(context.Context, caller, Req) (Resp, error)) {
+	limit := min(c.Limit(), s.Settings.IPCBodyBytes)
+	s.mux.HandleFunc(c.Route, func(w http.ResponseWriter, r *http.Request) {
+		who, _ := r.Context().Value(callerKey{}).(caller)
+		resp, err := answer(r, c, limit, who, fn)
+		if err != nil {
+			s.logFailure(c.Route, err)
+			writeError(w, err)
+			return
+		}
+		status := http.StatusOK
+		if st, ok := any(resp).(interface{ HTTPStatus() int }); ok {
+			status = st.HTTPStatus()
+		}
+		writeJSON(w, status, resp)
+	})
+}
+
+func answer[Req, Resp any](r *http.Request, c localapi.Call[Req, Resp], limit int64, who caller, fn func(context.Context, caller, Req) (Resp, error)) (Resp, error) {
+	var none Resp
+	if err := who.may(c.Scope); err != nil {
+		return none, err
+	}
+	body, err := readBody(r, limit)
+	if err != nil {
+		return none, err
+	}
+	req, err := c.Decode(body, r.URL.Query(), r.PathValue)
+	if err != nil {
+		return none, err
+	}
+	return fn(r.Context(), who, req)
+}
+
+// readBody reads a JSON body within its limit.
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	if r.Method == http.MethodGet || r.Method == http.MethodDelete {
+		return nil, nil
+	}
+	if ct := r.Header.Get("Content-Type"); ct != "application/json" && ct != "application/json; charset=utf-8" {
+		return nil, mesh.Errorf(mesh.UnsupportedMedia, "the body is not application/json")
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		return nil, mesh.Errorf(mesh.BadRequest, "read the body: %w", err)
+	}
+	if int64(len(body)) > limit {
+		return nil, mesh.Errorf(mesh.PayloadTooLarge, "the body is over %d bytes", limit).With(mesh.Details{LimitBytes: limit})
+	}
+	return body, nil
+}
+
+// logFailure logs what is our fault; refusals are the caller's to see.
+func (s *Server) logFailure(route string, err error) {
+	switch mesh.CodeOf(err) {
+	case mesh.Internal, mesh.IOError, mesh.StoreFailed, mesh.StorageFull, mesh.StoreCorrupt:
+		s.Log.Error("request failed", logkey.Route, route, logkey.Err, err)
+	default:
+		s.Log.Debug("request refused", logkey.Route, route, logkey.Code, string(mesh.CodeOf(err)))
+	}
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	status, body := localapi.EncodeError(err)
+	writeJSON(w, status, body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	data, err := wire.Encode(v)
+	if err != nil {
+		status, data = http.StatusInternalServerError, []byte(`{"error":"internal","code":"internal"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // a caller that has gone asks again
+}

@@ -1,0 +1,41 @@
+package ipc
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/registry"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// Do answers a request of this very process, as if it had come over the socket (localapi.Doer, design A8).
+func (s *Server) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
+	ctx = context.WithValue(ctx, peerKey{}, registry.Caller{PID: os.Getpid(), UID: os.Getuid()})
+	req, err := http.NewRequestWithContext(ctx, r.Method, "http://localhost"+r.Path, bytes.NewReader(r.Body))
+	if err != nil {
+		return localapi.Response{}, mesh.Errorf(mesh.BadRequest, "make a request: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	s.ServeHTTP(w, req)
+	return localapi.Response{Status: w.status, Body: w.body.Bytes()}, ctx.Err()
+}
+
+// recorder keeps an answer.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header gives the headers (http.ResponseWriter).
+func (r *recorder) Header() http.Header { return r.header }
+
+// WriteHeader keeps the status (http.ResponseWriter).
+func (r *recorder) WriteHeader(status int) { r.status = status }
+
+// Write keeps a part of the body (http.ResponseWriter).
+func (r *recorder) Write(p []byte) (int, error) { return r.body.Write(p) }

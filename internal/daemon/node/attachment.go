@@ -1,0 +1,171 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/seal"
+)
+
+// attachment is one joined mesh: the member's own connection, one per session, and the drain of its outbox.
+type attachment struct {
+	node   *Node
+	mesh   membership.Mesh
+	facts  localdb.Mesh
+	link   *uplink.Link
+	ending chan struct{} // closed by stop
+	ended  chan struct{} // closed when run has returned
+	wake   broadcast     // fired when a connection changes
+
+	mu       sync.Mutex
+	spawn    spawn                   // nil unless run runs
+	sessions map[string]*sessionLink // by host session id
+	caughtUp bool                    // the receipts that were missed have been read on this connection
+	roster   rosterCache
+}
+
+func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), localTime) // a read of our own file, which nobody waits for
+	defer cancel()
+	facts, _, err := n.opt.DB.FindMesh(ctx, m.ID)
+	if err != nil {
+		return nil, err
+	}
+	at := &attachment{node: n, mesh: m, facts: facts, wake: newBroadcast(), sessions: map[string]*sessionLink{}}
+	at.ending, at.ended = make(chan struct{}), make(chan struct{})
+	at.link, err = at.newLink(seal.SecretKey{}, at.memberPresence)
+	return at, err
+}
+
+// localTime bounds work on this machine's own databases that nobody waits for.
+const localTime = 10 * time.Second
+
+// same reports whether an attachment still serves an entry of config.json.
+func (a *attachment) same(m membership.Mesh) bool {
+	return a.mesh.ID == m.ID && a.mesh.Slug == m.Slug && a.mesh.MemberID == m.MemberID &&
+		a.mesh.BrokerURL == m.BrokerURL && a.mesh.Pubkey() == m.Pubkey()
+}
+
+// newLink makes a connection: of the member where session is zero.
+func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Presence) (*uplink.Link, error) {
+	n := a.node
+	set := n.opt.Settings
+	own, kind := a.ownKey(session)
+	var link *uplink.Link
+	var err error
+	link, err = uplink.New(uplink.Options{
+		URL: a.mesh.BrokerURL, Pin: a.facts.BrokerPin, Presence: presence, Dial: n.opt.Dial,
+		Identity: uplink.Identity{MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, Member: a.mesh.Secret, Session: session},
+		Timing: uplink.Timing{
+			ReconnectMin: set.ReconnectMin, ReconnectMax: set.ReconnectMax, Ping: set.PingInterval, DeadAfter: set.DeadAfter,
+		},
+		ReadLimitBytes: set.ReadLimitBytes, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, a.mesh.Slug),
+		OnPush:    a.receive(own, kind, session),
+		OnReceipt: a.onReceipt,
+		OnState:   func(s uplink.State) { a.onState(link, session.IsZero(), s) },
+	})
+	return link, err
+}
+
+// memberPresence is what the daemon's own connection tells: nothing of this machine (design C5).
+func (a *attachment) memberPresence() protocol.Presence {
+	return protocol.Presence{SessionID: "daemon", PeerType: "ai", Channel: "claudemesh-daemon"}
+}
+
+// run keeps the connections and the drain until ctx ends or stop is called.
+func (a *attachment) run(ctx context.Context) error {
+	defer close(a.ended)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	a.begin(spawner(ctx, group))
+	group.Go(func() error { return a.link.Run(ctx) })
+	group.Go(func() error { return a.node.opt.Outbox.Drain(ctx, a.mesh.ID, a.mesh.Slug, route{a}) })
+	select {
+	case <-ctx.Done():
+	case <-a.ending:
+		cancel()
+	}
+	a.begin(nil) // from here on nothing is started
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// begin lets sessions start, or with nil no more of them.
+func (a *attachment) begin(s spawn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.spawn = s
+	if s == nil {
+		return
+	}
+	for _, sl := range a.sessions {
+		a.start(sl)
+	}
+}
+
+// stop ends the attachment and waits for it. Call it once, after its run was spawned.
+func (a *attachment) stop() {
+	close(a.ending)
+	<-a.ended
+}
+
+// sender gives the connection on which a sender's frames leave: the member's own for an empty key.
+func (a *attachment) sender(key mesh.Key) *uplink.Link {
+	if key == "" {
+		return a.link
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.sessions {
+		if s.Pubkey() == key {
+			return s.link
+		}
+	}
+	return nil
+}
+
+// ownKeys lists the keys of this mesh that this daemon holds: the member's and its sessions'.
+func (a *attachment) ownKeys() map[mesh.Key]bool {
+	keys := map[mesh.Key]bool{a.mesh.Pubkey(): true}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.sessions {
+		keys[s.Pubkey()] = true
+	}
+	return keys
+}
+
+// onState tells the rest of a change of a connection.
+func (a *attachment) onState(link *uplink.Link, member bool, s uplink.State) {
+	a.wake.fire()
+	if !member {
+		return
+	}
+	n := a.node
+	n.opt.Log.Info("broker status", logkey.Mesh, a.mesh.Slug, logkey.State, string(s))
+	n.events.publish(Event{Kind: localapi.EventBrokerStatus, Mesh: a.mesh.ID, Body: localapi.BrokerStatus{
+		TS: mesh.FormatTime(n.opt.Now()), Mesh: a.mesh.Slug, Status: string(s),
+	}})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.caughtUp = false
+	if s == uplink.Open && a.spawn != nil {
+		peer := link.Peer()
+		a.spawn(func(ctx context.Context) error { a.catchUp(ctx, link, peer); return nil })
+	}
+}

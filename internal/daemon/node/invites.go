@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/enroll"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/seal"
+)
+
+// inviteTime bounds one call about invites.
+const inviteTime = 10 * time.Second
+
+// Bounds of an invite (design C3).
+const (
+	defaultExpiry = 7 * 24 * time.Hour
+	maxExpiry     = 365 * 24 * time.Hour
+)
+
+// owned gives a mesh with its owner's key; not_owner where that is on another device.
+func (n *Node) owned(slug string) (*attachment, seal.SecretKey, error) {
+	at, err := n.find(slug)
+	if err != nil {
+		return nil, seal.SecretKey{}, err
+	}
+	owner, ok, err := n.opt.Book.OwnerSecret(at.mesh.ID)
+	if err != nil {
+		return nil, seal.SecretKey{}, err
+	}
+	if !ok {
+		return nil, seal.SecretKey{}, mesh.Errorf(mesh.NotOwner, "the key that owns %s is not on this device", slug)
+	}
+	return at, owner, nil
+}
+
+// CreateInvite makes an invite link. The code is in the answer and nowhere else.
+func (n *Node) CreateInvite(ctx context.Context, req localapi.InviteCreateRequest) (localapi.InviteAnswer, error) {
+	at, owner, err := n.owned(req.Slug)
+	if err != nil {
+		return localapi.InviteAnswer{}, err
+	}
+	expiry := defaultExpiry
+	if req.ExpiresIn != "" {
+		if expiry, err = time.ParseDuration(req.ExpiresIn); err != nil || expiry < time.Second || expiry > maxExpiry {
+			return localapi.InviteAnswer{}, mesh.Errorf(mesh.BadRequest, "an invite works for 1s to 8760h, not %q", req.ExpiresIn)
+		}
+	}
+	draft := enroll.InviteDraft{
+		Mesh: at.mesh, Owner: owner, Pin: at.facts.BrokerPin, ExpiresAt: n.opt.Now().Add(expiry), MaxUses: max(req.Uses, 1), Role: req.Role,
+	}
+	if draft.Role == "" {
+		draft.Role = "member"
+	}
+	invite, err := enroll.NewInvite(draft, n.opt.Now())
+	if err != nil {
+		return localapi.InviteAnswer{}, err
+	}
+	if _, err := ask(ctx, at, inviteTime, protocol.InviteCreate, invite.Request); err != nil {
+		return localapi.InviteAnswer{}, err
+	}
+	return localapi.InviteAnswer{
+		URL: invite.Link.String(), Code: invite.Link.Code, InviteID: invite.Request.InviteID, Mesh: at.mesh.Slug,
+		ExpiresAt: mesh.FormatTime(draft.ExpiresAt), Uses: draft.MaxUses, Role: draft.Role, LocalOnly: onThisMachine(invite.Link.Base),
+	}, nil
+}
+
+// Invites lists the invites of a mesh.
+func (n *Node) Invites(ctx context.Context, slug string) (localapi.InvitesAnswer, error) {
+	at, err := n.find(slug)
+	if err != nil {
+		return localapi.InvitesAnswer{}, err
+	}
+	answer, err := ask(ctx, at, inviteTime, protocol.InviteList, protocol.InviteListRequest{})
+	return localapi.InvitesAnswer{Invites: answer.Invites}, err
+}
+
+// RevokeInvite ends an invite.
+func (n *Node) RevokeInvite(ctx context.Context, slug string, id mesh.ID) error {
+	at, owner, err := n.owned(slug)
+	if err != nil {
+		return err
+	}
+	req, err := enroll.RevokeInvite(at.mesh, owner, id, n.opt.Now())
+	if err != nil {
+		return err
+	}
+	_, err = ask(ctx, at, inviteTime, protocol.InviteRevoke, req)
+	return err
+}
+
+// onThisMachine reports whether a URL names a loopback address.
+func onThisMachine(rawURL string) bool {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return false
+	}
+	if u.Hostname() == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && ip.Unmap().IsLoopback()
+}

@@ -1,0 +1,240 @@
+// Package node is the running state of this user's daemon: the joined meshes with their connections, and what goes in
+// and out through them.
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/daemon/enroll"
+	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/seal"
+)
+
+// Options are what a node is made of. All fields but Dial are required; the caller opens and closes the databases.
+type Options struct {
+	Home     paths.Home
+	Settings config.Daemon
+	User     string // <user>@<host>, the name of new members
+	Book     *membership.Book
+	DB       *localdb.DB
+	Outbox   *outbox.Outbox
+	Inbox    *inbox.Inbox
+	Dial     uplink.DialFunc // nil means the network of the machine
+	Now      mesh.Clock
+	Log      *slog.Logger
+}
+
+// Node is the state. Its methods may be called from any goroutine.
+type Node struct {
+	opt    Options
+	boxes  *seal.Boxes
+	enroll *enroll.Client
+	events *events
+
+	mu       sync.Mutex
+	attached map[mesh.ID]*attachment
+	order    []mesh.ID       // of config.json
+	lines    map[lineID]line // the sessions' places in meshes, attached or not
+	spawn    spawn           // nil unless Run runs
+	changed  broadcast       // fired when a mesh comes or goes
+	ready    chan struct{}
+	first    sync.Once // closes ready
+}
+
+// keptBoxes is how many peers' shared keys are kept.
+const keptBoxes = 4096
+
+// New returns a node that is attached to nothing until Run.
+func New(opt Options) *Node {
+	return &Node{
+		opt: opt, boxes: seal.NewBoxes(keptBoxes), enroll: &enroll.Client{Dial: opt.Dial, Now: opt.Now}, events: newEvents(),
+		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: newBroadcast(), ready: make(chan struct{}),
+	}
+}
+
+// Run attaches to every joined mesh, and follows what is joined and left, until ctx ends and everything has stopped.
+func (n *Node) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	n.setSpawn(spawner(ctx, group))
+	n.reconcile()
+	group.Go(func() error { return n.opt.Outbox.Run(ctx) })
+	group.Go(func() error { return n.opt.Inbox.Run(ctx) })
+	group.Go(func() error { return n.prune(ctx) })
+	group.Go(func() error { return n.opt.Book.Watch(ctx, n.reconcile) })
+	<-ctx.Done()
+	n.setSpawn(nil) // from here on nothing is started
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (n *Node) setSpawn(s spawn) {
+	n.mu.Lock()
+	n.spawn = s
+	n.mu.Unlock()
+}
+
+// spawn starts a goroutine that its owner waits for; the context ends with the owner.
+type spawn func(run func(ctx context.Context) error)
+
+func spawner(ctx context.Context, group *errgroup.Group) spawn {
+	return func(run func(context.Context) error) { group.Go(func() error { return run(ctx) }) }
+}
+
+// pruneInterval is how often what is out of date is forgotten.
+const pruneInterval = time.Hour
+
+// prune forgets keys and peers that were not seen for long.
+func (n *Node) prune(ctx context.Context) error {
+	tick := time.NewTicker(pruneInterval)
+	defer tick.Stop()
+	for {
+		if _, err := n.opt.Book.PruneSessions(n.opt.Now()); err != nil {
+			n.opt.Log.Warn("session keys not pruned", logkey.Err, err)
+		}
+		if _, err := n.opt.DB.PrunePeers(ctx, n.opt.Now()); err != nil && ctx.Err() == nil {
+			n.opt.Log.Warn("peers not pruned", logkey.Err, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// reconcile attaches what was joined and detaches what was left.
+func (n *Node) reconcile() {
+	defer n.first.Do(func() { close(n.ready) })
+	joined, err := n.opt.Book.List()
+	if err != nil {
+		n.opt.Log.Error("joined meshes unreadable", logkey.Err, err)
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.spawn == nil {
+		return
+	}
+	n.order = n.order[:0]
+	listed := map[mesh.ID]bool{}
+	for _, m := range joined {
+		listed[m.ID] = true
+		n.order = append(n.order, m.ID)
+		if at, ok := n.attached[m.ID]; ok && !at.same(m) {
+			at.stop()
+			delete(n.attached, m.ID)
+		}
+		if _, ok := n.attached[m.ID]; !ok {
+			n.attach(m)
+		}
+	}
+	for id, at := range n.attached {
+		if !listed[id] {
+			at.stop()
+			delete(n.attached, id)
+		}
+	}
+	n.changed.fire()
+}
+
+// attach begins the connections of one mesh. n.mu is held.
+func (n *Node) attach(m membership.Mesh) {
+	at, err := newAttachment(n, m)
+	if err != nil {
+		n.opt.Log.Error("mesh not attached", logkey.Mesh, m.Slug, logkey.Err, err)
+		return
+	}
+	n.attached[m.ID] = at
+	n.spawn(at.run)
+	for id, l := range n.lines {
+		if id.mesh == m.ID {
+			at.addSession(l)
+		}
+	}
+}
+
+// Ready is closed when Run has read for the first time what is joined.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Changed gives a channel that is closed when a mesh comes or goes.
+func (n *Node) Changed() <-chan struct{} { return n.changed.wait() }
+
+// meshes lists what is attached, in the order of config.json.
+func (n *Node) meshes() []*attachment {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []*attachment
+	for _, id := range n.order {
+		if at, ok := n.attached[id]; ok {
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
+// find gives an attached mesh by its slug; mesh_not_attached with the slugs otherwise.
+func (n *Node) find(slug string) (*attachment, error) {
+	all := n.meshes()
+	slugs := make([]string, 0, len(all))
+	for _, at := range all {
+		if at.mesh.Slug == slug {
+			return at, nil
+		}
+		slugs = append(slugs, at.mesh.Slug)
+	}
+	return nil, mesh.Errorf(mesh.MeshNotAttached, "no mesh %q is joined", slug).With(mesh.Details{Attached: slugs})
+}
+
+// narrow keeps one mesh to one mesh where a slug is given.
+func (n *Node) narrow(slug string) ([]*attachment, error) {
+	if slug == "" {
+		return n.meshes(), nil
+	}
+	at, err := n.find(slug)
+	if err != nil {
+		return nil, err
+	}
+	return []*attachment{at}, nil
+}
+
+// broadcast wakes everyone who waits for a change.
+type broadcast struct {
+	mu *sync.Mutex
+	ch *chan struct{}
+}
+
+func newBroadcast() broadcast {
+	ch := make(chan struct{})
+	return broadcast{mu: &sync.Mutex{}, ch: &ch}
+}
+
+// wait gives a channel that is closed by the next fire.
+func (b broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return *b.ch
+}
+
+func (b broadcast) fire() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(*b.ch)
+	*b.ch = make(chan struct{})
+}

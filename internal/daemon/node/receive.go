@@ -1,0 +1,153 @@
+package node
+
+import (
+	"context"
+	"time"
+	"unicode/utf8"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/seal"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// subtypeSystem marks a push that is an event of the mesh and no message (wire 6).
+const subtypeSystem = "system"
+
+func (a *attachment) ownKey(session seal.SecretKey) (mesh.Key, inbox.Kind) {
+	if session.IsZero() {
+		return a.mesh.Pubkey(), inbox.Member
+	}
+	return mesh.Key(session.Public().String()), inbox.Session
+}
+
+// receive makes the handler of what is pushed to one of our keys: open, put on disk, acknowledge, in this order, so
+// that what the broker may forget is never lost.
+func (a *attachment) receive(own mesh.Key, kind inbox.Kind, session seal.SecretKey) func(context.Context, *wire.Peer, protocol.PushedMessage) {
+	return func(ctx context.Context, peer *wire.Peer, msg protocol.PushedMessage) {
+		if msg.Subtype == subtypeSystem {
+			if session.IsZero() { // one copy a daemon: its sessions' connections bring the same events
+				a.systemEvent(msg)
+			}
+			return
+		}
+		if err := a.keep(ctx, msg, own, kind, session); err != nil {
+			if ctx.Err() == nil {
+				a.node.opt.Log.Error("message not kept", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
+			}
+			return // without an acknowledgement it comes again
+		}
+		ack := protocol.ClientAckRequest{ClientMessageID: msg.ClientMessageID, BrokerMessageID: msg.MessageID}
+		if err := protocol.ClientAck.Send(ctx, peer, ack); err != nil && ctx.Err() == nil {
+			a.node.opt.Log.Info("acknowledgement not sent", logkey.Mesh, a.mesh.Slug, logkey.Err, err) // it comes again and is known
+		}
+	}
+}
+
+// keep stores one message. Nil means that it is on the disk, was there already, or is refused for good.
+func (a *attachment) keep(ctx context.Context, msg protocol.PushedMessage, own mesh.Key, kind inbox.Kind, session seal.SecretKey) error {
+	n := a.node
+	reflected, err := n.opt.Outbox.Reflected(ctx, msg.Nonce, own)
+	if err != nil {
+		return err
+	}
+	if reflected {
+		n.opt.Log.Warn("reflected message dropped", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
+		return nil
+	}
+	row, verdict, err := n.opt.Inbox.Put(ctx, a.draft(msg, own, kind, session))
+	if err != nil {
+		return err
+	}
+	switch verdict {
+	case inbox.Replayed:
+		n.opt.Log.Warn("replayed message dropped", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
+	case inbox.New:
+		n.opt.Log.Debug("message kept", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Trace, row.TraceID)
+	case inbox.Duplicate:
+	}
+	return nil
+}
+
+// draft opens a message as far as it opens (daemon 14.2, design C10).
+func (a *attachment) draft(msg protocol.PushedMessage, own mesh.Key, kind inbox.Kind, session seal.SecretKey) inbox.Draft {
+	d := inbox.Draft{
+		MeshID: a.mesh.ID, Mesh: a.mesh.Slug, ClientID: msg.ClientMessageID, BrokerID: msg.MessageID, Topic: msg.Topic,
+		Sender: msg.SenderPubkey, SenderMember: msg.SenderMemberPubkey, SenderName: mesh.SafeName(msg.SenderName, msg.SenderPubkey.Short()),
+		Recipient: own, RecipientKind: kind, ReplyTo: msg.ReplyToID, Priority: msg.Priority, Subtype: msg.Subtype, TraceID: msg.TraceID,
+	}
+	if d.ClientID == "" {
+		d.ClientID = mesh.ClientID(msg.MessageID) // older brokers do not pass it on (daemon 14.1)
+	}
+	if t, err := time.Parse(time.RFC3339Nano, msg.CreatedAt); err == nil {
+		d.CreatedAt = t
+	}
+	opened, err := a.open(msg, session)
+	if err != nil || !utf8.Valid(opened.Plaintext) {
+		return d // kept without a text: undecryptable
+	}
+	text := string(opened.Plaintext)
+	d.Body, d.Encrypted = &text, opened.Boxed
+	if opened.Boxed {
+		nonce, _ := seal.ParseNonce(msg.Nonce) // a box that opened has one
+		hash := seal.NonceHash(opened.Sender, opened.Recipient, nonce)
+		d.NonceHash = hash[:]
+		d.Verified = a.ownKeys()[mesh.Key(opened.Sender.String())] // other names are claims until they can be proved (design C8)
+	}
+	return d
+}
+
+// open tries the keys in their order: the session's, then the member's, against the sender's session, then its member.
+func (a *attachment) open(msg protocol.PushedMessage, session seal.SecretKey) (seal.Opened, error) {
+	in := seal.Inbound{
+		Sealed:  seal.Sealed{Nonce: msg.Nonce, Ciphertext: msg.Ciphertext},
+		Secrets: []seal.SecretKey{session, a.mesh.Secret}, // a zero key is skipped
+		Direct:  direct(msg),
+	}
+	for _, k := range []mesh.Key{msg.SenderPubkey, msg.SenderMemberPubkey} {
+		if key, err := seal.DecodePublicKey(string(k)); err == nil {
+			in.Senders = append(in.Senders, key)
+		}
+	}
+	return a.node.boxes.OpenInbound(in)
+}
+
+// direct reports whether a message was meant for one key, so that it must be a box. Brokers that do not say name the
+// sender only in what goes to many (wire TRAP I).
+func direct(msg protocol.PushedMessage) bool {
+	if msg.TargetKind != "" {
+		return msg.TargetKind.Direct()
+	}
+	return msg.Topic == "" && msg.SenderName == ""
+}
+
+// systemEvent passes on an event of the mesh; it is stored nowhere.
+func (a *attachment) systemEvent(msg protocol.PushedMessage) {
+	var data map[string]wire.RawMessage
+	fields := map[string]string{}
+	if wire.Decode(msg.EventData, &data) == nil {
+		for name, value := range data {
+			var text string
+			if wire.Decode(value, &text) == nil {
+				fields[name] = text
+			}
+		}
+	}
+	if a.ownKeys()[mesh.Key(fields["pubkey"])] {
+		return // our own coming and going is no news
+	}
+	kind := localapi.EventSystem
+	switch msg.Event {
+	case "peer_joined":
+		kind = localapi.EventPeerJoin
+	case "peer_left":
+		kind = localapi.EventPeerLeave
+	}
+	n := a.node
+	n.events.publish(Event{Kind: kind, Mesh: a.mesh.ID, Body: localapi.SystemEvent{
+		TS: mesh.FormatTime(n.opt.Now()), Mesh: a.mesh.Slug, Event: msg.Event, Data: fields,
+	}})
+}

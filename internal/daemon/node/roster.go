@@ -1,0 +1,268 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/address"
+	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
+// Times of reading rosters: a mesh that does not answer is left out after rosterTime (daemon 8.4); names are resolved
+// over one that is at most rosterFresh old, so that a burst of sends asks once.
+const (
+	rosterTime  = 2 * time.Second
+	rosterFresh = 2 * time.Second
+)
+
+// rosterPage is how many rows one question asks for; maxRoster how many are kept of a mesh.
+const (
+	rosterPage = 500
+	maxRoster  = 20_000
+)
+
+// rosterCache is the last roster of a mesh.
+type rosterCache struct {
+	peers []protocol.Peer
+	at    time.Time
+}
+
+// freshRoster gives a roster that is a moment old at most.
+func (a *attachment) freshRoster(ctx context.Context) ([]protocol.Peer, error) {
+	a.mu.Lock()
+	c := a.roster
+	a.mu.Unlock()
+	if age := a.node.opt.Now().Sub(c.at); c.peers != nil && age >= 0 && age < rosterFresh {
+		return c.peers, nil
+	}
+	return a.readRoster(ctx)
+}
+
+// readRoster asks the broker who is there, offline peers included where it knows of them, and remembers them.
+func (a *attachment) readRoster(ctx context.Context) ([]protocol.Peer, error) {
+	ctx, cancel := context.WithTimeout(ctx, rosterTime)
+	defer cancel()
+	if a.link.State() == uplink.Connecting || a.link.State() == uplink.Closed {
+		a.settle(ctx) // the daemon has just started
+	}
+	peer := a.link.Peer()
+	if peer == nil {
+		return nil, mesh.Errorf(mesh.BrokerDown, "not connected")
+	}
+	req := protocol.PeersRequest{}
+	if a.link.Has(protocol.CapPeersOffline) {
+		req.IncludeOffline, req.Limit = true, rosterPage
+	}
+	peers := []protocol.Peer{}
+	for {
+		page, err := protocol.ListPeers.Do(ctx, peer, req)
+		if err != nil {
+			return nil, err
+		}
+		peers = append(peers, page.Peers...)
+		if page.Next == "" || len(peers) >= maxRoster {
+			break
+		}
+		req.After = page.Next
+	}
+	now := a.node.opt.Now()
+	a.mu.Lock()
+	a.roster = rosterCache{peers, now}
+	a.mu.Unlock()
+	a.remember(ctx, peers, now)
+	return peers, nil
+}
+
+// remember keeps the names of who was seen, for when they are offline.
+func (a *attachment) remember(ctx context.Context, peers []protocol.Peer, now time.Time) {
+	seen := make([]localdb.Peer, 0, len(peers))
+	for _, p := range peers {
+		if !online(p) || !mesh.IsKey(string(p.MemberPubkey)) {
+			continue
+		}
+		row := localdb.Peer{MeshID: a.mesh.ID, Key: p.Pubkey, MemberKey: p.MemberPubkey, Name: p.DisplayName, MemberName: p.MemberName, LastSeen: now}
+		row.Session = p.Pubkey != p.MemberPubkey && p.PeerRole != mesh.ControlPlane
+		if p.PeerRole == mesh.ControlPlane {
+			row.Key, row.Name = p.MemberPubkey, cmp.Or(p.MemberName, p.DisplayName)
+		}
+		seen = append(seen, row)
+	}
+	if err := a.node.opt.DB.SeePeers(ctx, seen); err != nil && ctx.Err() == nil {
+		a.node.opt.Log.Warn("peers not remembered", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
+	}
+}
+
+// online reports whether a row is a connection; brokers that list only those say nothing.
+func online(p protocol.Peer) bool { return p.Online == nil || *p.Online }
+
+// addressBook is what an address is resolved over: every joined mesh, as the caller sees it.
+func (n *Node) addressBook(sessionID string) []address.Mesh {
+	var book []address.Mesh
+	for _, at := range n.meshes() {
+		m := address.Mesh{ID: at.mesh.ID, Slug: at.mesh.Slug, Member: at.mesh.Pubkey(), Roster: at.freshRoster, Known: at.known()}
+		if s := at.session(sessionID); s != nil {
+			m.Session = s.Pubkey()
+		}
+		book = append(book, m)
+	}
+	return book
+}
+
+// known lists the peers that were met.
+func (a *attachment) known() []address.Known {
+	ctx, cancel := context.WithTimeout(context.Background(), localTime) // a read of our own file
+	defer cancel()
+	rows, err := a.node.opt.DB.ListPeers(ctx, a.mesh.ID)
+	if err != nil {
+		a.node.opt.Log.Warn("known peers unreadable", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
+		return nil
+	}
+	all := make([]address.Known, 0, len(rows))
+	for _, r := range rows {
+		k := address.Known{Member: r.MemberKey, MemberName: r.MemberName}
+		if r.Session {
+			k.Session, k.Name, k.Proved = r.Key, r.Name, true
+		}
+		all = append(all, k)
+	}
+	return all
+}
+
+// Peers is the roster of the meshes asked for, as a session or the user (empty session id) sees it: own rows first.
+func (n *Node) Peers(ctx context.Context, sessionID string, req localapi.PeersRequest) (localapi.PeersAnswer, error) {
+	meshes, err := n.narrow(req.Mesh)
+	if err != nil {
+		return localapi.PeersAnswer{}, err
+	}
+	rosters := make([][]protocol.Peer, len(meshes))
+	states := make([]localapi.MeshState, len(meshes))
+	var wait sync.WaitGroup
+	for i, at := range meshes {
+		wait.Go(func() { rosters[i], states[i] = at.rosterOrKnown(ctx) })
+	}
+	wait.Wait()
+	answer := localapi.PeersAnswer{Peers: []localapi.Peer{}, Meshes: states}
+	for i, at := range meshes {
+		answer.Peers = append(answer.Peers, at.view(rosters[i], sessionID, req)...)
+	}
+	return answer, nil
+}
+
+// rosterOrKnown gives the live roster, else what was known last.
+func (a *attachment) rosterOrKnown(ctx context.Context) ([]protocol.Peer, localapi.MeshState) {
+	state := localapi.MeshState{Mesh: a.mesh.Slug, Status: string(a.link.State()), OK: true}
+	peers, err := a.readRoster(ctx)
+	if err == nil {
+		return peers, state
+	}
+	state.OK = false
+	if a.link.State() == uplink.Open {
+		a.node.opt.Log.Info("roster not read", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
+	}
+	off := false
+	for _, k := range a.known() {
+		p := protocol.Peer{Pubkey: cmp.Or(k.Session, k.Member), MemberPubkey: k.Member, MemberName: k.MemberName, DisplayName: k.MemberName, Online: &off, PeerRole: mesh.SessionRole, Groups: []protocol.Group{}}
+		if k.Session != "" {
+			p.DisplayName = k.Name
+		}
+		peers = append(peers, p)
+	}
+	return peers, state
+}
+
+// view is a roster as one caller sees it. A member whose only connection is its daemon is shown as a member that is
+// online: it can be written to, and its daemon itself is nobody's peer (design B4).
+func (a *attachment) view(roster []protocol.Peer, sessionID string, req localapi.PeersRequest) []localapi.Peer {
+	var self mesh.Key
+	if s := a.session(sessionID); s != nil {
+		self = s.Pubkey()
+	}
+	daemons := map[mesh.Key]protocol.Peer{}
+	sessions := map[mesh.Key]bool{}
+	for _, p := range roster {
+		switch {
+		case p.PeerRole == mesh.ControlPlane:
+			daemons[p.MemberPubkey] = p
+		case online(p):
+			sessions[p.MemberPubkey] = true
+		}
+	}
+	out := []localapi.Peer{}
+	add := func(p protocol.Peer) {
+		p.DisplayName = mesh.SafeName(p.DisplayName, p.Pubkey.Short())
+		out = append(out, localapi.Peer{
+			Peer: p, Mesh: a.mesh.Slug, IsSelf: p.MemberPubkey == a.mesh.Pubkey(), IsThisSession: self != "" && p.Pubkey == self,
+			Verified: p.MemberPubkey == a.mesh.Pubkey(),
+		})
+	}
+	for _, p := range roster {
+		daemon := p.PeerRole == mesh.ControlPlane
+		if daemon && req.All || !daemon && (online(p) || req.Offline && (p.Pubkey != p.MemberPubkey || daemons[p.MemberPubkey].Pubkey == "")) {
+			add(p)
+		}
+	}
+	for _, p := range memberRows(daemons, sessions) {
+		add(p)
+	}
+	slices.SortStableFunc(out, func(x, y localapi.Peer) int { return selfRank(x) - selfRank(y) })
+	return out
+}
+
+// memberRows makes the rows of members who are reached by their daemon alone.
+func memberRows(daemons map[mesh.Key]protocol.Peer, sessions map[mesh.Key]bool) []protocol.Peer {
+	var rows []protocol.Peer
+	for member, d := range daemons {
+		if sessions[member] {
+			continue
+		}
+		on := true
+		rows = append(rows, protocol.Peer{
+			Pubkey: member, MemberPubkey: member, MemberName: d.MemberName, DisplayName: cmp.Or(d.MemberName, d.DisplayName), Status: d.Status,
+			Groups: []protocol.Group{}, ConnectedAt: d.ConnectedAt, PeerRole: mesh.SessionRole, Online: &on, PeerType: "human",
+		})
+	}
+	slices.SortFunc(rows, func(x, y protocol.Peer) int { return cmp.Compare(x.MemberPubkey, y.MemberPubkey) })
+	return rows
+}
+
+func selfRank(p localapi.Peer) int {
+	switch {
+	case p.IsThisSession:
+		return 0
+	case p.IsSelf:
+		return 1
+	}
+	return 2
+}
+
+// Knows reports whether a sender's key is that of a member of the mesh who is or was there.
+func (n *Node) Knows(ctx context.Context, id mesh.ID, sender, member mesh.Key) bool {
+	at, err := n.byID(id)
+	if err != nil {
+		return false
+	}
+	if at.ownKeys()[sender] || sender == "" {
+		return sender != ""
+	}
+	if _, known, err := n.opt.DB.FindPeer(ctx, id, sender); err == nil && known {
+		return true
+	}
+	roster, err := at.freshRoster(ctx) // who came a moment ago is not written down yet
+	if err != nil {
+		return false
+	}
+	for _, p := range roster {
+		if p.Pubkey == sender && (member == "" || p.MemberPubkey == member) || p.MemberPubkey == sender {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,47 @@
+package node
+
+import (
+	"context"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
+// route leads the outbox to the broker of one mesh (outbox.Route).
+type route struct{ *attachment }
+
+// Open reports whether the connection of a sender takes frames.
+func (r route) Open(sender mesh.Key) bool {
+	link := r.sender(sender)
+	return link != nil && link.Peer() != nil
+}
+
+// Changed is closed at the next change of a connection.
+func (r route) Changed() <-chan struct{} { return r.wake.wait() }
+
+// Limits are those of the broker, or what this user has set instead.
+func (r route) Limits() protocol.Limits {
+	l := r.link.Limits()
+	set := r.node.opt.Settings
+	if set.SendPerSecond > 0 {
+		l.SendPerSecond = float64(set.SendPerSecond)
+	}
+	if set.SendBurst > 0 {
+		l.SendBurst = set.SendBurst
+	}
+	return l
+}
+
+// Send writes one frame; the ack is awaited by the reply.
+func (r route) Send(ctx context.Context, sender mesh.Key, req protocol.SendRequest) (outbox.Reply, error) {
+	link := r.sender(sender)
+	if link == nil {
+		return nil, mesh.Errorf(mesh.SessionOver, "the session that sealed the message has no connection")
+	}
+	peer := link.Peer()
+	if peer == nil {
+		return nil, mesh.Errorf(mesh.BrokerDown, "not connected")
+	}
+	return protocol.Send.Start(ctx, peer, req)
+}

@@ -1,0 +1,255 @@
+package node
+
+import (
+	"context"
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/address"
+	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/seal"
+)
+
+// maxWait bounds how long one request waits for a state.
+const maxWait = time.Hour
+
+// letter is a checked request to send.
+type letter struct {
+	req         localapi.SendRequest
+	id          mesh.ClientID
+	priority    mesh.Priority
+	fingerprint seal.Fingerprint
+	wait        time.Duration
+	allow       Allow
+}
+
+// Allow says whether a message may go to a key in a mesh; for plain text kinds the key is empty.
+type Allow func(id mesh.ID, key mesh.Key) error
+
+// Send accepts a message of a session, or of the user for an empty session id. allow, if set, is asked when the
+// recipient is known. Once accepted it is on the disk and
+// leaves by itself. An id that was accepted before is found before anything is resolved, so that a retry does not
+// fail because the peer has gone (daemon 8.2).
+func (n *Node) Send(ctx context.Context, sessionID string, allow Allow, req localapi.SendRequest) (localapi.SendAnswer, error) {
+	l, err := n.check(req)
+	l.allow = allow
+	if err != nil {
+		return localapi.SendAnswer{}, err
+	}
+	out, err := n.accept(ctx, sessionID, l)
+	if err != nil {
+		return localapi.SendAnswer{}, err
+	}
+	answer := localapi.SendAnswer{
+		ClientMessageID: out.ClientID, Status: out.Status, BrokerMessageID: out.BrokerID, Duplicate: out.Duplicate,
+		Mesh: out.Row.Mesh, Target: out.Row.TargetSpec, TargetName: out.Row.TargetName, Encrypted: out.Row.Encrypted(),
+		RecipientOnline: out.online, State: mesh.StateQueued,
+	}
+	if l.req.Wait == "" && !out.Duplicate {
+		return answer, nil
+	}
+	return n.awaited(ctx, l, answer)
+}
+
+// awaited adds to an answer how far the message has come, after waiting for what was asked.
+func (n *Node) awaited(ctx context.Context, l letter, answer localapi.SendAnswer) (localapi.SendAnswer, error) {
+	want := l.req.Wait
+	if want == "" {
+		want = mesh.StateQueued
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.wait)
+	defer cancel()
+	m, err := n.opt.Outbox.Wait(ctx, answer.ClientMessageID, want)
+	if err != nil {
+		return answer, err
+	}
+	if m.State.Failed() && !want.Failed() && l.req.Wait != "" {
+		return answer, mesh.Errorf(mesh.Undelivered, "the message is %s: %s", m.State, failure(m)).With(mesh.Details{State: m.State})
+	}
+	answer.BrokerMessageID, answer.State, answer.Recipients = m.BrokerID, m.State, recipients(m)
+	if m.Status == outbox.Done {
+		answer.Status = ""
+	}
+	return answer, nil
+}
+
+// failure says why a message got nowhere.
+func failure(m outbox.Message) string {
+	for _, r := range m.Recipients {
+		if r.State.Failed() && r.Reason != "" {
+			return r.Reason
+		}
+	}
+	return m.LastError
+}
+
+// check reads a request; what it does not understand is bad_request and changes nothing.
+func (n *Node) check(req localapi.SendRequest) (letter, error) {
+	l := letter{req: req, wait: n.opt.Settings.SendWait}
+	if strings.ContainsRune(req.ReplyToID, 0) || len(req.ReplyToID) > maxReplyBytes {
+		return l, mesh.Errorf(mesh.BadRequest, "reply_to_id is no message id")
+	}
+	if req.Message == "" {
+		return l, mesh.Errorf(mesh.BadRequest, "missing 'message'")
+	}
+	if _, err := mesh.ParseTarget(req.To); err != nil {
+		return l, err
+	}
+	if req.Wait != "" && (!req.Wait.Known() || req.Wait.Failed()) {
+		return l, mesh.Errorf(mesh.BadRequest, "wait takes a state, not %q", req.Wait)
+	}
+	if req.WaitMs > 0 {
+		l.wait = min(time.Duration(req.WaitMs)*time.Millisecond, maxWait)
+	}
+	var err error
+	if l.priority, err = mesh.ParsePriority(req.Priority); err != nil {
+		return l, err
+	}
+	if err := checkMeta(req); err != nil {
+		return l, err
+	}
+	l.id = mesh.NewClientID(n.opt.Now())
+	if req.ClientMessageID != "" {
+		if l.id, err = mesh.ParseClientID(req.ClientMessageID); err != nil {
+			return l, err
+		}
+	}
+	l.fingerprint, err = seal.Request{
+		To: seal.ParseDestination(req.To), ReplyTo: req.ReplyToID, Priority: string(l.priority), Meta: req.Meta, Body: req.Message,
+	}.Fingerprint()
+	return l, err
+}
+
+// maxReplyBytes bounds the id of the message that is answered.
+const maxReplyBytes = 200
+
+// checkMeta accepts an object, null or nothing.
+func checkMeta(req localapi.SendRequest) error {
+	switch req.Meta.Kind() {
+	case 0, 'n', '{':
+		return nil
+	}
+	return mesh.Errorf(mesh.BadRequest, "meta is an object")
+}
+
+// accepted is an outcome with what was learned of the recipient on the way.
+type accepted struct {
+	outbox.Outcome
+	online *bool
+}
+
+func (n *Node) accept(ctx context.Context, sessionID string, l letter) (accepted, error) {
+	var meshID mesh.ID
+	if l.req.Mesh != "" {
+		at, err := n.find(l.req.Mesh)
+		if err != nil {
+			return accepted{}, err
+		}
+		meshID = at.mesh.ID
+	}
+	if out, found, err := n.opt.Outbox.Lookup(ctx, l.id, l.fingerprint, meshID); found || err != nil {
+		return accepted{Outcome: out}, err
+	}
+	to, err := address.Resolve(ctx, address.Request{
+		To: l.req.To, Mesh: l.req.Mesh, ToSelf: l.req.ToSelf, Meshes: n.addressBook(sessionID),
+	})
+	if err != nil {
+		return accepted{}, err
+	}
+	if to.RecipientKey == "" && l.req.RequireEncrypted {
+		return accepted{}, mesh.Errorf(mesh.PlaintextRefused, "the broker can read messages to %s", to.TargetSpec)
+	}
+	if l.allow != nil {
+		if err := l.allow(to.MeshID, to.RecipientKey); err != nil {
+			return accepted{}, err
+		}
+	}
+	draft, err := n.sealed(sessionID, l, to)
+	if err != nil {
+		return accepted{}, err
+	}
+	out, err := n.opt.Outbox.Accept(ctx, draft)
+	return accepted{out, to.Online}, err
+}
+
+// sealed makes the row of a message: a box for one key, or plain text in the dress of one for the kinds that the
+// broker routes by content (daemon 12). The key that seals and the connection that sends go together (daemon 25, row 10).
+func (n *Node) sealed(sessionID string, l letter, to address.Result) (outbox.Draft, error) {
+	at, err := n.byID(to.MeshID)
+	if err != nil {
+		return outbox.Draft{}, err
+	}
+	if limit := at.link.Limits().BodyBytes; int64(len(l.req.Message)) > limit {
+		return outbox.Draft{}, mesh.Errorf(mesh.PayloadTooLarge, "the message has %d bytes, %d are possible", len(l.req.Message), limit).
+			With(mesh.Details{LimitBytes: limit})
+	}
+	d := outbox.Draft{
+		ClientID: l.id, Fingerprint: l.fingerprint, MeshID: to.MeshID, Mesh: to.Mesh, TargetSpec: to.TargetSpec, TargetName: to.Name,
+		Recipient: to.RecipientKey, Priority: l.priority, ReplyTo: l.req.ReplyToID, Body: []byte(l.req.Message), TraceID: mesh.NewToken()[:traceLen],
+	}
+	secret := at.mesh.Secret
+	if s := at.session(sessionID); s != nil {
+		secret, d.Sender = s.Secret, s.Pubkey()
+	}
+	if to.RecipientKey == "" {
+		d.Nonce, d.Ciphertext = seal.NewNonce().String(), base64.StdEncoding.EncodeToString(d.Body)
+		return d, nil
+	}
+	peer, err := seal.ParsePublicKey(string(to.RecipientKey))
+	if err != nil {
+		return d, mesh.Errorf(mesh.CodeOf(err), "the key of %s: %w", to.Name, err)
+	}
+	box, err := n.boxes.Seal(secret, peer, d.Body)
+	d.Nonce, d.Ciphertext = box.Nonce, box.Ciphertext
+	return d, err
+}
+
+// traceLen is the length of a trace id, in hex digits.
+const traceLen = 16
+
+// byID gives an attached mesh by its id.
+func (n *Node) byID(id mesh.ID) (*attachment, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if at, ok := n.attached[id]; ok {
+		return at, nil
+	}
+	return nil, mesh.Errorf(mesh.MeshNotAttached, "the mesh was left")
+}
+
+// MessageStatus tells how far a sent message has come.
+func (n *Node) MessageStatus(ctx context.Context, req localapi.StatusRequest) (localapi.StatusAnswer, error) {
+	m, err := n.opt.Outbox.Status(ctx, req.ID, req.Mesh)
+	if err != nil {
+		return localapi.StatusAnswer{}, err
+	}
+	answer := localapi.StatusAnswer{
+		MessageID: m.BrokerID, ClientMessageID: m.ClientID, Mesh: m.Mesh, TargetSpec: m.TargetSpec, State: m.State,
+		Delivered: m.State.Reached(mesh.StateDelivered), Recipients: recipients(m), Attempts: m.Attempts, LastError: m.LastError,
+		EnqueuedAt: mesh.FormatTime(m.EnqueuedAt),
+	}
+	if answer.Delivered {
+		var last time.Time
+		for _, r := range m.Recipients {
+			if r.At.After(last) {
+				last = r.At
+			}
+		}
+		text := mesh.FormatTime(last)
+		answer.DeliveredAt = &text
+	}
+	return answer, nil
+}
+
+func recipients(m outbox.Message) []localapi.Recipient {
+	all := make([]localapi.Recipient, 0, len(m.Recipients))
+	for _, r := range m.Recipients {
+		all = append(all, localapi.Recipient{
+			Name: r.Name, Pubkey: r.Key, State: r.State, At: mesh.FormatTime(r.At), Reason: r.Reason, Verified: r.Verified,
+		})
+	}
+	return all
+}

@@ -1,0 +1,140 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+	"reflect"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/registry"
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
+// lineID names a session's place in a mesh.
+type lineID struct {
+	mesh    mesh.ID
+	session string
+}
+
+// line is a session in one mesh, as the registry gave it.
+type line struct {
+	session registry.Session
+	registry.Line
+}
+
+// sessionLink is the connection of a line.
+type sessionLink struct {
+	line
+	link   *uplink.Link
+	ending chan struct{}
+}
+
+// end makes the connection say goodbye. Call it once.
+func (s *sessionLink) end() { close(s.ending) }
+
+// Attach opens the connection of a session in a mesh, or renews it where name, groups or folder have changed
+// (registry.Lines).
+func (n *Node) Attach(s registry.Session, l registry.Line) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines[lineID{l.MeshID, s.ID}] = line{s, l}
+	if at, ok := n.attached[l.MeshID]; ok {
+		at.addSession(line{s, l})
+	}
+}
+
+// Detach closes it for good (registry.Lines).
+func (n *Node) Detach(s registry.Session, l registry.Line) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.lines, lineID{l.MeshID, s.ID})
+	if at, ok := n.attached[l.MeshID]; ok {
+		at.removeSession(s.ID)
+	}
+}
+
+// addSession gives a session its connection; one that tells the broker the same stays as it is.
+func (a *attachment) addSession(l line) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if old, ok := a.sessions[l.session.ID]; ok {
+		if reflect.DeepEqual(old.presence(), l.presence()) {
+			old.session = l.session
+			return
+		}
+		old.end()
+	}
+	sl := &sessionLink{line: l, ending: make(chan struct{})}
+	link, err := a.newLink(l.Secret, l.presence)
+	if err != nil {
+		a.node.opt.Log.Error("session not attached", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
+		delete(a.sessions, l.session.ID)
+		return
+	}
+	sl.link = link
+	a.sessions[l.session.ID] = sl
+	if a.spawn != nil {
+		a.start(sl)
+	}
+	a.wake.fire()
+}
+
+// start runs a session's connection. a.mu is held and a.spawn is set.
+func (a *attachment) start(s *sessionLink) {
+	a.spawn(func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		stopped := make(chan error, 1)
+		go func() { stopped <- s.link.Run(ctx) }()
+		select {
+		case err := <-stopped:
+			return err
+		case <-s.ending:
+			cancel()
+			return <-stopped
+		}
+	})
+}
+
+// removeSession ends the connection of a session.
+func (a *attachment) removeSession(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s, ok := a.sessions[id]; ok {
+		s.end()
+		delete(a.sessions, id)
+		a.wake.fire()
+	}
+}
+
+// session gives the connection of a session, nil without one.
+func (a *attachment) session(id string) *sessionLink {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sessions[id]
+}
+
+// presence is what a session's connection tells: the base name of its folder, nothing of this machine (design C5).
+func (l line) presence() protocol.Presence {
+	hash := sha256.Sum256([]byte(l.Pubkey())) // the host's own id stays here (design C6)
+	return protocol.Presence{
+		DisplayName: l.session.Name, SessionID: hex.EncodeToString(hash[:16]), CWD: filepath.Base(l.session.CWD), PeerType: "ai",
+		Channel: "claudemesh-session", Role: l.session.Role, Groups: l.session.Request.Groups,
+	}
+}
+
+// SessionState is the state of a session's connection in a mesh; empty without one.
+func (n *Node) SessionState(id mesh.ID, sessionID string) string {
+	at, err := n.byID(id)
+	if err != nil {
+		return ""
+	}
+	if s := at.session(sessionID); s != nil {
+		return string(s.link.State())
+	}
+	return ""
+}
