@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,7 +76,7 @@ func (s *Starter) takeTurn(ctx context.Context) (*flock.Flock, error) {
 
 // bring waits for a daemon that lives, or starts one.
 func (s *Starter) bring(ctx context.Context) error {
-	if s.lives() {
+	if s.Lives() {
 		return s.await(ctx, slowBudget, nil)
 	}
 	if since, failed := s.failedRecently(); failed {
@@ -95,12 +94,15 @@ func (s *Starter) bring(ctx context.Context) error {
 	return nil
 }
 
-// lives reports whether a process holds the daemon's lock.
-func (s *Starter) lives() bool {
-	if _, err := os.Stat(s.Daemon.Lock()); errors.Is(err, fs.ErrNotExist) {
+// Lives reports whether a process holds the daemon's lock.
+func (s *Starter) Lives() bool { return Locked(s.Daemon.Lock()) }
+
+// Locked reports whether a process holds a lock file. It never makes the file.
+func Locked(path string) bool {
+	if _, err := os.Stat(path); err != nil {
 		return false
 	}
-	l := flock.New(s.Daemon.Lock(), flock.SetPermissions(paths.FileMode))
+	l := flock.New(path, flock.SetPermissions(paths.FileMode))
 	free, err := l.TryLock()
 	if free {
 		_ = l.Unlock() // it was only a question
