@@ -19,7 +19,10 @@ const (
 )
 
 // open makes an outbox in a fresh folder with the real clock.
-func open(t testing.TB) *Outbox { t.Helper(); return openAt(t, filepath.Join(t.TempDir(), "outbox.db"), nil) }
+func open(t testing.TB) *Outbox {
+	t.Helper()
+	return openAt(t, filepath.Join(t.TempDir(), "outbox.db"), nil)
+}
 
 // openAt opens a file, with the real clock when now is nil, and closes it with the test.
 func openAt(t testing.TB, path string, now mesh.Clock) *Outbox {
@@ -68,16 +71,4 @@ func row(t testing.TB, o *Outbox, id mesh.ClientID) Row {
 		t.Fatalf("find %s: %v", id, err)
 	}
 	return m.Row
-}
-
-func TestSmoke(t *testing.T) {
-	t.Parallel()
-	o := open(t)
-	out := accept(t, o, draft("one", bob, "hello"))
-	if out.Status != "queued" {
-		t.Fatal(out)
-	}
-	if r := row(t, o, "one"); r.Status != Pending || r.BodyBytes != 5 {
-		t.Fatal(r)
-	}
 }
