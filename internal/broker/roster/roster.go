@@ -1,0 +1,212 @@
+// Package roster tells who is in a mesh: every connection, and on request the members and sessions that are known
+// and not connected.
+package roster
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// Roster answers list_peers. Its fields are set once; it may be used from any goroutine.
+type Roster struct {
+	DB          *sqlite.DB
+	Connections func(context.Context, mesh.ID) ([]hub.Conn, error) // of a mesh, oldest first
+	Seen        time.Duration                                      // how long a session is known after it was last seen
+	Now         mesh.Clock
+}
+
+// Bind registers the handler.
+func (r *Roster) Bind(m *wire.Mux[*session.Session]) { wire.Handle(m, protocol.ListPeers, r.List) }
+
+// List reads the roster, the caller's own row included (wire 7.2). Callers without claudemesh.go/1 get one frame with
+// every connection, as they know it; ours get pages.
+func (r *Roster) List(ctx context.Context, s *session.Session, req protocol.PeersRequest) (protocol.PeersAnswer, error) {
+	conns, err := r.Connections(ctx, s.Mesh)
+	if err != nil {
+		return protocol.PeersAnswer{}, err
+	}
+	if !s.Go {
+		rows := make([]protocol.Peer, 0, len(conns))
+		for _, c := range conns {
+			rows = append(rows, online(c))
+		}
+		return protocol.PeersAnswer{Peers: rows}, nil
+	}
+	known, err := r.read(ctx, s.Mesh)
+	if err != nil {
+		return protocol.PeersAnswer{}, err
+	}
+	entries := known.online(conns)
+	if req.IncludeOffline {
+		entries = append(entries, known.offline(conns)...)
+	}
+	return cut(entries, req)
+}
+
+// entry is a row with its place in the order, which does not change while others come and go.
+type entry struct {
+	at   place
+	peer protocol.Peer
+}
+
+// place orders connections before sessions before members, each by its number.
+type place struct {
+	kind byte // of the kinds below
+	n    uint64
+}
+
+const (
+	connection byte = 'c'
+	sessions   byte = 's'
+	members    byte = 't'
+)
+
+func (p place) String() string { return string(p.kind) + strconv.FormatUint(p.n, 10) }
+
+// after reports whether p stands behind other.
+func (p place) after(other place) bool {
+	return p.kind > other.kind || p.kind == other.kind && p.n > other.n
+}
+
+// parsePlace reads what String writes; empty is before everything.
+func parsePlace(s string) (place, error) {
+	if s == "" {
+		return place{}, nil
+	}
+	n, err := strconv.ParseUint(s[1:], 10, 64)
+	if err != nil || s[0] != connection && s[0] != sessions && s[0] != members {
+		return place{}, mesh.Errorf(mesh.BadRequest, "after is not a next of this broker")
+	}
+	return place{s[0], n}, nil
+}
+
+const (
+	// maxPageBytes fits into the smallest read limit that a client can set, with its envelope.
+	maxPageBytes = 60 << 10
+	maxPageRows  = 1000
+)
+
+// cut makes the page that was asked for. It has at least one row where there are any.
+func cut(entries []entry, req protocol.PeersRequest) (protocol.PeersAnswer, error) {
+	after, err := parsePlace(req.After)
+	if err != nil {
+		return protocol.PeersAnswer{}, err
+	}
+	limit := maxPageRows
+	if req.Limit > 0 {
+		limit = min(limit, req.Limit)
+	}
+	start := slices.IndexFunc(entries, func(e entry) bool { return e.at.after(after) })
+	if start < 0 {
+		return protocol.PeersAnswer{}, nil
+	}
+	var page protocol.PeersAnswer
+	size := 0
+	for i, e := range entries[start:] {
+		row, err := wire.Encode(e.peer)
+		if err != nil {
+			return protocol.PeersAnswer{}, err
+		}
+		if size += len(row) + 1; i == limit || i > 0 && size > maxPageBytes {
+			page.Next = entries[start+i-1].at.String()
+			break
+		}
+		page.Peers = append(page.Peers, e.peer)
+	}
+	return page, nil
+}
+
+// known is what the store remembers of a mesh.
+type known struct {
+	members  []store.Member
+	sessions []store.Session
+}
+
+func (r *Roster) read(ctx context.Context, meshID mesh.ID) (k known, err error) {
+	err = r.DB.Read(ctx, func(tx *sqlite.Tx) error {
+		if k.members, err = store.ListMembers(tx, meshID); err != nil {
+			return err
+		}
+		k.sessions, err = store.ListSessions(tx, meshID, r.Now().Add(-r.Seen))
+		return err
+	})
+	return k, err
+}
+
+// online makes a row of each connection.
+func (k known) online(conns []hub.Conn) []entry {
+	names := make(map[mesh.ID]string, len(k.members))
+	for _, m := range k.members {
+		names[m.ID] = m.Name
+	}
+	proved := make(map[mesh.Key]bool, len(k.sessions))
+	for _, s := range k.sessions {
+		proved[s.Key] = s.Proved
+	}
+	entries := make([]entry, 0, len(conns))
+	for _, c := range conns {
+		p := online(c)
+		p.MemberName, p.Proved = names[c.Member], proved[c.SessionKey]
+		entries = append(entries, entry{place{connection, uint64(c.ID)}, p})
+	}
+	return entries
+}
+
+// offline makes a row of each session without a connection, and of each member without any.
+func (k known) offline(conns []hub.Conn) []entry {
+	here := make(map[mesh.Key]bool, 2*len(conns))
+	for _, c := range conns {
+		here[c.SessionKey], here[c.MemberKey] = true, true
+	}
+	byNumber := make(map[int64]store.Member, len(k.members))
+	for _, m := range k.members {
+		byNumber[m.N] = m
+	}
+	var entries []entry
+	for _, s := range k.sessions {
+		if m := byNumber[s.Member]; !here[s.Key] {
+			p := absent(s.Key, m, s.LastSeen)
+			p.DisplayName, p.Proved = s.Name, s.Proved
+			entries = append(entries, entry{place{sessions, uint64(s.N)}, p})
+		}
+	}
+	for _, m := range k.members {
+		if !here[m.Key] {
+			entries = append(entries, entry{place{members, uint64(m.N)}, absent(m.Key, m, m.LastSeen)})
+		}
+	}
+	return entries
+}
+
+// online is the row of a connection, with the fields that both broker generations send.
+func online(c hub.Conn) protocol.Peer {
+	key := c.SessionKey
+	if key == "" {
+		key = c.MemberKey
+	}
+	return protocol.Peer{
+		Pubkey: key, MemberPubkey: c.MemberKey, DisplayName: c.Name, Status: c.Status, Groups: c.Presence.Groups,
+		SessionID: c.SessionID, ConnectedAt: mesh.FormatTime(c.ConnectedAt), CWD: c.Presence.CWD, PeerRole: c.Role,
+		Role: c.Presence.Role, Hostname: c.Presence.Hostname, PeerType: c.Presence.PeerType,
+		Channel: c.Presence.Channel, Model: c.Presence.Model,
+	}
+}
+
+// absent is the row of somebody without a connection.
+func absent(key mesh.Key, m store.Member, seen time.Time) protocol.Peer {
+	no := false
+	return protocol.Peer{
+		Pubkey: key, MemberPubkey: m.Key, DisplayName: m.Name, MemberName: m.Name, Status: mesh.Idle,
+		PeerRole: mesh.SessionRole, Online: &no, LastSeenAt: mesh.FormatTime(seen),
+	}
+}
