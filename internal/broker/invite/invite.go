@@ -1,0 +1,182 @@
+// Package invite lets the owner of a mesh hand out invites, and strangers redeem them. An invite is what the owner's
+// key signed; the broker only counts its uses, and knows the hash of its code (design C1, C3).
+package invite
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/seal"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// Invites keeps the invites of all meshes. Its fields are set once; it may be used from any goroutine.
+type Invites struct {
+	DB   *sqlite.DB
+	Now  mesh.Clock
+	Once func(parts ...string) bool // reports whether signed parts come for the first time, and remembers them
+}
+
+// Bind registers the handlers.
+func (v *Invites) Bind(m *wire.Mux[*session.Session]) {
+	wire.Handle(m, protocol.InviteCreate, v.Create)
+	wire.Handle(m, protocol.InviteList, v.List)
+	wire.Handle(m, protocol.InviteRevoke, v.Revoke)
+}
+
+const (
+	maxUses     = 1000
+	maxLifetime = 366 * 24 * time.Hour
+	maxListed   = 250 // newest; their frame stays below the smallest read limit of a client
+)
+
+// Create stores an invite that the mesh's owner signed. Without the owner's signature it is forbidden.
+func (v *Invites) Create(ctx context.Context, s *session.Session, req protocol.InviteCreateRequest) (protocol.InviteAnswer, error) {
+	if err := v.authorize(s, protocol.InviteCreate.Type, req.Signed(), req.Operation); err != nil {
+		return protocol.InviteAnswer{}, err
+	}
+	row, err := v.check(s, req)
+	if err != nil {
+		return protocol.InviteAnswer{}, err
+	}
+	err = v.DB.Write(ctx, func(tx *sqlite.Tx) error { return store.AddInvite(tx, row) })
+	return protocol.InviteAnswer{InviteID: req.InviteID}, err
+}
+
+// check refuses what could never be claimed, before it is handed out.
+func (v *Invites) check(s *session.Session, req protocol.InviteCreateRequest) (store.Invite, error) {
+	now, expires := v.Now(), time.Unix(req.ExpiresAt, 0)
+	switch {
+	case !isID(req.InviteID):
+		return store.Invite{}, mesh.Errorf(mesh.BadRequest, "inviteId is not 32 letters and digits")
+	case !mesh.IsKey(req.CodeHash): // the same shape: 64 hex in lower case
+		return store.Invite{}, mesh.Errorf(mesh.BadRequest, "codeHash is not 64 hex")
+	case req.MaxUses < 1 || req.MaxUses > maxUses:
+		return store.Invite{}, mesh.Errorf(mesh.BadRequest, "an invite has 1 to %d uses", maxUses)
+	case !expires.After(now) || expires.Sub(now) > maxLifetime:
+		return store.Invite{}, mesh.Errorf(mesh.BadRequest, "an invite ends within a year from now")
+	}
+	signature, err := seal.ParseSignature(req.Signature)
+	if err != nil {
+		return store.Invite{}, mesh.Errorf(mesh.CodeOf(err), "signature: %w", err)
+	}
+	owner, err := seal.ParsePublicKey(string(s.OwnerKey))
+	if err != nil {
+		return store.Invite{}, mesh.Errorf(mesh.Internal, "owner key of the mesh: %w", err)
+	}
+	signed := seal.Capability{MeshID: string(s.Mesh), InviteID: string(req.InviteID), ExpiresAt: expires, Role: req.Role, Owner: owner}
+	if err := signed.Verify(signature); err != nil {
+		return store.Invite{}, mesh.Errorf(mesh.Forbidden, "the invite itself is not signed by the owner of the mesh")
+	}
+	return store.Invite{
+		ID: req.InviteID, Mesh: s.Mesh, Version: 2, CodeHash: req.CodeHash, Role: req.Role, MaxUses: req.MaxUses,
+		ExpiresAt: expires, Signature: req.Signature, CreatedBy: s.Member, CreatedAt: now,
+	}, nil
+}
+
+// List shows the newest invites to admins.
+func (v *Invites) List(ctx context.Context, s *session.Session, _ protocol.InviteListRequest) (protocol.InviteListAnswer, error) {
+	if !s.Admin {
+		return protocol.InviteListAnswer{}, mesh.Errorf(mesh.Forbidden, "invites are for the admins of the mesh")
+	}
+	var rows []store.Invite
+	err := v.DB.Read(ctx, func(tx *sqlite.Tx) (err error) {
+		rows, err = store.ListInvites(tx, s.Mesh)
+		return err
+	})
+	var answer protocol.InviteListAnswer
+	for _, r := range rows[:min(len(rows), maxListed)] {
+		answer.Invites = append(answer.Invites, protocol.Invite{
+			InviteID: r.ID, Role: r.Role, ExpiresAt: r.ExpiresAt.Unix(), MaxUses: r.MaxUses, Used: r.Used,
+			CreatedAt: mesh.FormatTime(r.CreatedAt), Revoked: !r.RevokedAt.IsZero(),
+		})
+	}
+	return answer, err
+}
+
+// Revoke ends an invite. Without the owner's signature it is forbidden.
+func (v *Invites) Revoke(ctx context.Context, s *session.Session, req protocol.InviteRevokeRequest) (protocol.InviteAnswer, error) {
+	if err := v.authorize(s, protocol.InviteRevoke.Type, req.Signed(), req.Operation); err != nil {
+		return protocol.InviteAnswer{}, err
+	}
+	err := v.DB.Write(ctx, func(tx *sqlite.Tx) error { return store.RevokeInvite(tx, s.Mesh, req.InviteID, v.Now()) })
+	return protocol.InviteAnswer{InviteID: req.InviteID}, err
+}
+
+// authorize wants the owner's signature over an operation: on this mesh, at this broker, with these arguments, now,
+// for the first time (design C1).
+func (v *Invites) authorize(s *session.Session, name string, args any, op protocol.SignedOperation) error {
+	if op.Key != s.OwnerKey {
+		return mesh.Errorf(mesh.Forbidden, "%s needs the signature of the mesh's owner", name)
+	}
+	holder, err := seal.ParsePublicKey(string(op.Key))
+	if err != nil {
+		return mesh.Errorf(mesh.Forbidden, "the owner's key: %w", err)
+	}
+	signature, err := seal.ParseSignature(op.Signature)
+	if err != nil {
+		return mesh.Errorf(mesh.Forbidden, "the owner's signature: %w", err)
+	}
+	text, err := wire.Encode(args)
+	if err != nil {
+		return err
+	}
+	hash, err := seal.ArgsHash(text)
+	if err != nil {
+		return mesh.Errorf(mesh.Forbidden, "the arguments cannot be signed: %w", err)
+	}
+	o := seal.Operation{MeshID: string(s.Mesh), Name: name, Args: hash, Nonce: op.Nonce, At: time.UnixMilli(op.AtMs)}
+	if err := v.verify(o, s.Hosts, holder, signature); err != nil {
+		return err
+	}
+	if !v.Once("operation", string(s.Mesh), op.Nonce) {
+		return mesh.Errorf(mesh.Forbidden, "this signature was used before")
+	}
+	return nil
+}
+
+// verify tries the names under which the caller may have dialled this broker.
+func (v *Invites) verify(o seal.Operation, hosts []string, holder seal.PublicKey, signature seal.Signature) error {
+	now := v.Now()
+	err := error(seal.ErrSignature)
+	for _, o.Host = range hosts {
+		if err = o.Verify(holder, signature, now); err == nil {
+			return nil
+		}
+	}
+	return mesh.Errorf(mesh.Forbidden, "%w, by this broker's clock at %s", err, mesh.FormatTime(now))
+}
+
+// isID reports whether s has the shape of an id: it becomes a key of a table, and of signed texts.
+func isID(s mesh.ID) bool {
+	return len(s) == 32 && !strings.ContainsFunc(string(s), func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
+
+// codeHash is the form in which a code is kept.
+func codeHash(code string) string {
+	sum := seal.CodeHash(code)
+	return hex.EncodeToString(sum[:])
+}
+
+// errRefused is the one answer to a claim that fails for any reason of the invite's (design C3).
+func errRefused() error {
+	return mesh.Errorf(mesh.InviteRefused, "this invite cannot be used: it does not exist, has ended, or is used up")
+}
+
+// proved finds the host over which a claim was signed.
+func proved(c seal.Claim, hosts []string, signature seal.Signature) bool {
+	return slices.ContainsFunc(hosts, func(host string) bool {
+		c.Host = host
+		return c.Verify(signature) == nil
+	})
+}
