@@ -1,13 +1,24 @@
 package host
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
 // MaxBodyBytes is how much of a body is shown; the rest is in the inbox (design E1).
 const MaxBodyBytes = 16 << 10
+
+// frameTag is the element in which Claude Code itself puts messages of other sessions (host 0).
+const frameTag = "cross-session-message"
 
 // Frame is what is said of a message outside its body.
 type Frame struct {
 	From      string // sender's name
 	Mesh      string // slug
-	Key       string // sender's key
+	Key       mesh.Key
 	MessageID string
 	Attempt   string // random token of this offer, which no body can know
 	ReplyTo   string // the message that this one answers; may be empty
@@ -16,12 +27,62 @@ type Frame struct {
 }
 
 // Wrap puts a body into the frame (design E1). The first byte is ours, and nothing that a sender wrote leaves its
-// place.
-func Wrap(f Frame, body string) string { panic("host: in the making") }
+// place. The host shows from-name as the sender; the rest is for the model and for our hook.
+func Wrap(f Frame, body string) string {
+	var b strings.Builder
+	b.WriteString("<" + frameTag)
+	attribute(&b, "from-name", Name(f.From)+"·"+Line(f.Mesh)+"·"+Line(string(f.Key[:min(len(f.Key), 8)])))
+	attribute(&b, "mesh", Line(f.Mesh))
+	attribute(&b, "message-id", Line(f.MessageID))
+	attribute(&b, "attempt", Line(f.Attempt))
+	attribute(&b, "encrypted", strconv.FormatBool(f.Encrypted))
+	attribute(&b, "verified", strconv.FormatBool(f.Verified))
+	if f.ReplyTo != "" {
+		attribute(&b, "reply-to", Line(f.ReplyTo))
+	}
+	b.WriteString(">\n" + Body(body) + "\n</" + frameTag + ">")
+	return b.String()
+}
+
+// WrapNotice puts a sentence of ours into a frame. No peer can be taken for its sender: their names have mesh and key.
+func WrapNotice(text string) string {
+	return "<" + frameTag + ` from-name="claudemesh">` + "\n" + Body(text) + "\n</" + frameTag + ">"
+}
+
+// attribute writes one attribute; its value stays between the quotes.
+func attribute(b *strings.Builder, name, line string) {
+	b.WriteString(" " + name + `="` + entities.Replace(line) + `"`)
+}
+
+// entities are the characters that have a meaning in an attribute.
+var entities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;")
+
+// pointer ends a body that is not shown whole.
+const pointer = "\n[cut here; the message has %d bytes. All of it: claudemesh inbox]"
 
 // Body makes a sender's text safe to stand in a frame of ours or of the host: no delimiter in any spelling, no control,
 // reordering or hidden characters, valid UTF-8, at most MaxBodyBytes and a pointer to the inbox.
-func Body(text string) string { panic("host: in the making") }
+func Body(text string) string {
+	whole := len(text)
+	text = text[:min(whole, MaxBodyBytes)] // escaping only makes it longer
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
+	safe := disarm(visible(text, true))
+	if whole <= MaxBodyBytes && len(safe) <= MaxBodyBytes {
+		return safe
+	}
+	return strings.ToValidUTF8(safe[:min(len(safe), MaxBodyBytes)], "") + fmt.Sprintf(pointer, whole)
+}
 
-// Line makes a sender's text safe to stand within a line, such as a name.
-func Line(text string) string { panic("host: in the making") }
+// maxLineBytes bounds a name or an id within a line.
+const maxLineBytes = 256
+
+// Name makes a sender's name safe to stand before the mesh and the key that tell senders of one name apart.
+func Name(text string) string {
+	return strings.ReplaceAll(mesh.SafeName(text, "unnamed"), "·", ".")
+}
+
+// Line makes a sender's text safe to stand within a line of ours: as Body, but on one line and at most 256 bytes.
+func Line(text string) string {
+	safe := disarm(visible(text[:min(len(text), maxLineBytes)], false))
+	return strings.ToValidUTF8(safe[:min(len(safe), maxLineBytes)], "")
+}

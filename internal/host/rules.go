@@ -1,9 +1,11 @@
 package host
 
+import "slices"
+
 // Mode is how much a session does without asking its human.
 type Mode string
 
-// The modes, by Claude Code's names, from the most careful. A mode that cannot be read is Bypass (design E3).
+// The modes, by Claude Code's names, from the most careful.
 const (
 	Plan        Mode = "plan"
 	Default     Mode = "default"
@@ -13,11 +15,28 @@ const (
 	Bypass      Mode = "bypassPermissions"
 )
 
-// Unattended reports whether a session in mode m acts where its human would have been asked (design E3).
-func (m Mode) Unattended() bool { panic("host: in the making") }
+// modes are in the order of what they allow.
+var modes = []Mode{Plan, Default, AcceptEdits, Auto, DontAsk, Bypass}
 
-// AtLeast reports whether m is as permissive as other, or more. A mode that is not known is Bypass.
-func (m Mode) AtLeast(other Mode) bool { panic("host: in the making") }
+// ParseMode reads a mode as Claude Code writes it. What is no mode is Bypass, because nobody knows what it allows
+// (design E3).
+func ParseMode(s string) Mode {
+	if s == "manual" { // the newer name of default
+		return Default
+	}
+	if slices.Contains(modes, Mode(s)) {
+		return Mode(s)
+	}
+	return Bypass
+}
+
+// Unattended reports whether a session in mode m acts where its human would have been asked (design E3).
+func (m Mode) Unattended() bool { return m.AtLeast(DontAsk) }
+
+// AtLeast reports whether m is as permissive as other, or more.
+func (m Mode) AtLeast(other Mode) bool { return m.rank() >= other.rank() }
+
+func (m Mode) rank() int { return slices.Index(modes, ParseMode(string(m))) }
 
 // Inbound is what a host does with messages of other sessions (crossSessionInbound).
 type Inbound string
@@ -30,11 +49,37 @@ const (
 	Refuse Inbound = "refuse"
 )
 
+// inbounds are in the order of their strictness.
+var inbounds = []Inbound{Unset, Accept, Held, Refuse}
+
+// stricter returns the stricter of two values.
+func (i Inbound) stricter(other Inbound) Inbound {
+	if slices.Index(inbounds, other) > slices.Index(inbounds, i) {
+		return other
+	}
+	return i
+}
+
 // Rules are what holds in a session now.
 type Rules struct {
-	Mode            Mode
-	Inbound         Inbound
-	IsolateMachines bool // isolatePeerMachines: its human is asked before anything leaves the machine
+	Mode    Mode
+	Inbound Inbound
+	// IsolateMachines: its human is asked before anything leaves the machine (isolatePeerMachines). It says nothing
+	// about what comes.
+	IsolateMachines bool
+}
+
+// strictest is for a session of which nothing can be read.
+var strictest = Rules{Mode: Bypass, Inbound: Held, IsolateMachines: true}
+
+// claudeCode is what Claude Code calls itself to its MCP servers.
+const claudeCode = "claude-code"
+
+// modeless are the programs, by the names they give to their MCP servers, that are known to have no mode in which they
+// act without their human (design E3). Every other program but Claude Code might have one.
+var modeless = map[string]bool{
+	"claude-ai":        true, // Claude Desktop
+	"inspector-client": true, // MCP Inspector: there is no model
 }
 
 // Subject is the session whose rules are read.
@@ -46,14 +91,31 @@ type Subject struct {
 
 // Reader reads the rules of one session: Claude Code's from the flags of its process and the settings files that it
 // reads itself, any other program's from a table (design E3). Its methods may be called from any goroutine.
-type Reader struct{}
+type Reader struct {
+	subject Subject
+	managed string // folder of the organisation's settings
+	files   cache
+}
 
 // NewReader returns a reader. It reads nothing.
-func NewReader(s Subject) *Reader { panic("host: in the making") }
+func NewReader(s Subject) *Reader { return &Reader{subject: s, managed: managedFolder()} }
 
-// Rules returns what holds now. Files are parsed again only after they have changed. What cannot be read is taken for
-// the strictest: mode Bypass, or Held.
-func (r *Reader) Rules() Rules { panic("host: in the making") }
-
-// SessionName is the name that the host shows for a session; empty when it has none.
-func (r *Reader) SessionName(sessionID string) string { panic("host: in the making") }
+// Rules returns what holds now: flags and settings are read anew, and files parsed again only when they have changed.
+// What cannot be read is taken for the strictest.
+func (r *Reader) Rules() Rules {
+	switch {
+	case modeless[r.subject.Program]:
+		return Rules{Mode: Default}
+	case r.subject.Program != claudeCode:
+		return Rules{Mode: Bypass} // its settings, if it has any, are not ours to read
+	}
+	flags, err := readFlags(r.subject.PID)
+	if err != nil {
+		return strictest
+	}
+	folder, err := configFolder(r.subject.PID)
+	if err != nil {
+		return strictest
+	}
+	return resolve(flags, r.layers(flags, folder))
+}

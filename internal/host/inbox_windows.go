@@ -1,0 +1,21 @@
+package host
+
+import (
+	"context"
+	"os"
+)
+
+// pipeConn is a named pipe.
+type pipeConn struct{ *os.File }
+
+// dialInbox opens a named pipe; an open one needs no time.
+func dialInbox(_ context.Context, path string) (inboxConn, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return pipeConn{f}, nil
+}
+
+// drain has nothing to do: a pipe keeps what was written until it is read.
+func (pipeConn) drain() {}
