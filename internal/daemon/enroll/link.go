@@ -47,7 +47,10 @@ func ParseLink(text, brokerURL string) (Link, error) {
 	if l.Pin != "" && !strings.HasPrefix(l.Base, "https://") {
 		return Link{}, mesh.Errorf(mesh.BadRequest, "the link pins a key, and its broker has no TLS")
 	}
-	return l, uplink.CheckClear(l.Base)
+	if err := uplink.CheckClear(l.Base); err != nil {
+		return Link{}, err
+	}
+	return l, nil
 }
 
 // parseWhere reads what stands before the #.

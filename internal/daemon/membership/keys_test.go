@@ -14,9 +14,9 @@ import (
 
 const sessionID = "0198f000-0000-7000-8000-000000000001"
 
-func sessionKey(t *testing.T, b *Book, id mesh.ID, slug, session string, now time.Time) seal.SecretKey {
+func sessionKey(t *testing.T, b *Book, id mesh.ID, session string, now time.Time) seal.SecretKey {
 	t.Helper()
-	key, err := b.SessionSecret(id, slug, session, now)
+	key, err := b.SessionSecret(id, "one", session, now)
 	if err != nil {
 		t.Fatalf("got %v, want a key", err)
 	}
@@ -87,11 +87,11 @@ func TestOwnerKeyRefusals(t *testing.T) {
 func TestSessionKeyIsStable(t *testing.T) {
 	t.Parallel()
 	b, _ := openBook(t)
-	first := sessionKey(t, b, "m1", "one", sessionID, noon)
-	if got := sessionKey(t, b, "m1", "renamed", sessionID, noon.Add(time.Hour)); got.Public() != first.Public() {
+	first := sessionKey(t, b, "m1", sessionID, noon)
+	if got := sessionKey(t, b, "m1", sessionID, noon.Add(time.Hour)); got.Public() != first.Public() {
 		t.Error("got another key, want that of the first call")
 	}
-	if got := sessionKey(t, b, "m2", "one", sessionID, noon); got.Public() == first.Public() {
+	if got := sessionKey(t, b, "m2", sessionID, noon); got.Public() == first.Public() {
 		t.Error("got one key for two meshes, want one each")
 	}
 	path := filepath.Join(b.config.Keys(), "m1", sessionID+".json")
@@ -106,12 +106,12 @@ func TestSessionIDsThatAreNoFileNames(t *testing.T) {
 	b, _ := openBook(t)
 	keys := map[seal.PublicKey]string{}
 	for _, id := range []string{"", "..", "../../x", "con", "a/b", "A0000000", "a0000000", strings.Repeat("x", 300), "nul\x00", "söhne-und-töchter"} {
-		key := sessionKey(t, b, "m1", "one", id, noon).Public()
+		key := sessionKey(t, b, "m1", id, noon).Public()
 		if other, twice := keys[key]; twice {
 			t.Errorf("got one key for %q and %q, want one each", id, other)
 		}
 		keys[key] = id
-		if again := sessionKey(t, b, "m1", "one", id, noon).Public(); again != key {
+		if again := sessionKey(t, b, "m1", id, noon).Public(); again != key {
 			t.Errorf("%q: got another key, want the same", id)
 		}
 	}
@@ -127,13 +127,13 @@ func TestSessionIDsThatAreNoFileNames(t *testing.T) {
 func TestDamagedSessionKeyIsReplaced(t *testing.T) {
 	t.Parallel()
 	b, log := openBook(t)
-	first := sessionKey(t, b, "m1", "one", sessionID, noon)
+	first := sessionKey(t, b, "m1", sessionID, noon)
 	path := filepath.Join(b.config.Keys(), "m1", sessionID+".json")
 	if err := os.WriteFile(path, []byte(`{"version":1,"sess`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	second := sessionKey(t, b, "m1", "one", sessionID, noon)
-	if second.Public() == first.Public() || sessionKey(t, b, "m1", "one", sessionID, noon).Public() != second.Public() {
+	second := sessionKey(t, b, "m1", sessionID, noon)
+	if second.Public() == first.Public() || sessionKey(t, b, "m1", sessionID, noon).Public() != second.Public() {
 		t.Error("got no new lasting key, want one")
 	}
 	if !strings.Contains(log.String(), "session key is not usable") {
@@ -175,14 +175,14 @@ func TestSessionKeyOfTypeScriptIsTakenOver(t *testing.T) {
 			if err := os.WriteFile(old, []byte(tc.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got := sessionKey(t, b, "m1", "one", sessionID, noon)
+			got := sessionKey(t, b, "m1", sessionID, noon)
 			if taken := got.Public() == key.Public(); taken != tc.taken {
 				t.Errorf("got the key taken over: %t, want %t", taken, tc.taken)
 			}
 			if err := os.Remove(old); err != nil {
 				t.Fatal(err)
 			}
-			if sessionKey(t, b, "m1", "one", sessionID, noon).Public() != got.Public() {
+			if sessionKey(t, b, "m1", sessionID, noon).Public() != got.Public() {
 				t.Error("got another key without the old file, want our own file to hold it")
 			}
 		})
@@ -201,10 +201,10 @@ func TestPruneSessions(t *testing.T) {
 	if err := os.Chtimes(b.OwnerPath("m1"), noon, noon); err != nil {
 		t.Fatal(err)
 	}
-	idle := sessionKey(t, b, "m1", "one", sessionID, noon)
+	idle := sessionKey(t, b, "m1", sessionID, noon)
 	later := noon.Add(29 * 24 * time.Hour)
-	sessionKey(t, b, "m1", "one", "used-later", later)
-	sessionKey(t, b, "m2", "two", sessionID, noon)
+	sessionKey(t, b, "m1", "used-later", later)
+	sessionKey(t, b, "m2", sessionID, noon)
 	if n, err := b.PruneSessions(noon.Add(sessionIdle)); n != 2 || err != nil {
 		t.Errorf("got %d, %v, want the two idle keys pruned", n, err)
 	}
@@ -214,7 +214,7 @@ func TestPruneSessions(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(b.config.Keys(), "m2")); !os.IsNotExist(err) {
 		t.Errorf("got %v, want the empty folder gone", err)
 	}
-	if sessionKey(t, b, "m1", "one", sessionID, later).Public() == idle.Public() {
+	if sessionKey(t, b, "m1", sessionID, later).Public() == idle.Public() {
 		t.Error("got the pruned key, want a new one")
 	}
 }

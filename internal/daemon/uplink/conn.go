@@ -64,30 +64,37 @@ func (t *tap) Read(p []byte) (int, error) {
 func (l *Link) dial(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
-	transport, err := Transport(l.opt.Dial, l.opt.Pin)
+	addr, err := Host(l.opt.URL)
 	if err != nil {
 		return nil, err
 	}
-	var line *tap
-	tapped := func(dial DialFunc) DialFunc {
-		return func(ctx context.Context, network, addr string) (net.Conn, error) {
-			nc, err := dial(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			line = &tap{Conn: nc}
-			return line, nil
-		}
+	dial := l.dialer.clear
+	if strings.HasPrefix(l.opt.URL, "wss:") {
+		dial = l.dialer.secure
 	}
-	transport.DialContext, transport.DialTLSContext = tapped(transport.DialContext), tapped(transport.DialTLSContext)
-	ws, resp, err := websocket.Dial(ctx, l.opt.URL, &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: transport, CheckRedirect: NoRedirect}, CompressionMode: websocket.CompressionDisabled,
-	})
+	nc, err := dial(ctx, "tcp", addr)
 	if err != nil {
+		return nil, dialError(nil, err)
+	}
+	line := &tap{Conn: nc}
+	ws, resp, err := upgrade(ctx, l.opt.URL, line)
+	if err != nil {
+		_ = nc.Close() // the first error is the one to report
 		return nil, dialError(resp, err)
 	}
 	ws.SetReadLimit(l.opt.ReadLimitBytes)
 	return &conn{ws: ws, net: line, writing: make(chan struct{}, 1)}, nil
+}
+
+// upgrade makes a WebSocket of a connection. It was dialled before, as http.Transport dials in goroutines that outlive
+// the request.
+func upgrade(ctx context.Context, rawURL string, nc net.Conn) (*websocket.Conn, *http.Response, error) {
+	t := bareTransport()
+	t.DialContext = func(context.Context, string, string) (net.Conn, error) { return nc, nil }
+	t.DialTLSContext = t.DialContext
+	return websocket.Dial(ctx, rawURL, &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: t, CheckRedirect: NoRedirect}, CompressionMode: websocket.CompressionDisabled,
+	})
 }
 
 // dialError says why there is no connection.

@@ -109,7 +109,7 @@ func (l *Link) watch(ctx context.Context, a *attached) error {
 		if quiet += step; a.conn.heard() {
 			quiet = 0
 		}
-		if quiet > t.DeadAfter {
+		if quiet >= t.DeadAfter {
 			return mesh.Errorf(mesh.BrokerDown, "nothing was heard of the broker for %v", t.DeadAfter)
 		}
 		unpinged += step

@@ -90,23 +90,37 @@ func errClear(host string) error {
 // the pin; in clear text on this machine only, which the resolved address decides (insecure_url). It keeps no idle
 // connections and uses no proxy. Dial nil means the network of the machine. A bad pin is bad_request.
 func Transport(dial DialFunc, pin string) (*http.Transport, error) {
-	config, err := tlsConfig(pin)
+	d, err := newDialer(dial, pin)
 	if err != nil {
 		return nil, err
 	}
-	clearDial := dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-		clearDial = (&net.Dialer{ControlContext: loopbackOnly}).DialContext
+	t := bareTransport()
+	t.DialContext, t.DialTLSContext = d.clear, d.secure
+	return t, nil
+}
+
+func bareTransport() *http.Transport {
+	return &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: dialLimit, MaxResponseHeaderBytes: 64 << 10}
+}
+
+// dialer makes connections that are ready for HTTP, in clear text or by TLS.
+type dialer struct{ clear, secure DialFunc }
+
+func newDialer(dial DialFunc, pin string) (dialer, error) {
+	config, err := tlsConfig(pin)
+	if err != nil {
+		return dialer{}, err
 	}
-	return &http.Transport{
-		DialContext: clearText(clearDial),
-		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	open := dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialLimit}).DialContext
+		open = (&net.Dialer{Timeout: dialLimit, ControlContext: loopbackOnly}).DialContext
+	}
+	return dialer{
+		clear: clearText(open),
+		secure: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return dialTLS(ctx, dial, config, addr)
 		},
-		DisableKeepAlives:      true,
-		ResponseHeaderTimeout:  dialLimit,
-		MaxResponseHeaderBytes: 64 << 10,
 	}, nil
 }
 

@@ -23,7 +23,7 @@ const (
 	Closed       State = "closed"       // Run has not begun, or has ended
 	Connecting   State = "connecting"   // for the first time
 	Open         State = "open"         // hello was acknowledged
-	Reconnecting State = "reconnecting" // lost or refused for now; LastError says why
+	Reconnecting State = "reconnecting" // lost or refused; LastError says why
 	Rejected     State = "rejected"     // the broker will not have this identity, or the URL cannot be used
 	Banned       State = "banned"
 	Kicked       State = "kicked"
@@ -81,10 +81,11 @@ func (t Timing) withDefaults() Timing {
 
 // Link is one connection. Its methods may be called from any goroutine.
 type Link struct {
-	opt   Options
-	log   *slog.Logger
-	mux   *wire.Mux[*wire.Peer]
-	retry chan struct{} // holds one wish to connect now
+	opt    Options
+	log    *slog.Logger
+	dialer dialer
+	mux    *wire.Mux[*wire.Peer]
+	retry  chan struct{} // holds one wish to connect now
 
 	mu      sync.Mutex // guards what follows
 	state   State
@@ -103,7 +104,8 @@ func New(opt Options) (*Link, error) {
 	if err := checkURL(opt.URL); err != nil {
 		return nil, err
 	}
-	if _, err := Transport(opt.Dial, opt.Pin); err != nil {
+	d, err := newDialer(opt.Dial, opt.Pin)
+	if err != nil {
 		return nil, err
 	}
 	opt.Timing = opt.Timing.withDefaults()
@@ -113,7 +115,10 @@ func New(opt Options) (*Link, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Link{opt: opt, log: opt.Log, mux: wire.NewMux[*wire.Peer](), retry: make(chan struct{}, 1), state: Closed, changed: make(chan struct{})}
+	l := &Link{
+		opt: opt, log: opt.Log, dialer: d, mux: wire.NewMux[*wire.Peer](),
+		retry: make(chan struct{}, 1), state: Closed, changed: make(chan struct{}),
+	}
 	wire.On(l.mux, protocol.Push, opt.OnPush)
 	wire.On(l.mux, protocol.Receipts, opt.OnReceipt)
 	return l, nil
