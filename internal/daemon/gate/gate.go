@@ -3,20 +3,22 @@
 package gate
 
 import (
-	"time"
-
 	"github.com/claudemesh/claudemesh/internal/host"
+	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 // Message is what counts about a message.
 type Message struct {
-	// Opened is set for a box that opened under the sender's key; plaintext and what did not open are the relay's word.
+	// Opened is set for a box that opened under the sender's key. Plaintext, and what did not open, is the relay's word.
 	Opened bool
 	// Known is set when the sender's key is that of a member of the mesh, in a roster now or at some time.
 	Known bool
 	// Own is the mode of the sender's session where it is a session of this daemon that lives; empty otherwise.
 	Own host.Mode
 }
+
+// proven reports whether the sender is who the message says.
+func (m Message) proven() bool { return m.Opened && (m.Known || m.Own != "") }
 
 // Verdict is what may be shown.
 type Verdict int
@@ -33,30 +35,37 @@ type Reason string
 
 // The reasons. None goes with Show.
 const (
-	None       Reason = ""
-	Unattended Reason = "unattended" // the session acts without asking, and the sender is not one of its equals here
-	HostHolds  Reason = "host_holds" // crossSessionInbound is hold
-	HostRefuse Reason = "host_refuses"
-	Unproved   Reason = "unproved" // the sender is claimed by the relay
+	None        Reason = ""
+	Unattended  Reason = "unattended"   // the session acts without asking, and the sender is not its equal here
+	HostHolds   Reason = "host_holds"   // crossSessionInbound is hold
+	HostRefuses Reason = "host_refuses" // crossSessionInbound is refuse
+	Unproved    Reason = "unproved"     // the sender is claimed by the relay
 )
 
 // Decide says whether m may reach a session with these rules.
-func Decide(r host.Rules, m Message) (Verdict, Reason) { panic("gate: in the making") }
-
-// HeldText is what a session is told of held messages. It is always the same: nothing a sender wrote is in it.
-const HeldText = "A message for this session is held for its human, because this session acts without asking. " +
-	"It needs no action here. The human can read it with: claudemesh inbox"
-
-// NoticeEvery is how often a session is told at most.
-const NoticeEvery = 10 * time.Minute
-
-// Limiter lets each session be told once in NoticeEvery. The zero Limiter is ready; it may be shared.
-type Limiter struct{}
-
-// Allow reports whether a session may be told of a message that was held for a reason, and takes note that it was.
-// A host that refuses messages is never told.
-func (l *Limiter) Allow(sessionID string, r Reason, now time.Time) bool { panic("gate: in the making") }
+//
+// What the host itself does with foreign messages comes first (design E2); accepting them does not open the gate, because
+// the host means sessions of this machine by it. Then a session that acts without its human is shown only what a session of
+// the same user on this machine wrote that may do as much by itself (design E3): everything else is held.
+func Decide(r host.Rules, m Message) (Verdict, Reason) {
+	switch {
+	case r.Inbound == host.Refuse:
+		return Hold, HostRefuses
+	case r.Inbound == host.Held:
+		return Hold, HostHolds
+	case r.Mode.Unattended() && !(m.proven() && m.Own != "" && m.Own.AtLeast(r.Mode)):
+		return Hold, Unattended
+	case !m.proven():
+		return HeaderOnly, Unproved
+	}
+	return Show, None
+}
 
 // Send says whether a session with these rules may send now. human_only: its host asks its human before anything leaves
 // the machine (isolatePeerMachines), and the target is not a session of this machine.
-func Send(r host.Rules, local bool) error { panic("gate: in the making") }
+func Send(r host.Rules, local bool) error {
+	if r.IsolateMachines && !local {
+		return mesh.Errorf(mesh.HumanOnly, "isolatePeerMachines is set for this session: nothing leaves the machine without its human")
+	}
+	return nil
+}
