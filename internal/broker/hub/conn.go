@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -32,4 +34,75 @@ type Conn struct {
 	ConnectedAt time.Time
 
 	Presence protocol.Presence // the rest of the hello, for the roster
+}
+
+// conn is a connection with what is on its way to it.
+type conn struct {
+	Conn
+	boxes  []*box // its member's, then its session's
+	turn   int
+	flight []lease // in the order of pushing
+	bytes  int
+}
+
+// lease is a row that was pushed and not acknowledged.
+type lease struct {
+	box   *box
+	row   Row       // without its frame
+	bytes int       // of the frame
+	until time.Time // zero for one that ends when it is written
+}
+
+func byID(a, b *conn) int { return cmp.Compare(a.ID, b.ID) }
+
+// admits reports whether c may be pushed a row now.
+func (c *conn) admits(urgent bool) bool {
+	if urgent {
+		return c.Status.Admits(mesh.Now)
+	}
+	return c.Status.Admits(mesh.Next)
+}
+
+// find returns the index of what an acknowledgement means, or -1.
+func (c *conn) find(message mesh.ID, client mesh.ClientID) int {
+	if message != "" {
+		if i := slices.IndexFunc(c.flight, func(l lease) bool { return l.row.ID == message }); i >= 0 {
+			return i
+		}
+	}
+	if client == "" {
+		return -1
+	}
+	return slices.IndexFunc(c.flight, func(l lease) bool { return l.row.ClientID == client })
+}
+
+// finish takes a lease out of the flight. Its row stays flying until the outcome is stored.
+func (h *Hub) finish(c *conn, i int, o Outcome) {
+	l := c.drop(i)
+	h.emit(Effect{Kind: Finish, Conn: c.ID, Box: l.box.name, Row: l.row, Outcome: o})
+	h.pumpConn(c)
+}
+
+func (c *conn) drop(i int) lease {
+	l := c.flight[i]
+	c.bytes -= l.bytes
+	if i == 0 {
+		c.flight[0] = lease{}
+		c.flight = c.flight[1:] // acknowledgements come in order: no copying
+	} else {
+		c.flight = slices.Delete(c.flight, i, i+1)
+	}
+	return l
+}
+
+// expire gives back what was not acknowledged in time.
+func (c *conn) expire(now time.Time) {
+	for i := 0; i < len(c.flight); {
+		if l := c.flight[i]; l.until.IsZero() || now.Before(l.until) {
+			i++
+			continue
+		}
+		l := c.drop(i)
+		l.box.giveBack(l.row.N)
+	}
 }

@@ -1,3 +1,302 @@
 // Package hub decides what goes to which connection: mailboxes, leases and their timing. It is a pure core:
 // inputs in, effects out, without I/O, clock, goroutine or lock. Package queue owns it.
 package hub
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// Mailbox is where copies of messages wait: a member's own, or that of one of its sessions (design D1).
+type Mailbox struct {
+	Member  mesh.ID
+	Session mesh.Key // empty for the member's own
+}
+
+// Row is one copy of a message that waits.
+type Row struct {
+	N        int64 // order of acceptance; no two messages share it
+	ID       mesh.ID
+	ClientID mesh.ClientID
+	Urgent   bool   // pushed whatever the recipient does
+	Frame    []byte // the push; nil where it must be read from the store, and in a Finish
+
+	// The hub only passes these on.
+	Sender Sender
+	Bytes  int64 // charged to the recipient while the row waits
+}
+
+// Sender is who sent a row.
+type Sender struct {
+	N      int64 // number of the member in the store
+	Member mesh.ID
+}
+
+// Placed is a row that was just stored.
+type Placed struct {
+	Box Mailbox
+	Row Row
+}
+
+// Options are the bounds of what is on its way to one connection.
+type Options struct {
+	Lease time.Duration // after which an unacknowledged push is pushed again
+	Rows  int           // unacknowledged pushes
+	Bytes int           // and their frames together; the one that crosses it still goes
+}
+
+// Hub knows the connections, and of each mailbox that has one, what was pushed and what still waits in the
+// store. Each input returns its effects, in the order in which they are to be done; the slice is valid until
+// the next input.
+type Hub struct {
+	opt    Options
+	conns  map[ConnID]*conn
+	meshes map[mesh.ID][]*conn // by id
+	boxes  map[Mailbox]*box
+	out    []Effect
+}
+
+// New returns a hub without connections.
+func New(opt Options) *Hub {
+	return &Hub{opt: opt, conns: map[ConnID]*conn{}, meshes: map[mesh.ID][]*conn{}, boxes: map[Mailbox]*box{}}
+}
+
+// Attach registers a connection and drains its mailboxes. One with the same session key, or without one but
+// with the same member and session id, is closed: it was replaced. Its leases end.
+func (h *Hub) Attach(c Conn) []Effect {
+	h.begin()
+	if old := h.replacedBy(c); old != nil {
+		h.emit(Effect{Kind: Close, Conn: old.ID, Code: mesh.CloseNormal, Reason: mesh.ReasonReplaced})
+		h.remove(old)
+	}
+	n := &conn{Conn: c}
+	h.conns[c.ID] = n
+	peers := h.meshes[c.Mesh]
+	i, _ := slices.BinarySearchFunc(peers, n, byID)
+	h.meshes[c.Mesh] = slices.Insert(peers, i, n)
+	h.join(n, Mailbox{Member: c.Member})
+	if c.SessionKey != "" {
+		h.join(n, Mailbox{Member: c.Member, Session: c.SessionKey})
+	}
+	return h.out
+}
+
+// Detach forgets a connection. Its leases end, and the next connection gets what it had not acknowledged.
+func (h *Hub) Detach(id ConnID) []Effect {
+	h.begin()
+	if c := h.conns[id]; c != nil {
+		h.remove(c)
+	}
+	return h.out
+}
+
+// CloseMember closes and forgets all connections of a member.
+func (h *Hub) CloseMember(meshID, member mesh.ID, code mesh.CloseCode, reason string) []Effect {
+	h.begin()
+	for _, c := range slices.Clone(h.meshes[meshID]) {
+		if c.Member == member {
+			h.emit(Effect{Kind: Close, Conn: c.ID, Code: code, Reason: reason})
+			h.remove(c)
+		}
+	}
+	return h.out
+}
+
+// Insert hands over rows that were just stored, in the order of N.
+func (h *Hub) Insert(now time.Time, rows []Placed) []Effect {
+	h.begin()
+	for i := range rows {
+		if b := h.boxes[rows[i].Box]; b != nil {
+			h.insert(now, b, &rows[i].Row)
+		}
+	}
+	return h.out
+}
+
+// Loaded hands over a page that a Load asked for, in the order of N; more says that the page was cut at its limit.
+func (h *Hub) Loaded(now time.Time, name Mailbox, rows []Row, more bool) []Effect {
+	h.begin()
+	if b := h.boxes[name]; b != nil && b.loading {
+		h.loaded(now, b, rows, more)
+	}
+	return h.out
+}
+
+// LoadFailed says that a Load could not be done. Tick asks again.
+func (h *Hub) LoadFailed(name Mailbox) []Effect {
+	h.begin()
+	if b := h.boxes[name]; b != nil && b.loading {
+		b.loading = false
+		b.settle()
+		h.prune(b)
+	}
+	return h.out
+}
+
+// Ack notes that a connection has stored a row it was pushed: the one with the message id, else the oldest
+// with the client id. What was pushed to another connection is not touched (design B3).
+func (h *Hub) Ack(id ConnID, message mesh.ID, client mesh.ClientID) []Effect {
+	h.begin()
+	c := h.conns[id]
+	if c == nil {
+		return h.out
+	}
+	c.Lease = true // from its first client_ack on it is one that acknowledges
+	if i := c.find(message, client); i >= 0 {
+		h.finish(c, i, Delivered)
+	}
+	return h.out
+}
+
+// Written notes that the push of row n was handed to the socket of a connection that does not acknowledge.
+func (h *Hub) Written(now time.Time, id ConnID, n int64) []Effect {
+	h.begin()
+	c := h.conns[id]
+	if c == nil {
+		return h.out
+	}
+	i := slices.IndexFunc(c.flight, func(l lease) bool { return l.row.N == n })
+	switch {
+	case i < 0:
+	case c.Lease: // it has acknowledged since: wait for its acknowledgement
+		c.flight[i].until = now.Add(h.opt.Lease)
+	default:
+		h.finish(c, i, HandedOver)
+	}
+	return h.out
+}
+
+// Settled says that a Finish was stored, or with false that it could not be: then the row waits again.
+func (h *Hub) Settled(name Mailbox, n int64, ok bool) []Effect {
+	h.begin()
+	b := h.boxes[name]
+	if b == nil {
+		return h.out
+	}
+	switch {
+	case !ok:
+		b.giveBack(n)
+	case b.loading:
+		b.settled = append(b.settled, n) // the page being read may still show it
+	default:
+		delete(b.flying, n)
+	}
+	h.prune(b)
+	return h.out
+}
+
+// SetStatus notes what a peer is doing. Idle lets through what was held (wire 5).
+func (h *Hub) SetStatus(id ConnID, status mesh.Status) []Effect {
+	h.begin()
+	if c := h.conns[id]; c != nil {
+		c.Status = status
+		h.pumpConn(c)
+	}
+	return h.out
+}
+
+// Tick ends the leases that are over, and asks again for what could not be read or stored. It is called
+// about once a second.
+func (h *Hub) Tick(now time.Time) []Effect {
+	h.begin()
+	for _, c := range h.conns {
+		c.expire(now)
+	}
+	var waiting []*box
+	for _, b := range h.boxes {
+		if b.urgent.behind || b.rest.behind {
+			waiting = append(waiting, b)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *box) int {
+		return cmp.Or(cmp.Compare(a.name.Member, b.name.Member), cmp.Compare(a.name.Session, b.name.Session))
+	})
+	for _, b := range waiting {
+		h.pump(b)
+	}
+	return h.out
+}
+
+// begin starts an input.
+func (h *Hub) begin() {
+	clear(h.out) // frames are not held for longer than they are used
+	h.out = h.out[:0]
+}
+
+func (h *Hub) emit(e Effect) { h.out = append(h.out, e) }
+
+// replacedBy finds the connection that c takes the place of.
+func (h *Hub) replacedBy(c Conn) *conn {
+	member := h.boxes[Mailbox{Member: c.Member}]
+	if member == nil {
+		return nil
+	}
+	for _, old := range member.conns {
+		switch {
+		case old.Mesh != c.Mesh || old.SessionKey != c.SessionKey:
+		case c.SessionKey != "", c.SessionID != "" && old.SessionID == c.SessionID:
+			return old
+		}
+	}
+	return nil
+}
+
+// join makes c one of the connections of a mailbox.
+func (h *Hub) join(c *conn, name Mailbox) {
+	b := h.boxes[name]
+	if b == nil {
+		b = &box{name: name, flying: map[int64]bool{}}
+		h.boxes[name] = b
+	}
+	if len(b.conns) == 0 { // what was stored meanwhile is not known here
+		b.urgent.behind, b.rest.behind = true, true
+	}
+	b.conns = append(b.conns, c)
+	c.boxes = append(c.boxes, b)
+	b.choose()
+	h.pump(b)
+}
+
+// remove forgets c and gives back what it had not acknowledged.
+func (h *Hub) remove(c *conn) {
+	delete(h.conns, c.ID)
+	peers := h.meshes[c.Mesh]
+	if i, ok := slices.BinarySearchFunc(peers, c, byID); ok {
+		peers = slices.Delete(peers, i, i+1)
+	}
+	if h.meshes[c.Mesh] = peers; len(peers) == 0 {
+		delete(h.meshes, c.Mesh)
+	}
+	for _, l := range c.flight {
+		l.box.giveBack(l.row.N)
+	}
+	c.flight = nil
+	for _, b := range c.boxes {
+		b.conns = slices.DeleteFunc(b.conns, func(o *conn) bool { return o == c })
+		b.choose()
+		h.pump(b)
+		h.prune(b)
+	}
+}
+
+// prune forgets a mailbox that has no connection, once nothing of it is under way.
+func (h *Hub) prune(b *box) {
+	if len(b.conns) == 0 && len(b.flying) == 0 && !b.loading {
+		delete(h.boxes, b.name)
+	}
+}
+
+// room is how many more rows c may be pushed.
+func (h *Hub) room(c *conn) int {
+	if c.bytes >= h.opt.Bytes {
+		return 0
+	}
+	return h.opt.Rows - len(c.flight)
+}
+
+// noRow is after every row.
+const noRow = math.MaxInt64

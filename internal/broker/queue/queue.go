@@ -5,14 +5,14 @@ package queue
 import (
 	"context"
 	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
-	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
-	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
-	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 // Outbound is the sending end of one connection. Its methods may be called from any goroutine and never block.
@@ -38,69 +38,131 @@ type Options struct {
 // Queue moves messages. Its methods may be called from any goroutine while Run runs; those of one connection are
 // called in the order of its frames.
 type Queue struct {
-	opt Options
+	db     *sqlite.DB
+	set    config.Broker
+	now    mesh.Clock
+	log    *slog.Logger
+	dir    *directory
+	rates  *buckets
+	writer *writer
+	in     *inbox
+	loads  *loads
+	spent  *spent
+
+	// slots admits what clients send, so that what waits for the disk and the loop is bounded. At the bound their
+	// readers wait.
+	slots chan struct{}
+	over  chan struct{} // closed when ctx of Run has ended
+
+	hub   *hub.Hub             // the loop's
+	lines map[hub.ConnID]*line // the loop's: the connections that the hub knows
 }
+
+const (
+	maxUnderWay = 2048    // frames of clients that were read and not answered
+	windowRows  = 256     // pushes that one connection has not acknowledged
+	windowBytes = 1 << 20 // and their frames together; less than an Outbound holds
+	readers     = 2       // goroutines that read mailboxes; the store has four readers
+)
 
 // New returns a queue. Nothing works before Run.
-func New(opt Options) *Queue { return &Queue{opt: opt} }
+func New(opt Options) *Queue {
+	q := &Queue{
+		db:    opt.DB,
+		set:   opt.Settings,
+		now:   opt.Now,
+		log:   opt.Log,
+		dir:   newDirectory(opt),
+		rates: newBuckets(opt.Settings.SendPerSecond, opt.Settings.SendBurst),
+		in:    newInbox(),
+		loads: newLoads(),
+		spent: newSpent(),
+		slots: make(chan struct{}, maxUnderWay),
+		over:  make(chan struct{}),
+		hub:   hub.New(hub.Options{Lease: opt.Settings.Lease, Rows: windowRows, Bytes: windowBytes}),
+		lines: map[hub.ConnID]*line{},
+	}
+	q.writer = newWriter(opt.DB, &ledger{set: opt.Settings}, func(ops []op, err error) {
+		q.in.post(func() { q.committed(ops, err) })
+	})
+	return q
+}
 
 // Run owns the hub, the lease timer and the sweeper. It returns after ctx ended and everything that was accepted is
-// answered; what comes then is refused with shutting_down.
-func (q *Queue) Run(ctx context.Context) error { panic("not yet") }
-
-// Bind registers send, client_ack, message_status and receipts_since.
-func (q *Queue) Bind(m *wire.Mux[*session.Session]) {
-	wire.HandleAsync(m, protocol.Send, q.Accept)
-	wire.Handle(m, protocol.ClientAck, q.ClientAck)
-	wire.Handle(m, protocol.MessageStatus, q.MessageStatus)
-	wire.Handle(m, protocol.ReceiptsSince, q.ReceiptsSince)
+// answered; what comes then is refused with shutting_down. It runs once.
+func (q *Queue) Run(ctx context.Context) error {
+	var g errgroup.Group
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	for range readers {
+		g.Go(func() error { q.readMailboxes(work); return nil })
+	}
+	g.Go(func() error { q.sweep(work); return nil })
+	g.Go(func() error {
+		defer stop()
+		q.loop(ctx)
+		return nil
+	})
+	return g.Wait()
 }
 
-// Attach registers an authenticated connection: welcome (the hello_ack) is the first frame of its buffer, then the
-// mailbox drains (design B5). A connection with the same session key, or without one but with the same member and
-// session id, is closed with 1000 session_replaced and needs no Detach any more. The session key was stored with
-// store.ClaimSession before. After an error the connection is not registered.
-func (q *Queue) Attach(ctx context.Context, c hub.Conn, out Outbound, welcome []byte) error {
-	panic("not yet")
+// loop does what is in the inbox until ctx has ended and nothing is under way any more.
+func (q *Queue) loop(ctx context.Context) {
+	tick := time.NewTicker(max(10*time.Millisecond, min(time.Second, q.set.Lease/4)))
+	defer tick.Stop()
+	ended := ctx.Done()
+	var items []func()
+	for {
+		select {
+		case <-q.in.wake:
+			items = q.in.take(items)
+			for i, item := range items {
+				item()
+				items[i] = nil
+			}
+		case <-tick.C:
+			q.do(q.hub.Tick(q.now()))
+		case <-ended:
+			ended = nil
+			close(q.over)
+		}
+		if ended == nil && q.writer.pending.Load() == 0 && q.in.closeIfEmpty() {
+			return
+		}
+	}
 }
 
-// Detach forgets a connection that is over; what it had not acknowledged is pushed to the next one. Deliberate says
-// that the client said bye. Detaching twice, or one that was replaced or closed from here, does nothing.
-func (q *Queue) Detach(id hub.ConnID, deliberate bool) { panic("not yet") }
-
-// SetStatus notes what a peer is doing, which decides what it is pushed (wire 5).
-func (q *Queue) SetStatus(id hub.ConnID, status mesh.Status) { panic("not yet") }
-
-// Accept takes a message (wire 3.1, design D2). The answer comes when the message is on the disk; a refusal is an
-// Ack with Error and Code. It blocks while too much waits for the disk, until ctx ends.
-func (q *Queue) Accept(ctx context.Context, s *session.Session, req protocol.SendRequest, answer wire.Answer[protocol.Ack]) {
-	panic("not yet")
+// enter takes a slot for a frame of a client, and leave gives it back.
+func (q *Queue) enter(ctx context.Context) error {
+	select {
+	case <-q.over:
+		return errOver()
+	default:
+	}
+	select {
+	case q.slots <- struct{}{}:
+		return nil
+	case <-q.over:
+		return errOver()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-// ClientAck notes that a pushed message is on the recipient's disk (wire 3.4). It clears only what this connection
-// was pushed. There is no answer.
-func (q *Queue) ClientAck(ctx context.Context, s *session.Session, req protocol.ClientAckRequest) (wire.None, error) {
-	panic("not yet")
-}
+func (q *Queue) leave() { <-q.slots }
 
-// MessageStatus tells the sender and the recipients of a message how far it has come, nobody else (design D5).
-func (q *Queue) MessageStatus(ctx context.Context, s *session.Session, req protocol.StatusRequest) (protocol.StatusAnswer, error) {
-	panic("not yet")
-}
+func errOver() error { return mesh.Errorf(mesh.ShuttingDown, "the broker is stopping") }
 
-// ReceiptsSince reads the receipts of the caller's member after one.
-func (q *Queue) ReceiptsSince(ctx context.Context, s *session.Session, req protocol.ReceiptsRequest) (protocol.ReceiptsAnswer, error) {
-	panic("not yet")
-}
-
-// Connections lists the connections of a mesh, oldest first. The slice is the caller's; what its rows point to is not
-// changed by anyone.
-func (q *Queue) Connections(ctx context.Context, meshID mesh.ID) ([]hub.Conn, error) {
-	panic("not yet")
-}
-
-// CloseMember closes all connections of a member, and forgets what is remembered of it. It is called after the
-// membership ended in the store.
-func (q *Queue) CloseMember(meshID, member mesh.ID, code mesh.CloseCode, reason string) {
-	panic("not yet")
+// ask runs f on the loop and returns its answer.
+func ask[T any](ctx context.Context, q *Queue, f func() T) (T, error) {
+	var none T
+	answer := make(chan T, 1)
+	if !q.in.post(func() { answer <- f() }) {
+		return none, errOver()
+	}
+	select {
+	case a := <-answer:
+		return a, nil
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
 }

@@ -58,6 +58,11 @@ func FindMember(tx *sqlite.Tx, id mesh.ID) (Member, error) {
 	return scanMember(tx.QueryRow(`SELECT `+memberColumns+` FROM member WHERE id = $1`, id))
 }
 
+// FindMemberByNumber reads a member by its number, revoked ones too, or not_found.
+func FindMemberByNumber(tx *sqlite.Tx, n int64) (Member, error) {
+	return scanMember(tx.QueryRow(`SELECT `+memberColumns+` FROM member WHERE n = $1`, n))
+}
+
 // FindMemberByKey reads the active member of a mesh that has key, or not_found.
 func FindMemberByKey(tx *sqlite.Tx, meshID mesh.ID, key mesh.Key) (Member, error) {
 	return scanMember(tx.QueryRow(`SELECT `+memberColumns+` FROM member
@@ -93,7 +98,7 @@ func ListMembers(tx *sqlite.Tx, meshID mesh.ID) ([]Member, error) {
 
 // SeeMember notes that a member was connected.
 func SeeMember(tx *sqlite.Tx, id mesh.ID, when time.Time) error {
-	if _, err := tx.Exec(`UPDATE member SET last_seen_at = max(last_seen_at, $2) WHERE id = $1`, id, ms(when)); err != nil {
+	if _, err := tx.Exec(`UPDATE member SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2`, id, ms(when)); err != nil {
 		return fmt.Errorf("note member: %w", err)
 	}
 	return nil

@@ -39,7 +39,7 @@ func ClaimSession(tx *sqlite.Tx, s Session) (Session, error) {
 		return s, mesh.Errorf(mesh.BadSessionKey, "this session key is another member's")
 	}
 	s.N, s.FirstSeen, s.Proved = found.N, found.FirstSeen, found.Proved || s.Proved
-	_, err = tx.Exec(`UPDATE session SET member = $2, proved = $3, display_name = $4, last_seen = max(last_seen, $5) WHERE n = $1`,
+	_, err = tx.Exec(`UPDATE session SET member = $2, proved = $3, display_name = $4, last_seen = $5 WHERE n = $1`,
 		s.N, s.Member, s.Proved, s.Name, ms(s.LastSeen))
 	if err != nil {
 		return s, fmt.Errorf("note session: %w", err)
@@ -89,7 +89,7 @@ func ListSessions(tx *sqlite.Tx, meshID mesh.ID, since time.Time) ([]Session, er
 
 // SeeSession notes that a session was connected until a time.
 func SeeSession(tx *sqlite.Tx, n int64, when time.Time) error {
-	if _, err := tx.Exec(`UPDATE session SET last_seen = max(last_seen, $2) WHERE n = $1`, n, ms(when)); err != nil {
+	if _, err := tx.Exec(`UPDATE session SET last_seen = $2 WHERE n = $1 AND last_seen < $2`, n, ms(when)); err != nil {
 		return fmt.Errorf("note session: %w", err)
 	}
 	return nil

@@ -88,7 +88,7 @@ CREATE TABLE message (
   body_version   INTEGER NOT NULL,
   nonce          BLOB NOT NULL,
   ciphertext     BLOB NOT NULL,          -- empty once every delivery is final
-  UNIQUE (sender, client_id)
+  UNIQUE (client_id, sender)
 ) STRICT;
 
 -- One copy of a message. A mailbox is (member, 0) or (member, session).

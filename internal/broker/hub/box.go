@@ -1,0 +1,183 @@
+package hub
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// box is a mailbox with a connection. Its rows are in the store; the box knows which of them were pushed.
+type box struct {
+	name    Mailbox
+	conns   []*conn
+	serving *conn // the one of conns that is pushed; nil without any
+
+	urgent, rest lane
+	flying       map[int64]bool // pushed or being finished, with whether urgent
+	loading      bool           // a page is being read
+	asked        Page           // what was asked for
+	settled      []int64        // finished while it is read: leave flying after it
+}
+
+// lane is one of the two classes of rows that a status lets through or holds. Rows up to after are flying or
+// final. It is behind while the store may have rows over after that wait.
+type lane struct {
+	after  int64
+	behind bool
+
+	// While a page is being read: a row was stored, or came back, that the page may not show.
+	missed, returned bool
+}
+
+func (b *box) lane(urgent bool) *lane {
+	if urgent {
+		return &b.urgent
+	}
+	return &b.rest
+}
+
+// insert pushes a row that was just stored, if nothing waits before it, or leaves it to the next page.
+func (h *Hub) insert(now time.Time, b *box, r *Row) {
+	l := b.lane(r.Urgent)
+	if r.N <= l.after {
+		return // a page had it already
+	}
+	c := b.serving
+	if c != nil && r.Frame != nil && !b.loading && !l.behind && c.admits(r.Urgent) && h.room(c) > 0 {
+		h.push(now, c, b, r)
+		return
+	}
+	l.behind = true
+	l.missed = b.loading
+}
+
+// pumpConn looks whether the mailboxes of c can go on. Their order changes, so that none waits for ever.
+func (h *Hub) pumpConn(c *conn) {
+	for i := range c.boxes {
+		h.pump(c.boxes[(i+c.turn)%len(c.boxes)])
+	}
+	c.turn++
+}
+
+// pump asks for a page of b if rows wait, its connection may have them, and there is room for a page that is
+// worth a read.
+func (h *Hub) pump(b *box) {
+	c := b.serving
+	if c == nil || b.loading {
+		return
+	}
+	rest := b.rest.behind && c.admits(false)
+	if !rest && !b.urgent.behind {
+		return
+	}
+	room := h.room(c)
+	if room <= 0 || room < h.opt.Rows/2 && len(c.flight) > 0 {
+		return // an acknowledgement comes back here
+	}
+	after := int64(noRow)
+	if b.urgent.behind {
+		after = b.urgent.after
+	}
+	if rest {
+		after = min(after, b.rest.after)
+	}
+	b.loading = true
+	b.urgent.missed, b.urgent.returned, b.rest.missed, b.rest.returned = false, false, false, false
+	b.asked = Page{After: after, UrgentOnly: !rest, Limit: room}
+	h.emit(Effect{Kind: Load, Box: b.name, Page: b.asked})
+}
+
+// loaded pushes a page. What cannot be pushed now holds back all after it in its lane; so does a row that came
+// back meanwhile, which the page may not show.
+func (h *Hub) loaded(now time.Time, b *box, rows []Row, more bool) {
+	b.loading = false
+	stopped := map[bool]bool{true: b.urgent.returned, false: b.rest.returned}
+	for i := range rows {
+		r := &rows[i]
+		l := b.lane(r.Urgent)
+		if r.N <= l.after || stopped[r.Urgent] {
+			continue
+		}
+		if _, flies := b.flying[r.N]; flies {
+			l.after = r.N
+			continue
+		}
+		if c := b.serving; c != nil && c.admits(r.Urgent) && h.room(c) > 0 {
+			h.push(now, c, b, r)
+			continue
+		}
+		stopped[r.Urgent] = true
+	}
+	for _, urgent := range []bool{true, false} {
+		if stopped[urgent] || !urgent && b.asked.UrgentOnly {
+			continue
+		}
+		l := b.lane(urgent)
+		if more {
+			l.after = max(l.after, rows[len(rows)-1].N)
+		} else {
+			l.behind = l.missed
+		}
+	}
+	b.settle()
+	h.pump(b)
+	h.prune(b)
+}
+
+// push puts a row on its way.
+func (h *Hub) push(now time.Time, c *conn, b *box, r *Row) {
+	l := lease{box: b, row: *r, bytes: len(r.Frame)}
+	l.row.Frame = nil
+	if c.Lease {
+		l.until = now.Add(h.opt.Lease)
+	}
+	c.flight = append(c.flight, l)
+	c.bytes += l.bytes
+	b.flying[r.N] = r.Urgent
+	b.lane(r.Urgent).after = r.N
+	h.emit(Effect{Kind: Push, Conn: c.ID, Box: b.name, Row: *r, Confirm: !c.Lease})
+}
+
+// giveBack makes a pushed row wait again. The rows after it that fly are known as such, so the lane can begin before it.
+func (b *box) giveBack(n int64) {
+	urgent, ok := b.flying[n]
+	if !ok {
+		return
+	}
+	delete(b.flying, n)
+	l := b.lane(urgent)
+	l.after = min(l.after, n-1)
+	l.behind = true
+	l.returned = b.loading
+}
+
+// settle forgets what was finished while a page was read.
+func (b *box) settle() {
+	for _, n := range b.settled {
+		delete(b.flying, n)
+	}
+	b.settled = b.settled[:0]
+}
+
+// choose picks the connection that is pushed. A member's own mailbox goes to one of our daemons, which shows it to
+// all its sessions, else to the newest session, else to any (design D1).
+func (b *box) choose() {
+	b.serving = nil
+	for _, c := range b.conns {
+		if b.serving == nil || cmp.Or(cmp.Compare(c.rank(), b.serving.rank()), cmp.Compare(c.ID, b.serving.ID)) > 0 {
+			b.serving = c
+		}
+	}
+}
+
+// rank orders the connections of a member by their claim to its own mailbox.
+func (c *conn) rank() int {
+	switch {
+	case c.Role == mesh.ControlPlane && c.Go:
+		return 2
+	case c.Role == mesh.SessionRole:
+		return 1
+	}
+	return 0
+}

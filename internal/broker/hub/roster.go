@@ -1,0 +1,57 @@
+package hub
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// Conns lists the connections of a mesh, oldest first.
+func (h *Hub) Conns(meshID mesh.ID) []Conn {
+	out := make([]Conn, 0, len(h.meshes[meshID]))
+	for _, c := range h.meshes[meshID] {
+		out = append(out, c.Conn)
+	}
+	return out
+}
+
+// Find returns a connection.
+func (h *Hub) Find(id ConnID) (Conn, bool) {
+	c := h.conns[id]
+	if c == nil {
+		return Conn{}, false
+	}
+	return c.Conn, true
+}
+
+// Online reports whether a mailbox has a connection.
+func (h *Hub) Online(name Mailbox) bool {
+	b := h.boxes[name]
+	return b != nil && b.serving != nil
+}
+
+// Watchers lists the connections that hear of a member's receipts: its daemon, else all that announced receipts/1.
+func (h *Hub) Watchers(member mesh.ID) []ConnID {
+	b := h.boxes[Mailbox{Member: member}]
+	if b == nil {
+		return nil
+	}
+	if c := b.serving; c != nil && c.Receipts && c.Role == mesh.ControlPlane {
+		return []ConnID{c.ID}
+	}
+	var out []ConnID
+	for _, c := range b.conns {
+		if c.Receipts {
+			out = append(out, c.ID)
+		}
+	}
+	return out
+}
+
+// InGroup reports whether a peer with these groups is reached by @group: as its member, or as one of a group below it.
+func InGroup(groups []string, group string) bool {
+	return slices.ContainsFunc(groups, func(g string) bool {
+		return g == group || strings.HasPrefix(g, group) && g[len(group)] == '/'
+	})
+}

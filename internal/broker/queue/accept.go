@@ -1,0 +1,235 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// Accept takes a message (wire 3.1, design D2). The answer comes when the message is on the disk; a refusal is an
+// Ack with Error and Code. It blocks while too much waits for the disk, until ctx ends.
+func (q *Queue) Accept(ctx context.Context, s *session.Session, req protocol.SendRequest, answer wire.Answer[protocol.Ack]) {
+	refuse := func(err error) { answer(refused(req.ID, err), nil) }
+	d, err := parse(&req)
+	if err != nil {
+		refuse(err)
+		return
+	}
+	a, err := q.prepare(ctx, s, &req, d)
+	if err != nil {
+		refuse(err)
+		return
+	}
+	if a.refusal != nil && d.clientID == "" {
+		q.drop(a)
+		refuse(a.refusal)
+		return
+	}
+	if err := q.enter(ctx); err != nil {
+		q.drop(a)
+		refuse(err)
+		return
+	}
+	a.answer = answer
+	q.writer.add(a)
+}
+
+// prepare does what needs neither the store's writer nor the hub. A refusal that does not hold for a message that
+// was accepted before is left in the op, for the store to decide (daemon 15, phase B0).
+func (q *Queue) prepare(ctx context.Context, s *session.Session, req *protocol.SendRequest, d *draft) (*accept, error) {
+	from, err := q.sender(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	now := q.now()
+	a := &accept{
+		frameID: req.ID,
+		mesh:    s.Mesh,
+		from:    hub.Sender{N: from.Member, Member: s.Member},
+		bytes:   d.bytes(),
+		msg: store.Message{
+			ID: store.NewMessageID(now), Sender: from.Member, ClientID: d.clientID, Fingerprint: d.fingerprint,
+			CreatedAt: now, SenderSession: from.Session, SenderName: s.Name, Kind: d.to.kind, Priority: d.priority,
+			ReplyTo: req.ReplyToID, Trace: req.TraceID, BodyVersion: req.BodyVersion, Nonce: d.nonce, Ciphertext: d.body,
+		},
+	}
+	ok, wait := q.rates.take(from.Member, now)
+	if !ok {
+		a.refusal = mesh.Errorf(mesh.RateLimited, "at most %d messages a second", q.set.SendPerSecond)
+		a.retry = wait
+		return a, nil
+	}
+	a.token = true
+	if err := q.resolve(ctx, s, d, a); err != nil {
+		if !refusable(err) {
+			q.drop(a)
+			return nil, err
+		}
+		a.refusal = err
+		return a, nil
+	}
+	if a.frame, err = q.liveFrame(s, req, a); err != nil {
+		q.drop(a)
+		return nil, err
+	}
+	return a, nil
+}
+
+// refusable tells a verdict on the message from a failure to judge it.
+func refusable(err error) bool {
+	return mesh.IsCode(err, mesh.TargetNotFound) || mesh.IsCode(err, mesh.SelfSend)
+}
+
+// sender gives the numbers of the caller.
+func (q *Queue) sender(ctx context.Context, s *session.Session) (store.Box, error) {
+	member, err := q.dir.find(ctx, s.Mesh, s.MemberKey)
+	if err != nil {
+		return store.Box{}, gone(err)
+	}
+	if s.SessionKey == "" {
+		return member.n, nil
+	}
+	own, err := q.dir.find(ctx, s.Mesh, s.SessionKey)
+	if err != nil {
+		return store.Box{}, gone(err)
+	}
+	return store.Box{Member: member.n.Member, Session: own.n.Session}, nil
+}
+
+// gone rewords that the caller itself was not found: its membership ended.
+func gone(err error) error {
+	if mesh.IsCode(err, mesh.TargetNotFound) {
+		return mesh.Errorf(mesh.Revoked, "this membership has ended")
+	}
+	return err
+}
+
+// drop gives back what an accept took that will not become a new message.
+func (q *Queue) drop(a *accept) {
+	if a.token {
+		a.token = false
+		q.rates.giveBack(a.from.N)
+	}
+}
+
+// accept is a message on its way into the store.
+type accept struct {
+	frameID string
+	mesh    mesh.ID
+	from    hub.Sender
+	bytes   int64 // charged for each copy
+	msg     store.Message
+	to      []*address
+	frame   []byte // the push, if somebody may be there to get it
+	refusal error  // refused, unless the message was accepted before
+	retry   time.Duration
+	token   bool // taken from the sender's bucket
+	answer  wire.Answer[protocol.Ack]
+
+	ack      protocol.Ack // after apply
+	placed   []*address   // whose mailbox has a copy that waits
+	rejected []*finish    // copies that found no room, of a message that others got
+}
+
+// apply stores the message, or finds out why not.
+func (a *accept) apply(tx *sqlite.Tx, l *ledger) error {
+	a.ack, a.placed, a.rejected = protocol.Ack{}, nil, nil
+	if a.refusal == nil {
+		a.refusal = a.divide(l)
+	}
+	if a.refusal != nil {
+		return a.repeated(tx)
+	}
+	a.msg.N = l.messages + 1
+	a.msg.Recipients = len(a.placed)
+	added, err := store.AddMessage(tx, &a.msg)
+	if err != nil {
+		return err
+	}
+	if !added {
+		return a.repeated(tx)
+	}
+	l.messages++
+	for _, to := range a.placed {
+		if err := a.deliver(tx, l, to); err != nil {
+			return err
+		}
+	}
+	for _, f := range a.rejected {
+		f.row = a.row()
+		if err := a.deliver(tx, l, f.to); err != nil {
+			return err
+		}
+		if err := f.apply(tx, l); err != nil {
+			return err
+		}
+	}
+	a.ack = protocol.Ack{ID: a.frameID, MessageID: a.msg.ID, Queued: true, Recipients: len(a.placed)}
+	return nil
+}
+
+// divide finds the recipients that have room. One that is full rejects its copy, with a receipt, and does not keep
+// the message from the others; when all are full the message is refused.
+func (a *accept) divide(l *ledger) error {
+	var full error
+	for _, to := range a.to {
+		if err := l.admits(a.from.N, to.n, a.bytes); err != nil {
+			full = err
+			a.rejected = append(a.rejected, &finish{to: to, outcome: store.Rejected, at: a.msg.CreatedAt})
+			continue
+		}
+		a.placed = append(a.placed, to)
+	}
+	if len(a.placed) == 0 {
+		return full
+	}
+	return l.admitsMesh(a.mesh, a.bytes*int64(len(a.placed)))
+}
+
+func (a *accept) deliver(tx *sqlite.Tx, l *ledger, to *address) error {
+	d := store.Delivery{Message: a.msg.N, To: to.n, Sender: a.from.N, Urgent: a.msg.Priority == mesh.Now, Bytes: a.bytes}
+	l.charge(a.mesh, d)
+	return store.AddDelivery(tx, d)
+}
+
+// repeated answers with what the sender's id was used for before, else with the refusal. Nothing was changed, so a
+// refused request consumes no id.
+func (a *accept) repeated(tx *sqlite.Tx) error {
+	a.placed, a.rejected = nil, nil
+	if a.msg.ClientID != "" {
+		was, ok, err := store.FindAccepted(tx, a.from.N, a.msg.ClientID)
+		switch {
+		case err != nil:
+			return err
+		case ok && bytes.Equal(was.Fingerprint, a.msg.Fingerprint):
+			a.ack = protocol.Ack{ID: a.frameID, MessageID: was.ID, Queued: true, Duplicate: true, Recipients: was.Recipients}
+			return nil
+		case ok:
+			a.refusal = mesh.Errorf(mesh.Reused, "the id was used for another message, %s", was.ID[:8])
+		}
+	}
+	a.ack = refused(a.frameID, a.refusal)
+	a.ack.RetryMs = a.retry.Milliseconds()
+	return nil
+}
+
+// row is the message as the hub moves it.
+func (a *accept) row() hub.Row {
+	return hub.Row{
+		N: a.msg.N, ID: a.msg.ID, ClientID: a.msg.ClientID, Urgent: a.msg.Priority == mesh.Now, Frame: a.frame,
+		Sender: a.from, Bytes: a.bytes,
+	}
+}
+
+// refused is the answer to a send that was not accepted.
+func refused(frameID string, err error) protocol.Ack {
+	return protocol.Ack{ID: frameID, Error: mesh.AckText(err), Code: mesh.CodeOf(err)}
+}

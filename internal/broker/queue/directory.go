@@ -1,0 +1,148 @@
+package queue
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+// address is a mailbox: what it is called on the wire, in the hub and in the store. It does not change.
+type address struct {
+	mesh mesh.ID
+	key  mesh.Key // session key for a session's mailbox, else member key
+	box  hub.Mailbox
+	n    store.Box
+}
+
+// directory finds mailboxes by their key. It remembers what the store said for a moment, and who is connected.
+type directory struct {
+	db  *sqlite.DB
+	set config.Broker
+	now mesh.Clock
+
+	mu    sync.RWMutex
+	known map[where]found
+	live  map[hub.Mailbox]liveBox
+}
+
+type where struct {
+	mesh mesh.ID
+	key  mesh.Key
+}
+
+type found struct {
+	address *address
+	until   time.Time
+}
+
+type liveBox struct {
+	address *address
+	conns   int
+}
+
+const (
+	maxKnown = 1 << 16     // addresses remembered; at the bound all are forgotten and read again
+	knownFor = time.Minute // how late the end of a membership can be noticed where CloseMember was not called
+)
+
+func newDirectory(opt Options) *directory {
+	return &directory{db: opt.DB, set: opt.Settings, now: opt.Now, known: map[where]found{}, live: map[hub.Mailbox]liveBox{}}
+}
+
+// find returns the mailbox of a member key, or of a session key that was seen lately, or target_not_found.
+func (d *directory) find(ctx context.Context, meshID mesh.ID, key mesh.Key) (*address, error) {
+	w, now := where{meshID, key}, d.now()
+	d.mu.RLock()
+	f, ok := d.known[w]
+	d.mu.RUnlock()
+	if ok && now.Before(f.until) {
+		return f.address, nil
+	}
+	return d.refresh(ctx, meshID, key)
+}
+
+// refresh is find with what the store says now.
+func (d *directory) refresh(ctx context.Context, meshID mesh.ID, key mesh.Key) (*address, error) {
+	w, now := where{meshID, key}, d.now()
+	a, err := d.read(ctx, w, now)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.known) >= maxKnown {
+		clear(d.known)
+	}
+	d.known[w] = found{a, now.Add(knownFor)}
+	return a, nil
+}
+
+// read asks the store. Member keys come first: a session that announces one must not get its mail.
+func (d *directory) read(ctx context.Context, w where, now time.Time) (*address, error) {
+	a := &address{mesh: w.mesh, key: w.key}
+	err := d.db.Read(ctx, func(tx *sqlite.Tx) error {
+		m, err := store.FindMemberByKey(tx, w.mesh, w.key)
+		if !mesh.IsCode(err, mesh.NotFound) {
+			a.box.Member, a.n.Member = m.ID, m.N
+			return err
+		}
+		s, err := store.FindSession(tx, w.mesh, w.key)
+		if err != nil {
+			return err
+		}
+		if m, err = store.FindMemberByNumber(tx, s.Member); err != nil {
+			return err
+		}
+		a.box = hub.Mailbox{Member: m.ID, Session: w.key}
+		a.n = store.Box{Member: m.N, Session: s.N}
+		if !m.Active() || s.LastSeen.Before(now.Add(-d.set.SessionSeen)) && !d.online(a.box) {
+			return mesh.Errorf(mesh.NotFound, "this session is gone")
+		}
+		return nil
+	})
+	if mesh.IsCode(err, mesh.NotFound) {
+		return nil, mesh.Errorf(mesh.TargetNotFound, "nobody in this mesh has the key %s", w.key.Short())
+	}
+	return a, err
+}
+
+// forget drops what is remembered of the store.
+func (d *directory) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.known)
+}
+
+// join counts a connection of a mailbox, leave takes it back.
+func (d *directory) join(a *address) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.live[a.box] = liveBox{a, d.live[a.box].conns + 1}
+}
+
+func (d *directory) leave(a *address) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.live[a.box]
+	if l.conns--; l.conns <= 0 {
+		delete(d.live, a.box)
+	} else {
+		d.live[a.box] = l
+	}
+}
+
+// online reports whether a mailbox has a connection.
+func (d *directory) online(box hub.Mailbox) bool { return d.connected(box) != nil }
+
+// connected returns the address of a mailbox that has a connection, else nil.
+func (d *directory) connected(box hub.Mailbox) *address {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.live[box].address
+}

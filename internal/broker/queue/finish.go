@@ -1,0 +1,97 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+// finish ends one copy of a message, with a receipt for its sender where there is something to prove.
+type finish struct {
+	row     hub.Row
+	to      *address
+	outcome store.Outcome
+	at      time.Time
+
+	done    bool  // after apply: it waited until then
+	receipt int64 // number of the receipt, 0 for none
+}
+
+func (f *finish) apply(tx *sqlite.Tx, l *ledger) error {
+	f.done, f.receipt = false, 0
+	if f.outcome != store.Written {
+		var err error
+		if f.receipt, err = l.nextReceipt(tx, f.row.Sender.N); err != nil {
+			return err
+		}
+	}
+	done, err := store.FinishDelivery(tx, store.Final{
+		Message: f.row.N, To: f.to.n, Outcome: f.outcome, Receipt: f.receipt, At: f.at,
+	})
+	if err != nil || !done {
+		f.receipt = 0
+		return err
+	}
+	f.done = true
+	if f.receipt > 0 {
+		l.keepReceipt(f.row.Sender.N, f.receipt)
+	}
+	l.release(f.to.mesh, store.Delivery{Message: f.row.N, To: f.to.n, Sender: f.row.Sender.N, Bytes: f.row.Bytes})
+	return nil
+}
+
+// frame is the receipt as it is sent.
+func (f *finish) frame() ([]byte, error) {
+	return protocol.Receipts.Encode(receipt(store.Receipt{
+		Seq: f.receipt, Message: f.row.ID, ClientID: f.row.ClientID, Recipient: f.to.key, Outcome: f.outcome, At: f.at,
+	}))
+}
+
+func receipt(r store.Receipt) protocol.Receipt {
+	return protocol.Receipt{
+		Seq: r.Seq, MessageID: r.Message, ClientMessageID: r.ClientID, Recipient: r.Recipient,
+		State: r.Outcome.State(), Reason: reason(r.Outcome), At: mesh.FormatTime(r.At),
+	}
+}
+
+// reason says why a copy ended without delivery.
+func reason(o store.Outcome) string {
+	switch o {
+	case store.Expired:
+		return "nobody fetched it in time"
+	case store.Rejected:
+		return string(mesh.QueueFull)
+	case store.Waiting, store.Delivered, store.Written:
+	}
+	return ""
+}
+
+// barrier follows the ops before it, so that a sweep goes on when they are stored.
+type barrier struct{ done chan error }
+
+func (barrier) apply(*sqlite.Tx, *ledger) error { return nil }
+
+// seen notes that a member and its session were connected until a time, and the groups they had.
+type seen struct {
+	at      time.Time
+	member  mesh.ID
+	memberN int64
+	session int64 // Session.N, or 0
+	groups  []string
+}
+
+func (s *seen) apply(tx *sqlite.Tx, _ *ledger) error {
+	if err := store.SeeMember(tx, s.member, s.at); err != nil {
+		return err
+	}
+	if s.session != 0 {
+		if err := store.SeeSession(tx, s.session, s.at); err != nil {
+			return err
+		}
+	}
+	return store.SeeGroups(tx, s.memberN, s.groups, s.at)
+}

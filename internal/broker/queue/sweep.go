@@ -1,0 +1,245 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+const (
+	bodiesEvery = 5 * time.Second // how long the body of a final message stays
+	expireEvery = 5 * time.Minute // how late a message expires, or a quarter of its lifetime
+	pruneEvery  = time.Hour
+	receiptTTL  = 14 * 24 * time.Hour // how long a receipt can be read after it was written
+	sliceRows   = 512                 // of one transaction, so that acceptance does not wait for a sweep
+)
+
+// sweep forgets what is over until ctx ends.
+func (q *Queue) sweep(ctx context.Context) {
+	bodies := time.NewTicker(bodiesEvery)
+	defer bodies.Stop()
+	expire := time.NewTicker(max(time.Second, min(expireEvery, q.set.MessageTTL/4)))
+	defer expire.Stop()
+	prune := time.NewTicker(pruneEvery)
+	defer prune.Stop()
+	q.swept("drop bodies", q.dropAllBodies(ctx))
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-bodies.C:
+			q.swept("drop bodies", q.dropBodies(ctx))
+		case <-expire.C:
+			q.swept("expire", q.expire(ctx))
+		case <-prune.C:
+			q.swept("prune", q.prune(ctx))
+		}
+	}
+}
+
+// swept logs what went wrong; the next sweep tries again.
+func (q *Queue) swept(what string, err error) {
+	if err != nil {
+		q.log.Warn("sweep of the store stopped", slog.String(logkey.Component, what), slog.Any(logkey.Err, err))
+	}
+}
+
+// expire ends the copies that have waited for too long.
+func (q *Queue) expire(ctx context.Context) error {
+	for {
+		var late []store.Overdue
+		err := q.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
+			late, err = store.ListOverdue(tx, q.now().Add(-q.set.MessageTTL), sliceRows)
+			return err
+		})
+		if err != nil || len(late) == 0 {
+			return err
+		}
+		for _, o := range late {
+			q.writer.add(q.overdue(o))
+		}
+		stored := barrier{make(chan error, 1)}
+		q.writer.add(stored)
+		select {
+		case err = <-stored.done:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (q *Queue) overdue(o store.Overdue) *finish {
+	return &finish{
+		row: hub.Row{
+			N: o.Message, ID: o.ID, ClientID: o.ClientID, Bytes: o.Bytes,
+			Sender: hub.Sender{N: o.Sender, Member: o.SenderID},
+		},
+		to:      &address{mesh: o.Mesh, key: o.Key, box: hub.Mailbox{Member: o.Recipient, Session: o.Session}, n: o.To},
+		outcome: store.Expired,
+		at:      q.now(),
+	}
+}
+
+// spent are the numbers of messages of which a copy became final: their bodies may be of no use any more.
+type spent struct {
+	mu  sync.Mutex
+	n   []int64
+	all bool // some were not kept: look at all messages
+}
+
+func newSpent() *spent { return &spent{} }
+
+const maxSpent = 1 << 20 // at the bound all messages are looked at
+
+func (s *spent) add(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.n) >= maxSpent {
+		s.n, s.all = s.n[:0], true
+	}
+	if !s.all {
+		s.n = append(s.n, n)
+	}
+}
+
+func (s *spent) take() (n []int64, all bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, all = s.n, s.all
+	s.n, s.all = nil, false
+	return n, all
+}
+
+// dropBodies forgets the bodies of messages that became final since the last time.
+func (q *Queue) dropBodies(ctx context.Context) error {
+	n, all := q.spent.take()
+	if all {
+		return q.dropAllBodies(ctx)
+	}
+	slices.Sort(n)
+	for len(n) > 0 {
+		first := n[0]
+		i, _ := slices.BinarySearch(n, first+sliceRows)
+		if err := q.dropRange(ctx, first, n[i-1]); err != nil {
+			return err
+		}
+		n = n[i:]
+	}
+	return nil
+}
+
+// dropAllBodies looks at all messages, for what was final when the last process ended.
+func (q *Queue) dropAllBodies(ctx context.Context) error {
+	var last int64
+	err := q.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
+		last, err = store.LastMessage(tx)
+		return err
+	})
+	for n := int64(1); err == nil && n <= last; n += sliceRows {
+		err = q.dropRange(ctx, n, n+sliceRows-1)
+	}
+	return err
+}
+
+func (q *Queue) dropRange(ctx context.Context, first, last int64) error {
+	return q.db.Write(ctx, func(tx *sqlite.Tx) error { return store.DropBodies(tx, first, last) })
+}
+
+// prune forgets messages with their receipts, sessions and groups that are too old, and of each member those that are
+// too many.
+func (q *Queue) prune(ctx context.Context) error {
+	keep := max(q.set.DedupeTTL, q.set.MessageTTL+receiptTTL)
+	old := q.now().Add(-keep)
+	if err := q.touch(ctx); err != nil {
+		return err
+	}
+	err := q.slices(ctx, func(tx *sqlite.Tx) (int, error) { return store.PruneMessages(tx, old, sliceRows) })
+	if err != nil {
+		return err
+	}
+	if err := q.trim(ctx); err != nil {
+		return err
+	}
+	return q.db.Write(ctx, func(tx *sqlite.Tx) error {
+		if err := store.PruneSessions(tx, old.Add(-q.set.SessionSeen)); err != nil {
+			return err
+		}
+		return store.PruneGroups(tx, q.now().Add(-q.set.SessionSeen))
+	})
+}
+
+// touch notes that the sessions that are connected are, for a process that ends without notice.
+func (q *Queue) touch(ctx context.Context) error {
+	live, err := ask(ctx, q, func() []int64 {
+		var n []int64
+		for _, l := range q.lines {
+			n = append(n, l.boxes[len(l.boxes)-1].n.Session)
+		}
+		return n
+	})
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(live, sliceRows) {
+		err := q.db.Write(ctx, func(tx *sqlite.Tx) error {
+			for _, n := range part {
+				if err := store.SeeSession(tx, n, q.now()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trim forgets the oldest messages of members with too many. Their recipients still know what they have.
+func (q *Queue) trim(ctx context.Context) error {
+	var crowded []store.Remembered
+	err := q.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
+		crowded, err = store.ListCrowded(tx, q.set.DedupeRows)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range crowded {
+		left := c.Messages - q.set.DedupeRows
+		err := q.slices(ctx, func(tx *sqlite.Tx) (int, error) {
+			n, err := store.TrimMessages(tx, c.Sender, min(left, sliceRows))
+			left -= n
+			return n, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slices repeats a write of up to sliceRows until there is less to do.
+func (q *Queue) slices(ctx context.Context, write func(*sqlite.Tx) (int, error)) error {
+	for {
+		n := 0
+		err := q.db.Write(ctx, func(tx *sqlite.Tx) (err error) {
+			n, err = write(tx)
+			return err
+		})
+		if err != nil || n < sliceRows {
+			return err
+		}
+	}
+}
