@@ -10,6 +10,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/daemon"
+	"github.com/claudemesh/claudemesh/internal/demo"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mcp"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -18,7 +19,7 @@ import (
 
 // services are the long-running parts, each started from what the command line gives.
 func services() cli.Services {
-	return cli.Services{Daemon: runDaemon, Broker: runBroker, MCP: runMCP, InProcess: inProcess}
+	return cli.Services{Daemon: runDaemon, Broker: runBroker, MCP: runMCP, Demo: runDemo, InProcess: inProcess}
 }
 
 func runDaemon(ctx context.Context, s cli.Service) error {
@@ -83,6 +84,12 @@ func runMCP(ctx context.Context, s cli.Service) error {
 	return mcp.Run(ctx, mcp.Options{
 		Daemon: s.Home.Daemon, Env: s.Env, Stdin: s.Stdin, Stdout: s.Stdout, WorkDir: s.WorkDir,
 		Executable: s.Executable, Environ: s.Environ, Now: s.Now,
+	})
+}
+
+func runDemo(ctx context.Context, s cli.Service) error {
+	return demo.Run(ctx, demo.Options{
+		Executable: s.Executable, Environ: s.Environ, Out: s.Stdout, NoColour: s.Env.NoColor, Now: s.Now,
 	})
 }
 

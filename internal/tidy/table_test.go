@@ -37,7 +37,7 @@ var ranks = [][]string{
 	4: {"broker/queue", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate"},
 	5: {"broker/...", "daemon/..."},
 	6: {"broker", "daemon", "daemon/ipc", "web", "mcp"},
-	7: {"cli/..."},
+	7: {"cli/...", "demo"},
 	8: {"cmd/..."},
 }
 
@@ -54,6 +54,7 @@ const vocabularyRank = 2
 var narrow = map[string][]string{
 	"cli/...": {"local", "host/...", "cli/...", "reference"},
 	"mcp":     {"local", "host/..."},
+	"demo":    {"cli/term"},
 }
 
 // sides never meet but in what both know.

@@ -1,0 +1,167 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// home is one machine: a home folder, and the environment in which its verbs run.
+type home struct {
+	user       string
+	executable string
+	environ    []string
+	paths      paths.Home
+	now        mesh.Clock
+	hosts      []*hostSession
+}
+
+// foreign are variables of whoever runs the demonstration that must not reach it.
+var foreign = []string{"CLAUDEMESH_", "CLAUDE_", "CLAUDECODE", "HOME=", "USER=", "USERPROFILE="}
+
+func newHome(user, dir, listen string, opt Options) *home {
+	h := &home{user: user, executable: opt.Executable, now: opt.Now, paths: paths.At(filepath.Join(dir, ".claudemesh"))}
+	for _, kv := range opt.Environ {
+		keep := true
+		for _, prefix := range foreign {
+			keep = keep && !strings.HasPrefix(kv, prefix)
+		}
+		if keep {
+			h.environ = append(h.environ, kv)
+		}
+	}
+	h.environ = append(h.environ, "HOME="+dir, "USERPROFILE="+dir, "USER="+user, "NO_COLOR=1",
+		"CLAUDEMESH_BROKER_LISTEN="+listen, "CLAUDEMESH_BROKER_URL=ws://"+listen+"/ws")
+	return h
+}
+
+// verbTime bounds one verb.
+const verbTime = 60 * time.Second
+
+// run runs one verb and returns what it printed for programs, decoded into v unless that is nil.
+func (h *home) run(ctx context.Context, v any, args ...string) (time.Duration, error) {
+	return h.runAs(ctx, nil, v, args...)
+}
+
+// runAs is run with further variables.
+func (h *home) runAs(ctx context.Context, env []string, v any, args ...string) (time.Duration, error) {
+	if err := os.MkdirAll(filepath.Dir(h.paths.Config.Dir), paths.DirMode); err != nil {
+		return 0, mesh.Errorf(mesh.IOError, "make a home: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, verbTime)
+	defer cancel()
+	var out, diag bytes.Buffer
+	cmd := exec.CommandContext(ctx, h.executable, append([]string{"--json"}, args...)...)
+	cmd.Env, cmd.Dir = append(h.environ, env...), filepath.Dir(h.paths.Config.Dir)
+	cmd.Stdout, cmd.Stderr = &out, &diag
+	began := h.now()
+	err := cmd.Run()
+	took := h.now().Sub(began)
+	if err != nil {
+		return took, fmt.Errorf("%s: claudemesh %s: %w\n%s%s", h.user, strings.Join(args, " "), err, out.String(), diag.String())
+	}
+	if v == nil {
+		return took, nil
+	}
+	return took, wire.Decode(out.Bytes(), v)
+}
+
+// kill ends the process of a pid file as a crash would.
+func (h *home) kill(pidFile string) (int, error) {
+	data, err := os.ReadFile(pidFile)
+	if err != nil {
+		return 0, mesh.Errorf(mesh.IOError, "read a pid: %w", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0, mesh.Errorf(mesh.IOError, "read a pid: %w", err)
+	}
+	p, err := os.FindProcess(pid)
+	if err == nil {
+		err = p.Signal(syscall.SIGKILL)
+	}
+	return pid, err
+}
+
+// end stops the home's sessions, daemon and broker; what does not run is no error.
+func (h *home) end(ctx context.Context) error {
+	var errs []error
+	for _, s := range h.hosts {
+		errs = append(errs, s.close())
+	}
+	if _, err := os.Stat(h.paths.Daemon.Dir); err == nil {
+		_, err := h.run(ctx, nil, "down")
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Views of what the verbs print, as far as the demonstration reads it.
+type (
+	sentView struct {
+		ID    string     `json:"messageId"`
+		State mesh.State `json:"state"`
+		Mesh  string     `json:"mesh"`
+	}
+	shareView struct {
+		URL string `json:"url"`
+	}
+	statusView struct {
+		State mesh.State `json:"state"`
+	}
+	inboxRow struct {
+		Sender    string  `json:"sender_name"`
+		Body      *string `json:"body"`
+		Encrypted bool    `json:"encrypted"`
+	}
+	peerRow struct {
+		Name string   `json:"displayName"`
+		Key  mesh.Key `json:"pubkey"`
+		Self bool     `json:"isSelf"`
+	}
+	upView struct {
+		Mesh string `json:"mesh"`
+	}
+)
+
+// inbox gives the texts that the home received, oldest first.
+func (h *home) inbox(ctx context.Context) ([]string, error) {
+	var rows []inboxRow
+	if _, err := h.run(ctx, &rows, "inbox", "--peek", "--limit", "1000"); err != nil {
+		return nil, err
+	}
+	texts := make([]string, 0, len(rows))
+	for i := len(rows) - 1; i >= 0; i-- {
+		if rows[i].Body == nil || !rows[i].Encrypted {
+			return nil, mesh.Errorf(mesh.Internal, "%s has a message that is not an opened box", h.user)
+		}
+		texts = append(texts, *rows[i].Body)
+	}
+	return texts, nil
+}
+
+// member gives the name and key of the other home's member.
+func (h *home) member(ctx context.Context) (peerRow, error) {
+	var peers []peerRow
+	if _, err := h.run(ctx, &peers, "peers"); err != nil {
+		return peerRow{}, err
+	}
+	for _, p := range peers {
+		if !p.Self {
+			return p, nil
+		}
+	}
+	return peerRow{}, mesh.Errorf(mesh.NotFound, "%s sees nobody", h.user)
+}
