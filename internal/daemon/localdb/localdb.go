@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 
@@ -21,7 +22,7 @@ var migrations embed.FS
 // returns.
 type DB struct{ db *sqlite.DB }
 
-// Open opens the file at path, or makes it. What it refuses is told by package sqlite.
+// Open opens the file at path, or makes it. What it refuses has a code of a store.
 func Open(ctx context.Context, path string, now mesh.Clock, log *slog.Logger) (*DB, error) {
 	set, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -29,13 +30,30 @@ func Open(ctx context.Context, path string, now mesh.Clock, log *slog.Logger) (*
 	}
 	db, err := sqlite.Open(ctx, path, sqlite.Options{Migrations: set, Now: now, Log: log})
 	if err != nil {
-		return nil, err
+		return nil, sqlite.Coded(err)
 	}
 	return &DB{db: db}, nil
 }
 
 // Close finishes what was accepted and closes the file.
 func (d *DB) Close() error { return d.db.Close() }
+
+// read runs fn on a snapshot; what says what it is for.
+func (d *DB) read(ctx context.Context, what string, fn func(*sqlite.Tx) error) error {
+	return coded(what, d.db.Read(ctx, fn))
+}
+
+// write runs fn in a transaction that is on disk when it returns.
+func (d *DB) write(ctx context.Context, what string, fn func(*sqlite.Tx) error) error {
+	return coded(what, d.db.Write(ctx, fn))
+}
+
+func coded(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return sqlite.Coded(fmt.Errorf("%s: %w", what, err))
+}
 
 // find scans one row; no row is no error.
 func find(row sqlite.Row, dest ...any) (bool, error) {

@@ -23,7 +23,7 @@ const meshColumns = "mesh_id, slug, name, owner_key, role, is_owner, broker_pin,
 
 // SaveMesh writes m, replacing what was known of its id.
 func (d *DB) SaveMesh(ctx context.Context, m Mesh) error {
-	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
+	return d.write(ctx, "save what is known of a mesh", func(tx *sqlite.Tx) error {
 		_, err := tx.Exec("INSERT OR REPLACE INTO mesh ("+meshColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 			m.ID, m.Slug, m.Name, m.Owner, m.Role, m.IsOwner, m.BrokerPin, m.Unpinned)
 		return err
@@ -32,7 +32,7 @@ func (d *DB) SaveMesh(ctx context.Context, m Mesh) error {
 
 // FindMesh returns what is known of a mesh, and whether anything is.
 func (d *DB) FindMesh(ctx context.Context, id mesh.ID) (m Mesh, found bool, err error) {
-	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
+	err = d.read(ctx, "find what is known of a mesh", func(tx *sqlite.Tx) error {
 		found, err = find(tx.QueryRow("SELECT "+meshColumns+" FROM mesh WHERE mesh_id = $1", id), m.fields()...)
 		return err
 	})
@@ -41,7 +41,7 @@ func (d *DB) FindMesh(ctx context.Context, id mesh.ID) (m Mesh, found bool, err 
 
 // ListMeshes returns every known mesh, by id.
 func (d *DB) ListMeshes(ctx context.Context) (list []Mesh, err error) {
-	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
+	err = d.read(ctx, "list the known meshes", func(tx *sqlite.Tx) error {
 		rows, err := tx.Query("SELECT " + meshColumns + " FROM mesh ORDER BY mesh_id")
 		if err != nil {
 			return err
@@ -62,7 +62,7 @@ func (m *Mesh) fields() []any {
 
 // RemoveMesh forgets a mesh with its peers.
 func (d *DB) RemoveMesh(ctx context.Context, id mesh.ID) error {
-	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
+	return d.write(ctx, "forget a mesh", func(tx *sqlite.Tx) error {
 		if _, err := tx.Exec("DELETE FROM mesh WHERE mesh_id = $1", id); err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func (d *DB) SeePeers(ctx context.Context, peers []Peer) error {
 	if len(peers) == 0 {
 		return nil
 	}
-	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
+	return d.write(ctx, "save who was seen", func(tx *sqlite.Tx) error {
 		seen := map[mesh.ID]bool{}
 		for _, p := range peers {
 			seen[p.MeshID] = true
@@ -72,7 +72,7 @@ func boundPeers(tx *sqlite.Tx, id mesh.ID, limit int) error {
 
 // FindPeer returns the peer of a key, and whether it is known.
 func (d *DB) FindPeer(ctx context.Context, id mesh.ID, key mesh.Key) (p Peer, found bool, err error) {
-	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
+	err = d.read(ctx, "find a known peer", func(tx *sqlite.Tx) error {
 		var first, last int64
 		found, err = find(tx.QueryRow("SELECT "+peerColumns+" FROM peer WHERE mesh_id = $1 AND key = $2", id, key), p.fields(&first, &last)...)
 		if found {
@@ -85,7 +85,7 @@ func (d *DB) FindPeer(ctx context.Context, id mesh.ID, key mesh.Key) (p Peer, fo
 
 // ListPeers returns the known peers of a mesh, last seen first.
 func (d *DB) ListPeers(ctx context.Context, id mesh.ID) (list []Peer, err error) {
-	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
+	err = d.read(ctx, "list the known peers", func(tx *sqlite.Tx) error {
 		rows, err := tx.Query("SELECT "+peerColumns+" FROM peer WHERE mesh_id = $1 ORDER BY last_seen DESC, key", id)
 		if err != nil {
 			return err
@@ -113,7 +113,7 @@ func (p *Peer) seen(first, last int64) {
 // PrunePeers forgets sessions that were not seen for 30 days, and says how many.
 func (d *DB) PrunePeers(ctx context.Context, now time.Time) (int, error) {
 	var count int64
-	err := d.db.Write(ctx, func(tx *sqlite.Tx) (err error) {
+	err := d.write(ctx, "forget idle peers", func(tx *sqlite.Tx) (err error) {
 		count, err = tx.Exec("DELETE FROM peer WHERE is_session = 1 AND last_seen <= $1", now.Add(-sessionIdle).UnixMilli())
 		return err
 	})

@@ -41,7 +41,7 @@ func (d *DB) SaveSession(ctx context.Context, s Session) error {
 	if err != nil {
 		return err
 	}
-	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
+	return d.write(ctx, "save a session", func(tx *sqlite.Tx) error {
 		_, err := tx.Exec("INSERT OR REPLACE INTO session ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 			s.ID, s.PID, s.StartTime, s.CWD, s.Name, s.Role, string(groups), s.MessageMode, s.HostName, s.HostVersion,
 			s.HostMode, s.TokenHash, string(meshes), s.Registered.UnixMilli())
@@ -51,7 +51,7 @@ func (d *DB) SaveSession(ctx context.Context, s Session) error {
 
 // ListSessions returns the sessions, oldest registration first.
 func (d *DB) ListSessions(ctx context.Context) (list []Session, err error) {
-	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
+	err = d.read(ctx, "list the sessions", func(tx *sqlite.Tx) error {
 		rows, err := tx.Query("SELECT " + sessionColumns + " FROM session ORDER BY registered, session_id")
 		if err != nil {
 			return err
@@ -83,7 +83,7 @@ func scanSession(rows *sqlite.Rows) (Session, error) {
 
 // RemoveSession forgets a session. One that is unknown is no error.
 func (d *DB) RemoveSession(ctx context.Context, id string) error {
-	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
+	return d.write(ctx, "forget a session", func(tx *sqlite.Tx) error {
 		_, err := tx.Exec("DELETE FROM session WHERE session_id = $1", id)
 		return err
 	})

@@ -19,7 +19,7 @@ const (
 )
 
 // Add writes m into config.json, in place of the entry of the same mesh id, else at the end. What else stands in
-// the file is kept, unknown names of that entry included; the file is then private again.
+// the file is kept, unknown names of that entry and its slug included; the file is then private again.
 func (b *Book) Add(m Mesh) error {
 	if m.ID == "" || m.MemberID == "" || m.Secret.IsZero() {
 		return mesh.Errorf(mesh.Internal, "add a mesh without id, member or key")

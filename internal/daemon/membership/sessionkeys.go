@@ -86,7 +86,8 @@ func fileName(sessionID string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// PruneSessions removes the key files of sessions that were not asked for in 30 days, and says how many.
+// PruneSessions removes the key files of sessions that were not asked for in 30 days, and says how many. A session that
+// is registered for so long is asked for by whoever prunes.
 func (b *Book) PruneSessions(now time.Time) (int, error) {
 	b.editing.Lock()
 	defer b.editing.Unlock()

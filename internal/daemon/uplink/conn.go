@@ -132,18 +132,18 @@ func (c *conn) Read(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// closeError names the close frame behind an error. One for a frame that was too large blames the requests that
-// are under way (daemon 6.4).
+// closeError says why reading ended. A close frame for a frame that was too large blames the requests that are under
+// way, and not the way to the broker (daemon 6.4).
 func closeError(err error) error {
 	var closed websocket.CloseError
 	if !errors.As(err, &closed) {
-		return err
+		return mesh.Errorf(mesh.BrokerDown, "the line to the broker broke: %w", err)
 	}
 	e := &CloseError{Code: mesh.CloseCode(closed.Code), Reason: closed.Reason}
 	if e.Code == mesh.CloseTooBig {
 		return mesh.Errorf(mesh.PayloadTooLarge, "a frame was larger than the broker takes: %w", e)
 	}
-	return e
+	return mesh.Errorf(mesh.BrokerDown, "%w", e)
 }
 
 // Write writes a frame. Ctx ends the waiting for other writers, never a frame that was begun: half a frame would
@@ -186,9 +186,6 @@ const readableBytes = 300
 
 // readable cuts the text of an error and takes out what a terminal would act on. Code and close frame stay.
 func readable(err error) error {
-	if err == nil {
-		return nil
-	}
 	text := strings.ToValidUTF8(strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

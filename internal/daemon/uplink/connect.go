@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -72,8 +73,8 @@ func (a *attached) refused(err error) error {
 	closed := (*CloseError)(nil)
 	select {
 	case <-a.ended:
-		if !errors.As(err, &closed) && errors.As(a.err, &closed) {
-			return errors.Join(err, closed)
+		if !errors.As(err, &closed) && errors.As(a.err, &closed) && closed.Reason != string(mesh.CodeOf(err)) {
+			return fmt.Errorf("%w; %w", err, closed)
 		}
 	case <-timer.C:
 	}

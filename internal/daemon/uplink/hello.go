@@ -44,7 +44,7 @@ func (l *Link) hello(ctx context.Context, peer *wire.Peer) (protocol.HelloAnswer
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		return answer, mesh.Errorf(mesh.HelloTimeout, "the broker did not answer the hello within %v", helloLimit)
 	}
-	if mesh.IsCode(err, mesh.NoHello) {
+	if mesh.IsCode(err, mesh.NoHello) && l.opt.Identity.IsSession() {
 		return answer, mesh.Errorf(mesh.NoHello, "the broker does not know connections of sessions: it is too old")
 	}
 	return answer, err

@@ -27,9 +27,7 @@ func (l *Link) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err = readable(err); err == nil {
-			err = errEnded
-		}
+		err = readable(err)
 		v := past.judge(err, l.opt.Now())
 		l.report(v, err, past.failures)
 		l.set(v.state, err, nil)
@@ -39,8 +37,6 @@ func (l *Link) Run(ctx context.Context) error {
 		l.set(Reconnecting, err, nil)
 	}
 }
-
-var errEnded = mesh.Errorf(mesh.BrokerDown, "the broker ended the connection")
 
 // report logs what became of a connection: a change that stays for everyone to read, a further failed try for the
 // curious.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -37,6 +38,9 @@ func Host(rawURL string) (string, error) {
 // maxURLBytes is far above any real address.
 const maxURLBytes = 1024
 
+// schemes are those of a broker's address, in lower case: code compares prefixes.
+var schemes = []string{"ws", "wss", "http", "https"}
+
 // parseURL reads an address that says where, and nothing else. The error does not repeat it: it may hold a password.
 func parseURL(rawURL string) (*url.URL, error) {
 	if len(rawURL) > maxURLBytes {
@@ -47,7 +51,7 @@ func parseURL(rawURL string) (*url.URL, error) {
 		return nil, mesh.Errorf(mesh.BadRequest, "the broker's URL cannot be read")
 	}
 	switch {
-	case u.Scheme != "ws" && u.Scheme != "wss" && u.Scheme != "http" && u.Scheme != "https":
+	case !strings.HasPrefix(rawURL, u.Scheme+"://"), !slices.Contains(schemes, u.Scheme):
 		return nil, mesh.Errorf(mesh.BadRequest, "the broker's URL begins with wss:// or https://")
 	case u.Hostname() == "" || strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return nil, mesh.Errorf(mesh.BadRequest, "the broker's URL has no host of ASCII characters")

@@ -25,6 +25,8 @@ func TestHost(t *testing.T) {
 		"ws://[::1]:7900/ws":                 "[::1]:7900",
 		"wss://[2001:DB8::1]/ws":             "[2001:db8::1]:443",
 		"ftp://mesh.example/ws":              "",
+		"WSS://mesh.example/ws":              "",
+		"wss:mesh.example/ws":                "",
 		"mesh.example:7900":                  "",
 		"wss://user:pw@mesh.example/":        "",
 		"wss://mesh.example/ws?x=1":          "",
