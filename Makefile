@@ -65,9 +65,9 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	$(STEP)
 	@$(PLAIN) scripts/fuzz $(FUZZTIME)
 
-bench: ## the benchmarks, a module of their own
+bench: build ## ratios to systems you know, from one interleaved run, into docs/benchmarks.md
 	$(STEP)
-	cd bench && $(PLAIN) go run . $(ARGS)
+	cd bench && $(PLAIN) go run . -page ../docs/benchmarks.md $(ARGS)
 
 docs: ## write the generated pages of docs/
 	$(STEP)

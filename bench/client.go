@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/seal"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// member is a joined mesh as config.json has it.
+type member struct {
+	MeshID    string `json:"meshId"`
+	MemberID  string `json:"memberId"`
+	SecretKey string `json:"secretKey"`
+	BrokerURL string `json:"brokerUrl"`
+}
+
+func (h *home) member() (member, error) {
+	data, err := os.ReadFile(filepath.Join(h.dir, ".claudemesh", "config.json"))
+	if err != nil {
+		return member{}, err
+	}
+	var file struct {
+		Meshes []member `json:"meshes"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil || len(file.Meshes) == 0 {
+		return member{}, fmt.Errorf("no mesh in config.json: %w", err)
+	}
+	return file.Meshes[0], nil
+}
+
+// client is a raw WebSocket client: one session of the member, with frames that are prepared as far as can be.
+type client struct {
+	conn *websocket.Conn
+	key  seal.PublicKey
+	n    int
+	name string
+}
+
+// readLimit is more than any frame of the broker.
+const readLimit = 16 << 20
+
+func dial(ctx context.Context, m member, name string) (*client, error) {
+	conn, _, err := websocket.Dial(ctx, m.BrokerURL, nil)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetReadLimit(readLimit)
+	parent, err := seal.ParseSecretKey(m.SecretKey)
+	if err != nil {
+		return nil, err
+	}
+	session := seal.NewSecretKey()
+	hello, err := sessionHello(m, parent, session, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Write(ctx, websocket.MessageText, hello); err != nil {
+		return nil, err
+	}
+	_, answer, err := conn.Read(ctx)
+	if err != nil || !bytes.Contains(answer, []byte(`"hello_ack"`)) {
+		return nil, fmt.Errorf("hello refused: %s %w", answer, err)
+	}
+	return &client{conn: conn, key: session.Public(), name: name}, nil
+}
+
+func sessionHello(m member, parent, session seal.SecretKey, name string) ([]byte, error) {
+	now := time.Now()
+	expires := now.Add(time.Hour)
+	att, err := seal.Attestation{Parent: parent.Public(), Session: session.Public(), ExpiresAt: expires}.Sign(parent)
+	if err != nil {
+		return nil, err
+	}
+	sig, err := seal.SessionHello{MeshID: m.MeshID, Parent: parent.Public(), Session: session.Public(), At: now}.Sign(session)
+	if err != nil {
+		return nil, err
+	}
+	return protocol.SessionHello.Encode("", protocol.SessionHelloRequest{
+		Capabilities: protocol.Capabilities(), MeshID: m.MeshID, ParentMemberID: m.MemberID,
+		ParentMemberPubkey: parent.Public().String(), SessionPubkey: session.Public().String(),
+		ParentAttestation: protocol.Attestation{
+			SessionPubkey: session.Public().String(), ParentMemberPubkey: parent.Public().String(),
+			ExpiresAt: expires.UnixMilli(), Signature: att.String(),
+		},
+		Presence:  protocol.Presence{DisplayName: name, SessionID: name, Channel: "claudemesh-session", PeerType: "ai"},
+		Timestamp: now.UnixMilli(), Signature: sig.String(),
+	})
+}
+
+// payload is the ciphertext of 1 KiB of text, as base64.
+var payload = seal.Base64(make([]byte, 1024+16))
+
+// send writes the next message to a key.
+func (c *client) send(ctx context.Context, to seal.PublicKey) error {
+	c.n++
+	id := fmt.Sprintf("%s-%d", c.name, c.n)
+	frame, err := protocol.Send.Encode("", protocol.SendRequest{
+		ID: id, TargetSpec: to.String(), Priority: mesh.Now, Nonce: seal.NewNonce().String(), Ciphertext: payload,
+		ClientMessageID: mesh.ClientID(id), RequestFingerprint: strings.Repeat("0", 64),
+	})
+	if err != nil {
+		return err
+	}
+	return c.conn.Write(ctx, websocket.MessageText, frame)
+}
+
+// acked reads until the next ack; a refusal is an error.
+func (c *client) acked(ctx context.Context) error {
+	for {
+		_, data, err := c.conn.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if !bytes.HasPrefix(data, []byte(`{"type":"ack"`)) {
+			continue // receipts
+		}
+		if !bytes.Contains(data, []byte(`"queued":true`)) {
+			return fmt.Errorf("refused: %s", data)
+		}
+		return nil
+	}
+}
+
+// receive acknowledges every push as a daemon does, and calls got for each.
+func (c *client) receive(ctx context.Context, got func()) error {
+	for {
+		_, data, err := c.conn.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if !bytes.HasPrefix(data, []byte(`{"type":"push"`)) {
+			continue
+		}
+		var push struct {
+			MessageID mesh.ID `json:"messageId"`
+		}
+		if err := wire.Decode(data, &push); err != nil {
+			return err
+		}
+		got()
+		ack, err := protocol.ClientAck.Encode("", protocol.ClientAckRequest{BrokerMessageID: push.MessageID})
+		if err != nil {
+			return err
+		}
+		if err := c.conn.Write(ctx, websocket.MessageText, ack); err != nil {
+			return err
+		}
+	}
+}
