@@ -101,12 +101,11 @@ func (h *history) judge(err error, now time.Time) verdict {
 	h.failures++
 	code, closed := mesh.CodeOf(err), (*CloseError)(nil)
 	if errors.As(err, &closed) && !closed.Code.ComeBack(closed.Reason) {
-		v.state = finalState(closed.Code, mesh.Code(closed.Reason))
-		return v
+		return verdict{state: finalState(closed.Code, mesh.Code(closed.Reason))}
 	}
 	switch {
 	case code == mesh.InsecureURL, !mesh.ClosePolicy.ComeBack(string(code)):
-		v.state = finalState(mesh.ClosePolicy, code)
+		return verdict{state: finalState(mesh.ClosePolicy, code)}
 	case code == mesh.Capacity, code == mesh.TimestampSkew, code == mesh.NoHello:
 		v.wait = jitter(h.timing.ReconnectMax)
 	case closed != nil && closed.Code == mesh.CloseNormal && closed.Reason == mesh.ReasonReplaced:
