@@ -69,8 +69,8 @@ type Rules struct {
 	IsolateMachines bool
 }
 
-// strictest is for a session of which nothing can be read.
-var strictest = Rules{Mode: Bypass, Inbound: Held, IsolateMachines: true}
+// Strictest are the rules for a session of which nothing can be read.
+func Strictest() Rules { return Rules{Mode: Bypass, Inbound: Held, IsolateMachines: true} }
 
 // claudeCode is what Claude Code calls itself to its MCP servers.
 const claudeCode = "claude-code"
@@ -101,7 +101,7 @@ type Reader struct {
 func NewReader(s Subject) *Reader { return &Reader{subject: s, managed: managedFolder()} }
 
 // Rules returns what holds now: flags and settings are read anew, and files parsed again only when they have changed.
-// What cannot be read is taken for the strictest.
+// What cannot be read is taken for the Strictest.
 func (r *Reader) Rules() Rules {
 	switch {
 	case modeless[r.subject.Program]:
@@ -111,11 +111,11 @@ func (r *Reader) Rules() Rules {
 	}
 	flags, err := readFlags(r.subject.PID)
 	if err != nil {
-		return strictest
+		return Strictest()
 	}
 	folder, err := configFolder(r.subject.PID)
 	if err != nil {
-		return strictest
+		return Strictest()
 	}
 	return resolve(flags, r.layers(flags, folder))
 }

@@ -179,8 +179,8 @@ func TestRulesOfAProcess(t *testing.T) {
 		{"home", nil, []string{"HOME=ROOT/home"}, Rules{Mode: AcceptEdits}},
 		{"config folder", nil, []string{"HOME=ROOT/home", "CLAUDE_CONFIG_DIR=ROOT/config"}, Rules{Mode: Plan}},
 		{"flag", []string{"--dangerously-skip-permissions"}, []string{"HOME=ROOT/home"}, Rules{Mode: Bypass}},
-		{"no home", nil, []string{"A=b"}, strictest},
-		{"overwritten arguments", []string{"", "", ""}, []string{"HOME=ROOT/home"}, strictest},
+		{"no home", nil, []string{"A=b"}, Strictest()},
+		{"overwritten arguments", []string{"", "", ""}, []string{"HOME=ROOT/home"}, Strictest()},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -208,8 +208,8 @@ func TestRulesOfOthers(t *testing.T) {
 		{"known to have no modes", Subject{Program: "claude-ai", PID: os.Getpid()}, Rules{Mode: Default}},
 		{"another program", Subject{Program: "codex", PID: claude.Process.Pid}, Rules{Mode: Bypass}},
 		{"no name", Subject{PID: claude.Process.Pid}, Rules{Mode: Bypass}},
-		{"gone", Subject{Program: "claude-code", PID: 1 << 30}, strictest},
-		{"not Claude Code", Subject{Program: "claude-code", PID: os.Getpid()}, strictest},
+		{"gone", Subject{Program: "claude-code", PID: 1 << 30}, Strictest()},
+		{"not Claude Code", Subject{Program: "claude-code", PID: os.Getpid()}, Strictest()},
 	}
 	for _, tt := range tests {
 		if got := NewReader(tt.Subject).Rules(); got != tt.want {

@@ -1,0 +1,206 @@
+package registry
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/host"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+)
+
+// Restore takes the sessions of the last run whose process lives still, and forgets the others. Call it once, before
+// Run and before callers are let in.
+func (r *Registry) Restore(ctx context.Context) error {
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.release()
+	rows, err := r.opt.DB.ListSessions(ctx)
+	if err != nil {
+		return err
+	}
+	joined, err := r.opt.Book.List()
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if e := r.revive(row, joined); e != nil {
+			r.install(e)
+			continue
+		}
+		if err := r.opt.DB.RemoveSession(ctx, row.ID); err != nil {
+			return err
+		}
+	}
+	r.sweepTokens()
+	return nil
+}
+
+// revive makes an entry of a row; nil when its process is gone.
+func (r *Registry) revive(row localdb.Session, joined []membership.Mesh) *entry {
+	p, err := host.Find(row.PID)
+	if err != nil || p.Start != row.StartTime || len(row.TokenHash) != len(hash("")) {
+		return nil
+	}
+	e := &entry{only: row.Meshes, Session: Session{
+		ID: row.ID, Process: p, CWD: row.CWD, Name: row.Name, Role: row.Role, Groups: row.Groups, MessageMode: row.MessageMode,
+		Host: localapi.Host{Name: row.HostName, Version: row.HostVersion}, Registered: row.Registered,
+	}}
+	e.rules = reader(e.Session)
+	e.setToken(row.TokenHash)
+	e.Lines = r.linesOrLess(e, joined)
+	return e
+}
+
+// linesOrLess is lines for a session that is registered already: when its keys cannot be had it is without lines
+// until the next Refresh.
+func (r *Registry) linesOrLess(e *entry, joined []membership.Mesh) []Line {
+	lines, err := r.lines(e, joined)
+	if err != nil {
+		r.opt.Log.Warn("session stays without connections", slog.String(logkey.Session, e.ID), slog.Any(logkey.Err, err))
+	}
+	return lines
+}
+
+// Refresh attaches and detaches connections after the joined meshes changed, and marks the keys of all sessions as used.
+func (r *Registry) Refresh(ctx context.Context) error {
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.release()
+	joined, err := r.opt.Book.List()
+	if err != nil {
+		return err
+	}
+	for _, old := range r.entries() {
+		e := *old
+		e.Lines = r.linesOrLess(&e, joined)
+		if !sameLines(old.Lines, e.Lines) {
+			r.install(&e)
+		}
+	}
+	return nil
+}
+
+func sameLines(a, b []Line) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].MeshID != b[i].MeshID || a[i].Slug != b[i].Slug || a[i].Member != b[i].Member || a[i].Pubkey() != b[i].Pubkey() {
+			return false
+		}
+	}
+	return true
+}
+
+// Deregister ends the registration of a token and returns it; session_unknown.
+func (r *Registry) Deregister(ctx context.Context, token string, c Caller) (Session, error) {
+	if err := r.take(ctx); err != nil {
+		return Session{}, err
+	}
+	defer r.release()
+	s, err := r.ByToken(token, c)
+	if err != nil {
+		return Session{}, err
+	}
+	return s, r.forget(ctx, s)
+}
+
+// forget ends a session: its connections, its row, its token.
+func (r *Registry) forget(ctx context.Context, s Session) error {
+	if err := r.opt.DB.RemoveSession(ctx, s.ID); err != nil {
+		return err
+	}
+	r.change(s.ID, nil)
+	for _, l := range s.Lines {
+		r.opt.Lines.Detach(s, l)
+	}
+	r.dropToken(r.opt.Daemon.SessionToken(s.ID))
+	return nil
+}
+
+// watch asks Run to wait for the end of a process, once.
+func (r *Registry) watch(p host.Process) {
+	p.Parent = 0 // it may change
+	r.mu.Lock()
+	fresh := !r.watched[p]
+	if fresh {
+		r.watched[p] = true
+		r.pending = append(r.pending, p)
+	}
+	r.mu.Unlock()
+	if fresh {
+		select {
+		case r.wake <- struct{}{}:
+		default: // it is awake already
+		}
+	}
+}
+
+// Run watches the processes of the sessions until ctx ends: one that exited is forgotten within 5 s (daemon 18.2).
+func (r *Registry) Run(ctx context.Context) error {
+	var watchers sync.WaitGroup
+	defer watchers.Wait()
+	for {
+		r.mu.Lock()
+		pending := r.pending
+		r.pending = nil
+		r.mu.Unlock()
+		for _, p := range pending {
+			watchers.Go(func() { r.reap(ctx, p) })
+		}
+		select {
+		case <-r.wake:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// reap forgets the sessions of a process when it has exited.
+func (r *Registry) reap(ctx context.Context, p host.Process) {
+	if host.Exited(ctx, p.PID, p.Start) != nil {
+		return // the daemon stops; Restore will see to it
+	}
+	for ctx.Err() == nil {
+		err := r.bury(ctx, p)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		r.opt.Log.Error("sessions of an ended process are not forgotten", slog.Int(logkey.PID, p.PID), slog.Any(logkey.Err, err))
+		select {
+		case <-time.After(reapAgain):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// reapAgain is how long the database has to come back.
+const reapAgain = 5 * time.Second
+
+// bury forgets the sessions of a process that has exited.
+func (r *Registry) bury(ctx context.Context, p host.Process) error {
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.release()
+	r.mu.Lock()
+	delete(r.watched, p)
+	r.mu.Unlock()
+	for _, e := range r.entries() {
+		if e.Process.PID != p.PID || e.Process.Start != p.Start {
+			continue
+		}
+		if err := r.forget(ctx, e.Session); err != nil {
+			return err
+		}
+		r.opt.Log.Info("session ended", slog.String(logkey.Session, e.ID), slog.Int(logkey.PID, p.PID))
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+package registry
+
+import (
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/host"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
+// maxSessions bounds the sessions of one machine; the next one is refused with capacity.
+const maxSessions = 256
+
+// Bounds of what a session says of itself.
+const (
+	maxIDBytes   = 128
+	maxTextBytes = 256
+	maxCWDBytes  = 4096
+	maxGroups    = 64
+)
+
+// Caller is the process at the other end of a socket.
+type Caller struct{ PID, UID int }
+
+// Register takes a session in, or replaces the registration of the same session id, and answers when it is on the
+// disk. forbidden: the caller does not descend from the process it names, or the process that is registered lives
+// and the old token is missing. bad_request, mesh_not_attached, and capacity at 256 sessions.
+func (r *Registry) Register(ctx context.Context, req localapi.RegisterRequest, c Caller) (localapi.RegisterAnswer, error) {
+	req, err := check(req)
+	if err != nil {
+		return localapi.RegisterAnswer{}, err
+	}
+	p, err := host.Find(req.PID)
+	if err != nil || c.UID != os.Getuid() || !descends(c.PID, p) {
+		return localapi.RegisterAnswer{}, mesh.Errorf(mesh.Forbidden, "only a process of the session may register it")
+	}
+	if err := r.take(ctx); err != nil {
+		return localapi.RegisterAnswer{}, err
+	}
+	defer r.release()
+	if err := r.mayReplace(req); err != nil {
+		return localapi.RegisterAnswer{}, err
+	}
+	e, err := r.newEntry(req, p)
+	if err != nil {
+		return localapi.RegisterAnswer{}, err
+	}
+	token := mesh.NewToken()
+	e.setToken(hash(token))
+	if err := r.keep(ctx, e, token); err != nil {
+		return localapi.RegisterAnswer{}, err
+	}
+	r.install(e)
+	r.opt.Log.Info("session registered", slog.String(logkey.Session, e.ID), slog.Int(logkey.PID, p.PID),
+		slog.String(logkey.Name, e.Name), slog.String(logkey.Host, e.Host.Name))
+	return localapi.RegisterAnswer{OK: true, Token: token, Sessions: e.views()}, nil
+}
+
+// check refuses what no host says and fills in defaults.
+func check(req localapi.RegisterRequest) (localapi.RegisterRequest, error) {
+	if req.MessageMode == "" {
+		req.MessageMode = "push"
+	}
+	switch {
+	case req.SessionID == "" || len(req.SessionID) > maxIDBytes || !printable(req.SessionID):
+		return req, mesh.Errorf(mesh.BadRequest, "session_id has 1 to %d characters that can be seen", maxIDBytes)
+	case len(req.CWD) > maxCWDBytes || !filepath.IsAbs(req.CWD) || !utf8.ValidString(req.CWD):
+		return req, mesh.Errorf(mesh.BadRequest, "cwd is a full path of at most %d bytes", maxCWDBytes)
+	case !slices.Contains([]string{"push", "inbox", "off"}, req.MessageMode):
+		return req, mesh.Errorf(mesh.BadRequest, "message_mode is push, inbox or off")
+	case len(req.Groups) > maxGroups:
+		return req, mesh.Errorf(mesh.BadRequest, "a session is in at most %d groups", maxGroups)
+	}
+	for _, text := range []string{req.DisplayName, req.Role, req.Host.Name, req.Host.Version} {
+		if len(text) > maxTextBytes || !printable(text) {
+			return req, mesh.Errorf(mesh.BadRequest, "names, role and version have at most %d characters that can be seen", maxTextBytes)
+		}
+	}
+	groups := make([]protocol.Group, 0, len(req.Groups))
+	for _, g := range req.Groups {
+		name, err := mesh.ParseGroup(g.Name)
+		if err != nil {
+			return req, err
+		}
+		if len(g.Role) > maxTextBytes || !printable(g.Role) {
+			return req, mesh.Errorf(mesh.BadRequest, "a role has at most %d characters that can be seen", maxTextBytes)
+		}
+		groups = append(groups, protocol.Group{Name: name, Role: g.Role})
+	}
+	req.Groups = groups
+	return req, nil
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// mayReplace refuses a session id that is taken by a process that lives, unless the caller has its token.
+func (r *Registry) mayReplace(req localapi.RegisterRequest) error {
+	old := r.entry(req.SessionID)
+	if old == nil {
+		if len(r.entries()) >= maxSessions {
+			return mesh.Errorf(mesh.Capacity, "this machine has %d sessions already", maxSessions)
+		}
+		return nil
+	}
+	if p, err := host.Find(old.Process.PID); err != nil || p.Start != old.Process.Start || old.has(req.OldToken) {
+		return nil
+	}
+	return mesh.Errorf(mesh.Forbidden, "session %s is registered and runs: replacing it takes its token", req.SessionID)
+}
+
+// newEntry makes a session of a request, without a token.
+func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entry, error) {
+	joined, err := r.opt.Book.List()
+	if err != nil {
+		return nil, err
+	}
+	e := &entry{Session: Session{
+		ID: req.SessionID, Process: p, CWD: req.CWD, Role: req.Role, Groups: req.Groups, MessageMode: req.MessageMode,
+		Host: req.Host, Registered: r.opt.Now(),
+	}}
+	e.rules = reader(e.Session)
+	if e.only, err = limit(joined, req.Mesh); err != nil {
+		return nil, err
+	}
+	if e.Lines, err = r.lines(e, joined); err != nil {
+		return nil, err
+	}
+	e.Name = r.freeName(e.ID, proposeName(req, e.rules))
+	return e, nil
+}
+
+func reader(s Session) *host.Reader {
+	return host.NewReader(host.Subject{Program: s.Host.Name, PID: s.Process.PID, WorkDir: s.CWD})
+}
+
+// limit finds the mesh of a slug; empty limits nothing.
+func limit(joined []membership.Mesh, slug string) ([]mesh.ID, error) {
+	if slug == "" {
+		return nil, nil
+	}
+	var slugs []string
+	for _, m := range joined {
+		if m.Slug == slug {
+			return []mesh.ID{m.ID}, nil
+		}
+		slugs = append(slugs, m.Slug)
+	}
+	return nil, mesh.Errorf(mesh.MeshNotAttached, "no mesh %q is joined here", slug).With(mesh.Details{Attached: slugs})
+}
+
+// lines makes the lines of a session in the joined meshes that it wants; its keys are made where they are missing.
+func (r *Registry) lines(e *entry, joined []membership.Mesh) ([]Line, error) {
+	var lines []Line
+	for _, m := range joined {
+		if len(e.only) > 0 && !slices.Contains(e.only, m.ID) {
+			continue
+		}
+		secret, err := r.opt.Book.SessionSecret(m.ID, m.Slug, e.ID, r.opt.Now())
+		if err != nil {
+			return nil, fmt.Errorf("get the session's key in %s: %w", m.Slug, err)
+		}
+		lines = append(lines, Line{m.ID, m.Slug, m.Pubkey(), secret})
+	}
+	slices.SortFunc(lines, func(a, b Line) int { return strings.Compare(a.Slug, b.Slug) })
+	return lines, nil
+}
+
+// install makes an entry the session of its id, for everyone to see, and brings its connections in line.
+func (r *Registry) install(e *entry) {
+	old := r.entry(e.ID)
+	r.change(e.ID, e)
+	if old != nil {
+		for _, l := range old.Lines {
+			if now, ok := e.Line(l.MeshID); !ok || now.Pubkey() != l.Pubkey() {
+				r.opt.Lines.Detach(old.Session, l)
+			}
+		}
+	}
+	for _, l := range e.Lines {
+		r.opt.Lines.Attach(e.Session, l)
+	}
+	r.watch(e.Process)
+}
+
+// row is what is kept of an entry.
+func (e *entry) row() localdb.Session {
+	return localdb.Session{
+		ID: e.ID, PID: e.Process.PID, StartTime: e.Process.Start, CWD: e.CWD, Name: e.Name, Role: e.Role, Groups: e.Groups,
+		MessageMode: e.MessageMode, HostName: e.Host.Name, HostVersion: e.Host.Version, HostMode: string(e.rules.Rules().Mode),
+		TokenHash: e.tokenHash, Meshes: e.only, Registered: e.Registered,
+	}
+}
+
+// views is what the session is told of itself.
+func (e *entry) views() []localapi.SessionMesh {
+	list := make([]localapi.SessionMesh, len(e.Lines))
+	for i, l := range e.Lines {
+		list[i] = localapi.SessionMesh{Mesh: l.Slug, SessionPubkey: l.Pubkey(), DisplayName: e.Name}
+	}
+	return list
+}
+
+// has reports whether token is that of the session.
+func (e *entry) has(token string) bool {
+	return subtle.ConstantTimeCompare([]byte(hash(token)), []byte(e.tokenHash)) == 1
+}
+
+func (e *entry) setToken(tokenHash string) { e.tokenHash, e.Prefix = tokenHash, tokenHash[:8] }
+
+// fallbackName is for a session that nothing names.
+const fallbackName = "session"
+
+// proposeName is the name a session wants: given, else its host's, else its folder's (design C5).
+func proposeName(req localapi.RegisterRequest, rules *host.Reader) string {
+	folder := strings.Trim(filepath.Base(req.CWD), `/\`) // the root has no name
+	for _, text := range []string{req.DisplayName, rules.SessionName(req.SessionID), folder} {
+		if name := mesh.SafeName(text, ""); name != "" {
+			return name
+		}
+	}
+	return fallbackName
+}
+
+// freeName adds -2, -3, … to a name that another session of this machine has, or one that looks like it.
+func (r *Registry) freeName(id, name string) string {
+	taken := map[string]bool{}
+	for _, e := range r.entries() {
+		if e.ID != id {
+			taken[mesh.Fold(e.Name)] = true
+		}
+	}
+	free := name
+	for n := 2; taken[mesh.Fold(free)]; n++ {
+		suffix := "-" + strconv.Itoa(n)
+		runes := []rune(name)
+		free = strings.TrimSpace(string(runes[:min(len(runes), maxNameRunes-len(suffix))])) + suffix
+	}
+	return free
+}
+
+// maxNameRunes is the longest name there may be (mesh.CheckName).
+const maxNameRunes = 64

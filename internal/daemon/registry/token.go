@@ -1,0 +1,105 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/claudemesh/claudemesh/internal/host"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+)
+
+// hash is how a token is kept: who reads the database learns no token (daemon 18.2).
+func hash(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// keep writes a session to the disk: its row, then the file by which verbs find the token. When the file cannot be
+// written the row is put back, so that the token of before goes on to work.
+func (r *Registry) keep(ctx context.Context, e *entry, token string) error {
+	if err := r.opt.DB.SaveSession(ctx, e.row()); err != nil {
+		return err
+	}
+	err := paths.EnsureDir(r.opt.Daemon.Sessions(), paths.DirMode)
+	if err == nil {
+		err = paths.WriteSecret(r.opt.Daemon.SessionToken(e.ID), []byte(token+"\n"))
+	}
+	if err == nil {
+		return nil
+	}
+	if old := r.entry(e.ID); old != nil {
+		return errors.Join(err, r.opt.DB.SaveSession(ctx, old.row()))
+	}
+	return errors.Join(err, r.opt.DB.RemoveSession(ctx, e.ID))
+}
+
+// ByToken returns the session of a token; session_unknown when there is none or the caller's process does not descend
+// from the session's (design C6).
+func (r *Registry) ByToken(token string, c Caller) (Session, error) {
+	for _, e := range r.entries() {
+		if e.has(token) {
+			if c.UID == os.Getuid() && descends(c.PID, e.Process) {
+				return e.Session, nil
+			}
+			r.opt.Log.Warn("session token from outside of its session", slog.String(logkey.Session, e.ID), slog.Int(logkey.PID, c.PID))
+			break
+		}
+	}
+	return Session{}, mesh.Errorf(mesh.SessionUnknown, "no session of the caller has this token")
+}
+
+// descends reports whether a process is p or has it among its ancestors.
+func descends(pid int, p host.Process) bool {
+	for a := range host.Ancestry(pid) {
+		if a.PID == p.PID {
+			return a.Start == p.Start
+		}
+	}
+	return false
+}
+
+// Inside reports whether a process is one of a registered session, or descends from one.
+func (r *Registry) Inside(pid int) bool {
+	starts := map[int]string{}
+	for _, e := range r.entries() {
+		starts[e.Process.PID] = e.Process.Start
+	}
+	if len(starts) == 0 {
+		return false
+	}
+	for a := range host.Ancestry(pid) {
+		if starts[a.PID] == a.Start {
+			return true
+		}
+	}
+	return false
+}
+
+// sweepTokens removes the token files of sessions that are not registered.
+func (r *Registry) sweepTokens() {
+	keep := map[string]bool{}
+	for _, e := range r.entries() {
+		keep[filepath.Base(r.opt.Daemon.SessionToken(e.ID))] = true
+	}
+	files, _ := os.ReadDir(r.opt.Daemon.Sessions()) // no folder, no files
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), ".token") && !keep[f.Name()] {
+			r.dropToken(filepath.Join(r.opt.Daemon.Sessions(), f.Name()))
+		}
+	}
+}
+
+// dropToken removes a token file; its token is worth nothing any more.
+func (r *Registry) dropToken(path string) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.opt.Log.Warn("token file stays", slog.String(logkey.Path, path), slog.Any(logkey.Err, err))
+	}
+}
