@@ -109,7 +109,7 @@ func (d *Daemon) open(ctx context.Context) error {
 		Dial: opt.Dial, Now: opt.Now, Log: opt.Log,
 	})
 	d.registry = registry.New(registry.Options{
-		Daemon: opt.Home.Daemon, Book: book, Store: d.db, Lines: d.node, Now: opt.Now, Log: opt.Log,
+		Daemon: opt.Home.Daemon, Book: book, DB: d.db, Lines: d.node, Now: opt.Now, Log: opt.Log,
 	})
 	d.server = ipc.New(ipc.Options{
 		Node: d.node, Registry: d.registry, Inbox: d.inbox, Outbox: d.outbox, DB: d.db, Settings: opt.Settings, User: opt.User,

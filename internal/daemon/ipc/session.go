@@ -40,7 +40,7 @@ func (s *Server) describe(session registry.Session) localapi.Session {
 	rules := s.Registry.Rules(session.ID)
 	out := localapi.Session{
 		SessionID: session.ID, PID: session.Process.PID, CWD: session.CWD, DisplayName: session.Name, Role: session.Role,
-		Groups: session.Request.Groups, MessageMode: session.Request.MessageMode, Host: session.Request.Host,
+		Groups: session.Groups, MessageMode: session.MessageMode, Host: session.Host,
 		Mode: string(rules.Mode), Holds: rules.Mode.Unattended(), TokenPrefix: session.Prefix,
 		Sessions: []localapi.SessionMesh{}, Registered: mesh.FormatTime(session.Registered),
 	}

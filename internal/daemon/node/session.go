@@ -123,7 +123,7 @@ func (l line) presence() protocol.Presence {
 	hash := sha256.Sum256([]byte(l.Pubkey())) // the host's own id stays here (design C6)
 	return protocol.Presence{
 		DisplayName: l.session.Name, SessionID: hex.EncodeToString(hash[:16]), CWD: filepath.Base(l.session.CWD), PeerType: "ai",
-		Channel: "claudemesh-session", Role: l.session.Role, Groups: l.session.Request.Groups,
+		Channel: "claudemesh-session", Role: l.session.Role, Groups: l.session.Groups,
 	}
 }
 
