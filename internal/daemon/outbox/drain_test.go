@@ -418,3 +418,44 @@ func TestDrainSurvivesADeadConnection(t *testing.T) {
 		}
 	})
 }
+
+// What was aborted behind the drain's back is neither sent nor changed by a late ack.
+func TestDrainLeavesAbortedRowsAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T, o *Outbox, s *scripted) {
+		s.closed[""] = true
+		s.delay = time.Second
+		accept(t, o, draft("waiting", bob, "hello"))
+		accept(t, o, draft("behind", bob, "hello"))
+		accept(t, o, draft("flying", carol, "hello"))
+		defer start(t, o, s)()
+		pass(time.Second)
+		force(t, o, "waiting", Aborted, "", "")
+		s.set(func() { s.closed[""] = false })
+		pass(time.Millisecond)
+		force(t, o, "flying", Aborted, "", "")
+		pass(time.Minute)
+		if diff := cmp.Diff([]Status{Aborted, Done, Aborted}, statuses(t, o, "waiting", "behind", "flying")); diff != "" {
+			t.Errorf("at the end (-want +got):\n%s", diff)
+		}
+		if s.tries["waiting"] != 0 {
+			t.Errorf("the aborted row was sent %d times", s.tries["waiting"])
+		}
+	})
+}
+
+func TestDrainKeepsOrderWhenAFrameIsNotWritten(t *testing.T) {
+	inBubble(t, func(t *testing.T, o *Outbox, s *scripted) {
+		s.script = func(try int, r protocol.SendRequest) answer {
+			if r.ID == "m-0005" && try == 1 {
+				return answer{unsent: mesh.Errorf(mesh.BrokerDown, "gone")}
+			}
+			return answer{}
+		}
+		ids := acceptMany(t, o, "m", bob, 10)
+		defer start(t, o, s)()
+		pass(time.Minute)
+		if diff := cmp.Diff(ids, s.order("m")); diff != "" {
+			t.Errorf("order of acceptance (-want +got):\n%s", diff)
+		}
+	})
+}

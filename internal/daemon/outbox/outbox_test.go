@@ -9,6 +9,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/seal"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
 const (
@@ -71,4 +72,16 @@ func row(t testing.TB, o *Outbox, id mesh.ClientID) Row {
 		t.Fatalf("find %s: %v", id, err)
 	}
 	return m.Row
+}
+
+// setMailboxes notes how many copies the broker made.
+func setMailboxes(t testing.TB, o *Outbox, id mesh.ClientID, n int) {
+	t.Helper()
+	err := o.db.Write(context.Background(), func(tx *sqlite.Tx) error {
+		_, err := tx.Exec("UPDATE outbox SET mailboxes = $2 WHERE client_message_id = $1", id, n)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
