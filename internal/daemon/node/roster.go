@@ -151,7 +151,9 @@ func (n *Node) Peers(ctx context.Context, sessionID string, req localapi.PeersRe
 	wait.Wait()
 	answer := localapi.PeersAnswer{Peers: []localapi.Peer{}, Meshes: states}
 	for i, at := range meshes {
-		answer.Peers = append(answer.Peers, at.view(rosters[i], sessionID, req)...)
+		asked := req
+		asked.Offline = req.Offline || !states[i].OK // what was known last is all there is
+		answer.Peers = append(answer.Peers, at.view(rosters[i], sessionID, asked)...)
 	}
 	return answer, nil
 }
