@@ -25,7 +25,7 @@ func open(t testing.TB) *Inbox {
 // openAt opens a file and closes it with the test.
 func openAt(t testing.TB, path string, now mesh.Clock) *Inbox {
 	t.Helper()
-	b, err := Open(context.Background(), Options{Path: path, Now: now, Log: slog.New(slog.DiscardHandler)})
+	b, err := Open(context.Background(), optionsAt(path, now))
 	if err != nil {
 		t.Fatalf("open inbox: %v", err)
 	}
@@ -35,6 +35,10 @@ func openAt(t testing.TB, path string, now mesh.Clock) *Inbox {
 		}
 	})
 	return b
+}
+
+func optionsAt(path string, now mesh.Clock) Options {
+	return Options{Path: path, Now: now, Log: slog.New(slog.DiscardHandler)}
 }
 
 // draft is a direct message of alice to the first session.
