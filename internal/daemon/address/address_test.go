@@ -117,6 +117,7 @@ func TestResolve(t *testing.T) {
 		"a session and a member":     {to: "carol", meshes: []Mesh{meshOf("home", session(bob, bob1, "bob", "carol"), daemon(carol, "carol", ""))}, code: mesh.AmbiguousTarget, hits: []mesh.Key{bob1, carol}},
 		"by its member's name":       {to: "bob", meshes: []Mesh{meshOf("home", session(bob, bob1, "bob", "bob"), session(bob, bob2, "bob", "bob"))}, want: to("home", protocol.KindMember, bob, "bob", &yes)},
 		"resumed under a new key":    {to: "docs", meshes: []Mesh{meshOf("home", offline(session(bob, bob1, "", "docs")), session(bob, bob2, "", "docs"))}, want: to("home", protocol.KindSession, bob2, "docs", &yes)},
+		"two gone of one name":       {to: "docs", meshes: []Mesh{meshOf("home", offline(session(bob, bob1, "", "docs")), offline(session(bob, bob2, "", "docs")))}, code: mesh.AmbiguousTarget, hits: []mesh.Key{bob1, bob2}},
 		"another's, and offline":     {to: "docs", meshes: []Mesh{meshOf("home", offline(session(bob, bob1, "", "docs")), session(carol, carol1, "", "docs"))}, code: mesh.AmbiguousTarget, hits: []mesh.Key{carol1, bob1}},
 		"offline session":            {to: "docs", meshes: []Mesh{meshOf("home", offline(session(bob, bob1, "", "docs")))}, want: to("home", protocol.KindSession, bob1, "docs", &no)},
 		"known session":              {to: "old", meshes: []Mesh{home.knows(Known{Member: bob, Session: bob1, Name: "old", Proved: true})}, want: to("home", protocol.KindSession, bob1, "old", &yes)},

@@ -21,11 +21,11 @@ type Claimed struct {
 	Attempt string // random token of this offer
 }
 
-// claimable is the condition of Claim behind inScope: $3 is the surface, $4 its time of registration. Rows of the
-// TypeScript daemon have no mesh id; it has shown them.
+// claimable is the condition of Claim behind inScope: $3 is the surface, $4 its time of registration. What came to a
+// session key is offered once in all. Rows of the TypeScript daemon have no mesh id; it has shown them.
 const claimable = ` AND i.mesh_id != '' AND i.seen_at IS NULL
 	AND NOT EXISTS (SELECT 1 FROM offer o WHERE o.surface = $3 AND o.seq = i.seq)
-	AND (i.recipient_kind = 'session' OR i.received_at >= $4 OR NOT EXISTS (SELECT 1 FROM offer o WHERE o.seq = i.seq))`
+	AND (i.recipient_kind = 'member' AND i.received_at >= $4 OR NOT EXISTS (SELECT 1 FROM offer o WHERE o.seq = i.seq))`
 
 // Claim takes the oldest rows that were never offered to s and that admit lets through (nil: all), and returns them
 // when the claim is on the disk: each is returned once, whatever happens afterwards (design E1). Rows that admit

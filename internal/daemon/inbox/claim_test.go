@@ -138,7 +138,7 @@ func TestClaimOfMemberRows(t *testing.T) {
 	b := openAt(t, filepath.Join(t.TempDir(), "inbox.db"), func() time.Time { return now })
 	toMember := func(id mesh.ClientID) {
 		d := draft(id)
-		d.Recipient, d.RecipientKind = me, Member
+		d.To, d.Kind = me, Member
 		put(t, b, d)
 		now = now.Add(time.Minute)
 	}
@@ -160,6 +160,19 @@ func TestClaimOfMemberRows(t *testing.T) {
 		if diff := cmp.Diff(c.want, claimedIDs(claim(t, b, c.surface, nil))); diff != "" {
 			t.Errorf("%s is given (-want +got):\n%s", c.surface.ID, diff)
 		}
+	}
+}
+
+// A session that comes back under another id of its host is not shown again what it was shown.
+func TestClaimOfSessionRowsByAnotherID(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	put(t, b, draft("one"))
+	since := time.UnixMilli(0)
+	claim(t, b, Surface{ID: "before", Scope: Only(first), Since: since}, nil)
+	put(t, b, draft("two"))
+	if diff := cmp.Diff([]mesh.ClientID{"two"}, claimedIDs(claim(t, b, Surface{ID: "after", Scope: Only(first), Since: since}, nil))); diff != "" {
+		t.Errorf("given under the new id (-want +got):\n%s", diff)
 	}
 }
 

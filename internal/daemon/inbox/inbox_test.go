@@ -45,8 +45,8 @@ func optionsAt(path string, now mesh.Clock) Options {
 func draft(id mesh.ClientID) Draft {
 	body := "body of " + string(id)
 	return Draft{
-		MeshID: "meshA", Mesh: "a", ClientID: id, BrokerID: mesh.ID("broker-" + id), Sender: alice, SenderMember: alice,
-		SenderName: "alice", Recipient: first, RecipientKind: Session, Body: &body, Encrypted: true,
+		MeshID: "meshA", Mesh: "a", ClientID: id, BrokerID: mesh.ID("broker-" + id), Body: &body,
+		From: Author{Key: alice, Member: alice, Name: "alice"}, To: first, Kind: Session,
 	}
 }
 

@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,25 +13,29 @@ import (
 
 // Draft is a message that came, opened as far as it opens.
 type Draft struct {
-	MeshID        mesh.ID
-	Mesh          string        // slug
-	ClientID      mesh.ClientID // the sender's id; else the broker's
-	BrokerID      mesh.ID
-	Topic         string
-	Sender        mesh.Key // session key, else member key
-	SenderMember  mesh.Key // empty when the broker did not say
-	SenderName    string
-	Recipient     mesh.Key // own key it came to
-	RecipientKind Kind
-	Body          *string // nil: it did not open
-	ReplyTo       string
-	Priority      mesh.Priority // empty means next
-	Subtype       string
-	NonceHash     []byte // seal.NonceHash of a box that opened; nil for everything else
-	Encrypted     bool   // a box that opened
-	Verified      bool
-	CreatedAt     time.Time // by the sender's broker; may be zero
-	TraceID       string
+	MeshID    mesh.ID
+	Mesh      string        // slug
+	ClientID  mesh.ClientID // the sender's id; else the broker's
+	BrokerID  mesh.ID
+	Topic     string
+	From      Author
+	To        mesh.Key // own key it came to
+	Kind      Kind     // of To
+	Body      *string  // nil: it did not open
+	NonceHash []byte   // seal.NonceHash of a box that opened; nil for what anyone on the way could have written
+	ReplyTo   string
+	Priority  mesh.Priority // empty means next
+	Subtype   string        // empty for an ordinary message
+	CreatedAt time.Time     // by the sender's broker; may be zero
+	TraceID   string
+}
+
+// Author is whom the broker names as the sender.
+type Author struct {
+	Key      mesh.Key // session key, else member key
+	Member   mesh.Key // empty when the broker did not say
+	Name     string
+	Verified bool // proved; false: claimed by the relay
 }
 
 // Verdict is what became of a Draft.
@@ -71,11 +76,11 @@ func (b *Inbox) Put(ctx context.Context, d Draft) (Row, Verdict, error) {
 
 // rowOf checks a draft and makes the row of it.
 func (b *Inbox) rowOf(d Draft) (Row, error) {
-	if d.MeshID == "" || d.Mesh == "" || d.ClientID == "" || d.Sender == "" || d.Recipient == "" {
+	if d.MeshID == "" || d.Mesh == "" || d.ClientID == "" || d.From.Key == "" || d.To == "" {
 		return Row{}, mesh.Errorf(mesh.BadRequest, "a message in the inbox has mesh, id, sender and recipient")
 	}
-	if d.RecipientKind != Session && d.RecipientKind != Member {
-		return Row{}, mesh.Errorf(mesh.BadRequest, "recipient kind %q is not session or member", d.RecipientKind)
+	if d.Kind != Session && d.Kind != Member {
+		return Row{}, mesh.Errorf(mesh.BadRequest, "recipient kind %q is not session or member", d.Kind)
 	}
 	priority, err := mesh.ParsePriority(string(d.Priority))
 	if err != nil {
@@ -84,9 +89,9 @@ func (b *Inbox) rowOf(d Draft) (Row, error) {
 	now := b.now()
 	r := Row{
 		ID: string(mesh.NewClientID(now)), ClientID: d.ClientID, BrokerID: d.BrokerID, MeshID: d.MeshID, Mesh: d.Mesh,
-		Topic: d.Topic, Sender: d.Sender, SenderMember: d.SenderMember, SenderName: d.SenderName,
-		Recipient: d.Recipient, RecipientKind: d.RecipientKind, Body: d.Body, ReplyTo: d.ReplyTo,
-		Priority: priority, Subtype: d.Subtype, Encrypted: d.Encrypted, Verified: d.Verified, Undecryptable: d.Body == nil,
+		Topic: d.Topic, Sender: d.From.Key, SenderMember: d.From.Member, SenderName: d.From.Name,
+		Recipient: d.To, RecipientKind: d.Kind, Body: d.Body, ReplyTo: d.ReplyTo, Priority: priority, Subtype: d.Subtype,
+		Encrypted: d.NonceHash != nil, Verified: d.From.Verified, Undecryptable: d.Body == nil,
 		ReceivedAt: timeOf(now.UnixMilli()), TraceID: d.TraceID,
 	}
 	if !d.CreatedAt.IsZero() {
@@ -97,14 +102,11 @@ func (b *Inbox) rowOf(d Draft) (Row, error) {
 
 // known says whether the message is here, else whether its nonce is, and keeps the nonce.
 func known(tx *sqlite.Tx, d Draft) (Verdict, error) {
-	author := d.SenderMember
-	if author == "" {
-		author = d.Sender
-	}
+	author := cmp.Or(d.From.Member, d.From.Key)
 	var seq int64
 	err := tx.QueryRow(`SELECT seq FROM inbox WHERE client_message_id = $1 AND mesh_id = $2
 		AND coalesce(nullif(sender_member_pubkey, ''), sender_pubkey) = $3 AND coalesce(recipient_pubkey, '') = $4`,
-		d.ClientID, d.MeshID, author, d.Recipient).Scan(&seq)
+		d.ClientID, d.MeshID, author, d.To).Scan(&seq)
 	if err == nil {
 		return Duplicate, nil
 	}

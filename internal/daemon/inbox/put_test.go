@@ -20,7 +20,8 @@ func TestPutKeepsEveryField(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	d := draft("one")
-	d.Topic, d.ReplyTo, d.Priority, d.Subtype, d.TraceID, d.Verified = "#ops", "r-1", mesh.Low, "reminder", "trace", true
+	d.Topic, d.ReplyTo, d.Priority, d.Subtype, d.TraceID, d.From.Verified = "#ops", "r-1", mesh.Low, "reminder", "trace", true
+	d.NonceHash = []byte("hash")
 	d.CreatedAt = time.UnixMilli(1_700_000_000_123)
 	kept := put(t, b, d)
 	read, err := b.Find(context.Background(), Only(first), kept.ID)
@@ -47,7 +48,7 @@ func TestPutOfWhatDidNotOpen(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	d := draft("one")
-	d.Body, d.Encrypted = nil, false
+	d.Body = nil
 	if r := put(t, b, d); !r.Undecryptable || r.Body != nil {
 		t.Errorf("got %+v, want it undecryptable without a body", r)
 	}
@@ -65,13 +66,13 @@ func TestPutVerdicts(t *testing.T) {
 		want   Verdict
 	}{
 		"the same again":                       {func(*Draft) {}, Duplicate},
-		"the same under another session key":   {func(d *Draft) { d.Sender = second }, Duplicate},
-		"another session":                      {func(d *Draft) { d.Recipient, d.NonceHash = second, hash("other") }, New},
+		"the same under another session key":   {func(d *Draft) { d.From.Key = second }, Duplicate},
+		"another session":                      {func(d *Draft) { d.To, d.NonceHash = second, hash("other") }, New},
 		"another id":                           {func(d *Draft) { d.ClientID, d.NonceHash = "two", hash("other") }, New},
-		"another sender":                       {func(d *Draft) { d.Sender, d.SenderMember, d.NonceHash = second, second, hash("other") }, New},
+		"another sender":                       {func(d *Draft) { d.From.Key, d.From.Member, d.NonceHash = second, second, hash("other") }, New},
 		"another mesh":                         {func(d *Draft) { d.MeshID, d.NonceHash = "meshB", hash("other") }, New},
 		"the box again under another id":       {func(d *Draft) { d.ClientID = "two" }, Replayed},
-		"plain text again under another id":    {func(d *Draft) { d.ClientID, d.NonceHash, d.Encrypted = "two", nil, false }, New},
+		"plain text again under another id":    {func(d *Draft) { d.ClientID, d.NonceHash = "two", nil }, New},
 		"the id again in another sender's box": {func(d *Draft) { d.NonceHash = hash("other") }, Duplicate},
 	} {
 		b := open(t)
@@ -102,7 +103,7 @@ func TestPutWithoutMemberKey(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	d := draft("one")
-	d.SenderMember = ""
+	d.From.Member = ""
 	put(t, b, d)
 	if _, v, err := b.Put(context.Background(), d); v != Duplicate || err != nil {
 		t.Errorf("verdict %d, %v; want a duplicate", v, err)
@@ -115,9 +116,9 @@ func TestPutRefuses(t *testing.T) {
 	for name, spoil := range map[string]func(*Draft){
 		"no mesh":      func(d *Draft) { d.MeshID = "" },
 		"no id":        func(d *Draft) { d.ClientID = "" },
-		"no sender":    func(d *Draft) { d.Sender = "" },
-		"no recipient": func(d *Draft) { d.Recipient = "" },
-		"no kind":      func(d *Draft) { d.RecipientKind = "" },
+		"no sender":    func(d *Draft) { d.From.Key = "" },
+		"no recipient": func(d *Draft) { d.To = "" },
+		"no kind":      func(d *Draft) { d.Kind = "" },
 		"bad priority": func(d *Draft) { d.Priority = "soon" },
 	} {
 		d := draft("one")

@@ -27,10 +27,10 @@ func filled(t *testing.T) *Inbox {
 		VALUES ('r', 'left', 'a', 'old sender', 'old', 'text', 1000)`), time.Now)
 	put(t, b, draft("to-first"))
 	d := draft("to-second")
-	d.Recipient = second
+	d.To = second
 	put(t, b, d)
 	d = draft("to-member")
-	d.Recipient, d.RecipientKind, d.Mesh = me, Member, "b"
+	d.To, d.Kind, d.Mesh = me, Member, "b"
 	put(t, b, d)
 	return b
 }
@@ -89,7 +89,7 @@ func TestListNarrows(t *testing.T) {
 	put(t, b, draft("one"))
 	now = now.Add(time.Second)
 	d := draft("two")
-	d.Topic, d.Sender, d.SenderMember = "#ops", second, me
+	d.Topic, d.From.Key, d.From.Member = "#ops", second, me
 	put(t, b, d)
 	now = now.Add(time.Second)
 	d = draft("three")

@@ -76,8 +76,8 @@ func (a *attachment) keep(ctx context.Context, msg protocol.PushedMessage, own m
 func (a *attachment) draft(msg protocol.PushedMessage, own mesh.Key, kind inbox.Kind, session seal.SecretKey) inbox.Draft {
 	d := inbox.Draft{
 		MeshID: a.mesh.ID, Mesh: a.mesh.Slug, ClientID: msg.ClientMessageID, BrokerID: msg.MessageID, Topic: msg.Topic,
-		Sender: msg.SenderPubkey, SenderMember: msg.SenderMemberPubkey, SenderName: mesh.SafeName(msg.SenderName, msg.SenderPubkey.Short()),
-		Recipient: own, RecipientKind: kind, ReplyTo: msg.ReplyToID, Priority: msg.Priority, Subtype: msg.Subtype, TraceID: msg.TraceID,
+		From: inbox.Author{Key: msg.SenderPubkey, Member: msg.SenderMemberPubkey, Name: mesh.SafeName(msg.SenderName, msg.SenderPubkey.Short())},
+		To:   own, Kind: kind, ReplyTo: msg.ReplyToID, Priority: msg.Priority, Subtype: msg.Subtype, TraceID: msg.TraceID,
 	}
 	if d.ClientID == "" {
 		d.ClientID = mesh.ClientID(msg.MessageID) // older brokers do not pass it on (daemon 14.1)
@@ -90,12 +90,12 @@ func (a *attachment) draft(msg protocol.PushedMessage, own mesh.Key, kind inbox.
 		return d // kept without a text: undecryptable
 	}
 	text := string(opened.Plaintext)
-	d.Body, d.Encrypted = &text, opened.Boxed
+	d.Body = &text
 	if opened.Boxed {
 		nonce, _ := seal.ParseNonce(msg.Nonce) // a box that opened has one
 		hash := seal.NonceHash(opened.Sender, opened.Recipient, nonce)
 		d.NonceHash = hash[:]
-		d.Verified = a.ownKeys()[mesh.Key(opened.Sender.String())] // other names are claims until they can be proved (design C8)
+		d.From.Verified = a.ownKeys()[mesh.Key(opened.Sender.String())] // other names are claims until they can be proved (design C8)
 	}
 	return d
 }

@@ -37,15 +37,15 @@ func vectors(t *testing.T, section string, into any) {
 }
 
 // force puts a row into a status as no transition would.
-func force(t testing.TB, o *Outbox, id mesh.ClientID, s Status, broker mesh.ID, lastError string) {
+func force(t testing.TB, o *Outbox, id mesh.ClientID, to Row) {
 	t.Helper()
 	err := o.db.Write(context.Background(), func(tx *sqlite.Tx) error {
 		_, err := tx.Exec(`UPDATE outbox SET status = $2, broker_message_id = nullif($3, ''), last_error = nullif($4, '')
-			WHERE client_message_id = $1`, id, s, broker, lastError)
+			WHERE client_message_id = $1`, id, to.Status, to.BrokerID, to.LastError)
 		return err
 	})
 	if err != nil {
-		t.Fatalf("force %s to %s: %v", id, s, err)
+		t.Fatalf("force %s to %s: %v", id, to.Status, err)
 	}
 }
 
@@ -98,7 +98,7 @@ func testTableRow(t *testing.T, want tableRow) {
 	if want.Existing != nil {
 		accept(t, o, d)
 		before = 1
-		force(t, o, "key-A", Status(*want.Existing), brokerOf(Status(*want.Existing)), "why it failed")
+		force(t, o, "key-A", Row{Status: Status(*want.Existing), BrokerID: brokerOf(Status(*want.Existing)), LastError: "why it failed"})
 		if *want.Fingerprint == "mismatch" {
 			d.Fingerprint[31] ^= 1
 		}
@@ -176,7 +176,7 @@ func TestDuplicateCases(t *testing.T) {
 				return
 			}
 			accept(t, o, d)
-			force(t, o, "key-A", Status(existing), brokerOf(Status(existing)), "")
+			force(t, o, "key-A", Row{Status: Status(existing), BrokerID: brokerOf(Status(existing))})
 			d.Fingerprint = parse(t, c.Request)
 			out, err := o.Accept(context.Background(), d)
 			checkCase(t, c.Expect, out, err)

@@ -16,7 +16,7 @@ type verdict int
 const (
 	accepted   verdict = iota + 1 // the broker has it
 	final                         // refused for good
-	refused                       // refused for now: charged, with backoff
+	refused                       // refused this time: charged, with backoff
 	throttled                     // too fast: not charged, all wait
 	unanswered                    // nobody refused it: not charged, its lane waits
 	overtaking                    // refused because the one before it was: not charged, no wait of its own

@@ -429,10 +429,10 @@ func TestDrainLeavesAbortedRowsAlone(t *testing.T) {
 		accept(t, o, draft("flying", carol, "hello"))
 		defer start(t, o, s)()
 		pass(time.Second)
-		force(t, o, "waiting", Aborted, "", "")
+		force(t, o, "waiting", Row{Status: Aborted})
 		s.set(func() { s.closed[""] = false })
 		pass(time.Millisecond)
-		force(t, o, "flying", Aborted, "", "")
+		force(t, o, "flying", Row{Status: Aborted})
 		pass(time.Minute)
 		if diff := cmp.Diff([]Status{Aborted, Done, Aborted}, statuses(t, o, "waiting", "behind", "flying")); diff != "" {
 			t.Errorf("at the end (-want +got):\n%s", diff)

@@ -91,6 +91,7 @@ func TestOpenFileWithRouting(t *testing.T) {
 	path := leave(t, append(statements,
 		insert+`('r1', 'direct', zeroblob(32), x'00', 1000, 1000, 'inflight', 'a', '`+bob+`', 'nonce-1', 'box', NULL, '`+string(sess)+`')`,
 		insert+`('r2', 'all', zeroblob(32), x'00', 1001, 1001, 'pending', 'a', '*', 'nonce-2', 'text', 'now', NULL)`,
+		insert+`('r4', 'unsealed', zeroblob(32), x'00', 1003, 1003, 'pending', 'a', '*', NULL, 'text', 'now', NULL)`,
 		insert+`('r3', 'homeless', zeroblob(31), x'00', 1002, 1002, 'pending', NULL, '*', 'nonce-3', 'text', 'now', NULL)`)...)
 	o := openAt(t, path, nil)
 	if r := row(t, o, "direct"); r.Status != Pending || r.Recipient != bob || r.Sender != sess || r.Priority != mesh.Next || r.MeshID != "" {
@@ -99,8 +100,10 @@ func TestOpenFileWithRouting(t *testing.T) {
 	if r := row(t, o, "all"); r.Status != Pending || r.Encrypted() || r.Priority != mesh.Now {
 		t.Errorf("message to all: %+v", r)
 	}
-	if r := row(t, o, "homeless"); r.Status != Dead {
-		t.Errorf("message without a mesh is %s, want dead", r.Status)
+	for _, id := range []mesh.ClientID{"homeless", "unsealed"} {
+		if r := row(t, o, id); r.Status != Dead || r.LastError != string(mesh.LegacyUnroutable) {
+			t.Errorf("%s message is %s %q, want dead %s", id, r.Status, r.LastError, mesh.LegacyUnroutable)
+		}
 	}
 	if got, err := o.Reflected(context.Background(), "nonce-1", carol); !got || err != nil {
 		t.Errorf("a box of the old daemon that came back to another key: reflected %t, %v; want true", got, err)
@@ -177,7 +180,7 @@ func TestRecoveryFreesRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	accept(t, o, draft("one", bob, "hello"))
-	force(t, o, "one", Inflight, "", "")
+	force(t, o, "one", Row{Status: Inflight})
 	if err := o.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -197,9 +200,9 @@ func TestBlankKeepsTheRow(t *testing.T) {
 	for _, id := range []mesh.ClientID{"old", "young", "dead"} {
 		accept(t, o, draft(id, bob, "hello"))
 	}
-	force(t, o, "old", Done, "bm-1", "")
-	force(t, o, "young", Done, "bm-2", "")
-	force(t, o, "dead", Dead, "", "refused")
+	force(t, o, "old", Row{Status: Done, BrokerID: "bm-1"})
+	force(t, o, "young", Row{Status: Done, BrokerID: "bm-2"})
+	force(t, o, "dead", Row{Status: Dead, LastError: "refused"})
 	err := o.db.Write(context.Background(), func(tx *sqlite.Tx) error {
 		_, err := tx.Exec("UPDATE outbox SET delivered_at = $1 - CASE client_message_id WHEN 'old' THEN 604800001 ELSE 604799999 END WHERE status = 'done'", now.UnixMilli())
 		return err

@@ -43,8 +43,8 @@ func TestStateOfOneRecipient(t *testing.T) {
 		want mesh.State
 	}{
 		{func() {}, mesh.StateQueued},
-		{func() { force(t, o, "one", Inflight, "", "") }, mesh.StateQueued},
-		{func() { force(t, o, "one", Done, "bm-one", "") }, mesh.StateAccepted},
+		{func() { force(t, o, "one", Row{Status: Inflight}) }, mesh.StateQueued},
+		{func() { force(t, o, "one", Row{Status: Done, BrokerID: "bm-one"}) }, mesh.StateAccepted},
 		{func() { apply(t, o, true, receipt(1, "one", bob, mesh.StateDelivered)) }, mesh.StateDelivered},
 		{func() { apply(t, o, true, receipt(2, "one", bob, mesh.StateAccepted)) }, mesh.StateDelivered},
 		{func() { apply(t, o, true, receipt(3, "one", bob, mesh.StateAcknowledged)) }, mesh.StateAcknowledged},
@@ -75,7 +75,7 @@ func TestStateOfFailedRows(t *testing.T) {
 		"aborted": {Aborted, "", mesh.StateRejected},
 	} {
 		accept(t, o, draft(id, bob, "hello"))
-		force(t, o, id, c.status, "", c.reason)
+		force(t, o, id, Row{Status: c.status, LastError: c.reason})
 		if m := message1(t, o, string(id)); m.State != c.want || m.Recipients[0].Reason != c.reason {
 			t.Errorf("%s: got %s because of %q, want %s", id, m.State, m.Recipients[0].Reason, c.want)
 		}
@@ -93,7 +93,7 @@ func TestStateOfManyRecipients(t *testing.T) {
 	d := draft("all", "*", "hello")
 	d.Recipient = ""
 	accept(t, o, d)
-	force(t, o, "all", Done, "bm-all", "")
+	force(t, o, "all", Row{Status: Done, BrokerID: "bm-all"})
 	setMailboxes(t, o, "all", 2)
 	check := func(want mesh.State, copies int) {
 		t.Helper()
@@ -114,7 +114,7 @@ func TestReceiptsOfOthers(t *testing.T) {
 	t.Parallel()
 	o := open(t)
 	accept(t, o, draft("one", bob, "hello"))
-	force(t, o, "one", Done, "bm-one", "")
+	force(t, o, "one", Row{Status: Done, BrokerID: "bm-one"})
 	ctx := context.Background()
 	if err := o.ApplyReceipts(ctx, "meshB", []protocol.Receipt{receipt(9, "one", bob, mesh.StateDelivered)}, true); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestStatusFinds(t *testing.T) {
 	accept(t, o, draft("0190aaaa-first", bob, "hello"))
 	accept(t, o, draft("0190aaaa-second", bob, "hello"))
 	accept(t, o, draft("short", bob, "hello"))
-	force(t, o, "0190aaaa-first", Done, "brokerXYZ123", "")
+	force(t, o, "0190aaaa-first", Row{Status: Done, BrokerID: "brokerXYZ123"})
 	for id, want := range map[string]mesh.ClientID{
 		"0190aaaa-first": "0190aaaa-first", "0190aaaa-s": "0190aaaa-second", "short": "short",
 		"brokerXYZ123": "0190aaaa-first", "brokerXY": "0190aaaa-first",
@@ -174,7 +174,7 @@ func TestList(t *testing.T) {
 	for _, id := range []mesh.ClientID{"one", "two", "three"} {
 		accept(t, o, draft(id, bob, "hello"))
 	}
-	force(t, o, "two", Dead, "", "refused")
+	force(t, o, "two", Row{Status: Dead, LastError: "refused"})
 	ids := func(f Filter) []mesh.ClientID {
 		rows, err := o.List(context.Background(), f)
 		if err != nil {
