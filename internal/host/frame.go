@@ -32,13 +32,13 @@ func Wrap(f Frame, body string) string {
 	var b strings.Builder
 	b.WriteString("<" + frameTag)
 	attribute(&b, "from-name", Name(f.From)+"·"+Line(f.Mesh)+"·"+Line(string(f.Key[:min(len(f.Key), 8)])))
-	attribute(&b, "mesh", Line(f.Mesh))
-	attribute(&b, "message-id", Line(f.MessageID))
-	attribute(&b, "attempt", Line(f.Attempt))
+	attribute(&b, "mesh", f.Mesh)
+	attribute(&b, "message-id", f.MessageID)
+	attribute(&b, "attempt", f.Attempt)
 	attribute(&b, "encrypted", strconv.FormatBool(f.Encrypted))
 	attribute(&b, "verified", strconv.FormatBool(f.Verified))
 	if f.ReplyTo != "" {
-		attribute(&b, "reply-to", Line(f.ReplyTo))
+		attribute(&b, "reply-to", f.ReplyTo)
 	}
 	b.WriteString(">\n" + Body(body) + "\n</" + frameTag + ">")
 	return b.String()
@@ -49,10 +49,16 @@ func WrapNotice(text string) string {
 	return "<" + frameTag + ` from-name="claudemesh">` + "\n" + Body(text) + "\n</" + frameTag + ">"
 }
 
-// attribute writes one attribute; its value stays between the quotes.
-func attribute(b *strings.Builder, name, line string) {
-	b.WriteString(" " + name + `="` + entities.Replace(line) + `"`)
+// attribute writes one attribute.
+func attribute(b *strings.Builder, name, value string) {
+	b.WriteString(" " + name + `="` + Attribute(value) + `"`)
 }
+
+// maxAttributeBytes leaves room for the longest name with mesh and key.
+const maxAttributeBytes = 512
+
+// Attribute makes a sender's text safe to stand between quotes: on one line, with the signs of markup as entities.
+func Attribute(text string) string { return entities.Replace(oneLine(text, maxAttributeBytes)) }
 
 // entities are the characters that have a meaning in an attribute.
 var entities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;")
@@ -81,8 +87,11 @@ func Name(text string) string {
 	return strings.ReplaceAll(mesh.SafeName(text, "unnamed"), "·", ".")
 }
 
-// Line makes a sender's text safe to stand within a line of ours: as Body, but on one line and at most 256 bytes.
-func Line(text string) string {
-	safe := disarm(visible(text[:min(len(text), maxLineBytes)], false))
-	return strings.ToValidUTF8(safe[:min(len(safe), maxLineBytes)], "")
+// Line makes a sender's text safe to stand within a line of ours: as Body, but on one line and about 256 bytes at most.
+func Line(text string) string { return disarm(oneLine(text, maxLineBytes)) }
+
+// oneLine makes a text visible, on one line, of at most so many bytes.
+func oneLine(text string, limitBytes int) string {
+	safe := visible(text[:min(len(text), limitBytes)], false)
+	return strings.ToValidUTF8(safe[:min(len(safe), limitBytes)], "")
 }

@@ -85,6 +85,7 @@ func readEvents(r io.Reader, fn func(Event) error, alive func()) error {
 			if err := fn(e); err != nil {
 				return err
 			}
+			alive() // fn may have taken its time, and the daemon waited for it
 		}
 		e = Event{}
 	}

@@ -4,9 +4,16 @@ package mcp
 
 import (
 	"context"
+	"errors"
 	"io"
+	"log/slog"
+	"os"
+	"time"
 
+	"github.com/claudemesh/claudemesh/internal/buildinfo"
 	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/host"
+	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
 )
@@ -19,10 +26,72 @@ type Options struct {
 	Stdout     io.Writer // nothing else in the process may write to it
 	WorkDir    string
 	Executable string   // this program, to start the daemon
-	Environ    []string // for the daemon
+	Environ    []string // for the daemon, which is told nothing of the session in it
 	Now        mesh.Clock
 }
 
+// stopTime is how long what is under way may take to end.
+const stopTime = 3 * time.Second
+
 // Run serves until stdin or ctx ends, or the process that started this one is gone, and returns nil then. A daemon
-// that is down is no error: it is started and asked again for as long as the session lives.
-func Run(ctx context.Context, opt Options) error { panic("mcp: in the making") }
+// that is down is no error: it is started and asked again for as long as the session lives. A read of stdin, or a
+// write to a host that does not read, may stay behind: the process is to end.
+func Run(ctx context.Context, opt Options) error {
+	file := &logFile{path: opt.Daemon.MCPLog()}
+	defer func() { _ = file.Close() }() // every line is written already
+	log := slog.New(slog.NewJSONHandler(file, nil)).With(slog.Int(logkey.PID, os.Getpid()))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ready := make(chan info, 1)
+	s := newServer(opt.Stdout, log)
+	greet(s, func(program info) {
+		select {
+		case ready <- program:
+		default: // a host that says it twice
+		}
+	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		deliver(ctx, opt, s, ready, log)
+	}()
+	go endWithParent(ctx, cancel, log) // ends with ctx
+	err := s.serve(ctx, opt.Stdin)
+	stopped := ctx.Err() != nil
+	cancel()
+	select {
+	case <-ended:
+	case <-time.After(stopTime):
+		log.Warn("the host does not read; the rest is left in the inbox")
+	}
+	log.Info("mcp server ended", slog.Bool(logkey.Signal, stopped), slog.Any(logkey.Err, err))
+	if stopped && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// endWithParent cancels when the process that started this one is gone: a host that was killed leaves stdin open where
+// another process has the other end.
+func endWithParent(ctx context.Context, cancel context.CancelFunc, log *slog.Logger) {
+	parent, err := host.Find(os.Getppid())
+	if err == nil {
+		err = host.Exited(ctx, parent.PID, parent.Start)
+	}
+	if ctx.Err() == nil {
+		log.Info("the host is gone", slog.Int(logkey.PID, parent.PID), slog.Any(logkey.Err, err))
+		cancel()
+	}
+}
+
+// deliver waits for the host to be ready, then shows it what comes until ctx ends.
+func deliver(ctx context.Context, opt Options, s *server, ready <-chan info, log *slog.Logger) {
+	var program info
+	select {
+	case program = <-ready:
+	case <-ctx.Done():
+		return
+	}
+	log.Info("mcp server initialized", slog.String(logkey.Version, buildinfo.Version()), slog.String(logkey.Host, host.Line(program.Name)))
+	newSession(opt, program, s, log).run(ctx)
+}

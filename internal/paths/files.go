@@ -19,6 +19,9 @@ func (c Config) File() string { return filepath.Join(c.Dir, "config.json") }
 // Lock is locked around each read-modify-write of config.json.
 func (c Config) Lock() string { return filepath.Join(c.Dir, "config.json.lock") }
 
+// UpLock is held while `up` or `down` works, so that two at once make one mesh and one broker.
+func (c Config) UpLock() string { return filepath.Join(c.Dir, ".up.lock") }
+
 // Settings is settings.json: what a user sets for daemon and CLI.
 func (c Config) Settings() string { return filepath.Join(c.Dir, "settings.json") }
 
@@ -99,6 +102,9 @@ func (d Daemon) SpawnLock() string { return filepath.Join(d.Dir, ".spawn.lock") 
 // SpawnFailure marks a start that failed; only its time of change counts (daemon 16.2).
 func (d Daemon) SpawnFailure() string { return filepath.Join(d.Dir, ".spawn-failure") }
 
+// VersionCheck marks when a verb last compared its version with the daemon's; it holds the verb's.
+func (d Daemon) VersionCheck() string { return filepath.Join(d.Dir, ".version-check") }
+
 // MCPLog is the log of the MCP servers, which have no other place: their streams belong to the host.
 func (d Daemon) MCPLog() string { return filepath.Join(d.Dir, "mcp.log") }
 
@@ -110,6 +116,11 @@ func (d Daemon) Sessions() string { return filepath.Join(d.Dir, "sessions") }
 func (d Daemon) SessionToken(sessionID string) string {
 	sum := sha256.Sum256([]byte(sessionID))
 	return filepath.Join(d.Sessions(), hex.EncodeToString(sum[:])+".token")
+}
+
+// SessionLock is held by the MCP server that shows a session its messages: there may be several, one of them does.
+func (d Daemon) SessionLock(sessionID string) string {
+	return strings.TrimSuffix(d.SessionToken(sessionID), ".token") + ".lock"
 }
 
 // Broker is the data folder of a broker.
@@ -129,6 +140,9 @@ func (b Broker) Log() string { return filepath.Join(b.Dir, "broker.log") }
 
 // CreateToken allows who presents it to create meshes (design C1).
 func (b Broker) CreateToken() string { return filepath.Join(b.Dir, "create-token") }
+
+// StartedByUp holds the process id of the broker that `up` started, so that `down` stops no other.
+func (b Broker) StartedByUp() string { return filepath.Join(b.Dir, ".started-by-up") }
 
 // Settings is broker.json.
 func (b Broker) Settings() string { return filepath.Join(b.Dir, "broker.json") }

@@ -37,7 +37,7 @@ func (r *Registry) Restore(ctx context.Context) error {
 			return err
 		}
 	}
-	r.sweepTokens()
+	r.sweepFiles()
 	return nil
 }
 
@@ -121,7 +121,8 @@ func (r *Registry) forget(ctx context.Context, s Session) error {
 	for _, l := range s.Lines {
 		r.opt.Lines.Detach(s, l)
 	}
-	r.dropToken(r.opt.Daemon.SessionToken(s.ID))
+	r.drop(r.opt.Daemon.SessionToken(s.ID))
+	r.drop(r.opt.Daemon.SessionLock(s.ID))
 	return nil
 }
 

@@ -94,9 +94,11 @@ func TestRestore(t *testing.T) {
 		before = g.List()[1]
 	}
 	end(cmd)
-	stray := filepath.Join(g.home.Daemon.Sessions(), "0123.token")
-	if err := os.WriteFile(stray, nil, 0o600); err != nil {
-		t.Fatal(err)
+	stray := []string{filepath.Join(g.home.Daemon.Sessions(), "0123.token"), g.home.Daemon.SessionLock("dead")}
+	for _, path := range append(stray, g.home.Daemon.SessionLock("alive")) {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := g.db.Close(); err != nil {
 		t.Fatal(err)
@@ -117,7 +119,10 @@ func TestRestore(t *testing.T) {
 	if diff := cmp.Diff(before, s, opts); diff != "" {
 		t.Errorf("the session changed (-before +after):\n%s", diff)
 	}
-	for _, path := range []string{stray, g.home.Daemon.SessionToken("dead")} {
+	if _, err := os.Stat(g.home.Daemon.SessionLock("alive")); err != nil {
+		t.Errorf("the lock of a living session: %v", err)
+	}
+	for _, path := range append(stray, g.home.Daemon.SessionToken("dead")) {
 		if _, err := os.Stat(path); !os.IsNotExist(err) {
 			t.Errorf("%s stays: %v", path, err)
 		}

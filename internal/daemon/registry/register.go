@@ -134,6 +134,9 @@ func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entr
 		ID: req.SessionID, Process: p, CWD: req.CWD, Role: req.Role, Groups: req.Groups, MessageMode: req.MessageMode,
 		Host: req.Host, Registered: r.opt.Now(),
 	}}
+	if old := r.entry(e.ID); old != nil && old.Process.PID == p.PID && old.Process.Start == p.Start {
+		e.Registered = old.Registered // the session goes on
+	}
 	e.rules = reader(e.Session)
 	if e.only, err = limit(joined, req.Mesh); err != nil {
 		return nil, err

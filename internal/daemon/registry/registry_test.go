@@ -216,9 +216,14 @@ func TestRegisterAgainKeepsKeysAndName(t *testing.T) {
 	first := g.mustRegister(t, request("s1"), self())
 	g.mustRegister(t, request("s2"), self())
 	g.lines.took()
+	since := g.List()[0].Registered
+	g.Registry.opt.Now = func() time.Time { return noon.Add(time.Hour) }
 	req := request("s1")
 	req.OldToken = first.Token
 	second := g.mustRegister(t, req, self())
+	if s, _ := g.Find("s1"); !s.Registered.Equal(since) {
+		t.Errorf("registered at %v, want %v as before", s.Registered, since)
+	}
 	if diff := cmp.Diff(first.Sessions, second.Sessions); diff != "" {
 		t.Errorf("the session changed (-first +second):\n%s", diff)
 	}

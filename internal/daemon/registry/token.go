@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/claudemesh/claudemesh/internal/host"
 	"github.com/claudemesh/claudemesh/internal/logkey"
@@ -83,23 +82,24 @@ func (r *Registry) Inside(pid int) bool {
 	return false
 }
 
-// sweepTokens removes the token files of sessions that are not registered.
-func (r *Registry) sweepTokens() {
+// sweepFiles removes the token and lock files of sessions that are not registered.
+func (r *Registry) sweepFiles() {
 	keep := map[string]bool{}
 	for _, e := range r.entries() {
-		keep[filepath.Base(r.opt.Daemon.SessionToken(e.ID))] = true
+		keep[r.opt.Daemon.SessionToken(e.ID)], keep[r.opt.Daemon.SessionLock(e.ID)] = true, true
 	}
 	files, _ := os.ReadDir(r.opt.Daemon.Sessions()) // no folder, no files
 	for _, f := range files {
-		if strings.HasSuffix(f.Name(), ".token") && !keep[f.Name()] {
-			r.dropToken(filepath.Join(r.opt.Daemon.Sessions(), f.Name()))
+		path := filepath.Join(r.opt.Daemon.Sessions(), f.Name())
+		if ext := filepath.Ext(path); !keep[path] && (ext == ".token" || ext == ".lock") {
+			r.drop(path)
 		}
 	}
 }
 
-// dropToken removes a token file; its token is worth nothing any more.
-func (r *Registry) dropToken(path string) {
+// drop removes a file of a session that is over.
+func (r *Registry) drop(path string) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		r.opt.Log.Warn("token file stays", slog.String(logkey.Path, path), slog.Any(logkey.Err, err))
+		r.opt.Log.Warn("file of an ended session stays", slog.String(logkey.Path, path), slog.Any(logkey.Err, err))
 	}
 }

@@ -1,0 +1,129 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/host"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// The paths to a host (design E1), as the daemon is told.
+const (
+	pathSocket  = "socket"
+	pathChannel = "channel"
+)
+
+var (
+	errHostHolds = errors.New("the host's settings hold or refuse messages of others")
+	errTwice     = errors.New("it was shown before")
+)
+
+// screen is the way into the host. It is used by one goroutine.
+type screen struct {
+	server *server
+	inbox  host.Inbox // without a path: the host has none
+	rules  *host.Reader
+	log    *slog.Logger
+	shown  recent
+	silent bool // the inbox was not there when it was asked last
+}
+
+func newScreen(s *server, inbox host.Inbox, rules *host.Reader, log *slog.Logger) *screen {
+	return &screen{server: s, inbox: inbox, rules: rules, log: log, shown: recent{seen: map[string]bool{}}}
+}
+
+// allowed asks the host's settings, as they are now (design E2).
+func (c *screen) allowed() error {
+	switch c.rules.Rules().Inbound {
+	case host.Held, host.Refuse:
+		return errHostHolds
+	}
+	return nil
+}
+
+// show puts a message into the host by one path, and says which.
+func (c *screen) show(ctx context.Context, item localapi.InboxItem) (path string, err error) {
+	if err := c.allowed(); err != nil {
+		return "", err
+	}
+	if !c.shown.add(item.ID) {
+		return "", errTwice
+	}
+	if c.inbox.Path != "" {
+		err := c.post(ctx, host.Wrap(frameOf(item), bodyOf(item)), item.Priority)
+		if !mesh.IsCode(err, mesh.DaemonDown) {
+			return pathSocket, err
+		}
+	}
+	return pathChannel, c.server.channel(contentOf(item), metaOf(item))
+}
+
+// notice puts a sentence of the daemon into the host. It is in no hurry.
+func (c *screen) notice(ctx context.Context, n localapi.Notice) error {
+	if err := c.allowed(); err != nil {
+		return err
+	}
+	if c.inbox.Path != "" {
+		err := c.post(ctx, host.WrapNotice(n.Text), mesh.Low)
+		if !mesh.IsCode(err, mesh.DaemonDown) {
+			return err
+		}
+	}
+	meta := map[string]string{"kind": "system", "event": host.Attribute(n.Kind), "count": strconv.Itoa(n.Count)}
+	return c.server.channel(host.Body(n.Text), meta)
+}
+
+// inboxWaits are between tries of an inbox that is not there: a host may open it late.
+var inboxWaits = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
+
+// post posts to the inbox and waits for one that is not there, once: after that it is tried, and not waited for. The error
+// is daemon_down when nothing was written.
+func (c *screen) post(ctx context.Context, text string, p mesh.Priority) error {
+	err := c.inbox.Post(ctx, text, p)
+	for _, wait := range inboxWaits {
+		if c.silent || !mesh.IsCode(err, mesh.DaemonDown) {
+			break
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		err = c.inbox.Post(ctx, text, p)
+	}
+	silent := mesh.IsCode(err, mesh.DaemonDown)
+	if silent && !c.silent {
+		c.log.Warn("the host's inbox is not there: using the channel", slog.Any(logkey.Err, err))
+	}
+	c.silent = silent
+	return err
+}
+
+// recentLimit is how many ids are remembered; the oldest is forgotten first.
+const recentLimit = 4096
+
+// recent remembers ids.
+type recent struct {
+	seen  map[string]bool
+	order []string
+}
+
+// add reports whether an id is new.
+func (r *recent) add(id string) bool {
+	if r.seen[id] {
+		return false
+	}
+	if len(r.order) == recentLimit {
+		delete(r.seen, r.order[0])
+		r.order = r.order[1:]
+	}
+	r.seen[id] = true
+	r.order = append(r.order, id)
+	return true
+}
