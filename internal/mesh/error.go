@@ -90,11 +90,11 @@ func AckText(err error) string {
 	return text
 }
 
-// PublicText is what a user may read of err. Internal errors say nothing of their cause.
+// PublicText is what a user may read of err, in valid UTF-8. Internal errors say nothing of their cause.
 func PublicText(err error) string {
 	var e *Error
 	if errors.As(err, &e) && e.Code != Internal {
-		return e.Error()
+		return strings.ToValidUTF8(e.Error(), "\uFFFD")
 	}
 	switch CodeOf(err) {
 	case Timeout:

@@ -53,9 +53,9 @@ func (s *shape) add(t reflect.Type) {
 	for f := range t.Fields() {
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
-		case !f.IsExported() || name == "-":
+		case name == "-" || !f.IsExported() && !f.Anonymous:
 		case option == "embed" || f.Anonymous && name == "":
-			if inner := f.Type; inner.Kind() == reflect.Struct {
+			if inner := indirect(f.Type); inner.Kind() == reflect.Struct {
 				s.add(inner)
 			}
 		default:
@@ -66,6 +66,14 @@ func (s *shape) add(t reflect.Type) {
 			s.folded[strings.ToLower(name)] = true
 		}
 	}
+}
+
+// indirect is what a pointer points to, and any other type itself.
+func indirect(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
 }
 
 // check walks one value.

@@ -64,3 +64,13 @@ func (h *Head) field(d *jsontext.Decoder, name string) error {
 	}
 	return err
 }
+
+// quickType gives the type that stands at the beginning of a frame, where nearly every client writes it, or nothing.
+// It is a guess: it counts once the whole frame decodes, which refuses a second type behind it.
+func quickType(data []byte) []byte {
+	rest, ok := bytes.CutPrefix(data, []byte(`{"type":"`))
+	if !ok {
+		return nil
+	}
+	return rest[:max(0, bytes.IndexByte(rest, '"'))]
+}

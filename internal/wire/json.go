@@ -14,8 +14,11 @@ import (
 // maxDepth bounds nesting; deeper input costs time and means nothing here (design A4).
 const maxDepth = 32
 
-// strict makes an unknown name an error. It is made once: options allocate.
-var strict = json.RejectUnknownMembers(true)
+// strict makes an unknown name an error, and sorted writes maps in order. They are made once: options allocate.
+var (
+	strict = json.RejectUnknownMembers(true)
+	sorted = json.Deterministic(true)
+)
 
 // Decode reads one JSON value strictly into v, a pointer to a zero value (design A4): duplicate names, names that
 // differ from a known one only in case, trailing data, bad UTF-8 and nesting over 32 are invalid_json. Unknown names
@@ -68,7 +71,7 @@ func refuse(err error) error {
 
 // Encode writes v on one line. Nil slices are [], maps are sorted, nothing is escaped for HTML.
 func Encode(v any) ([]byte, error) {
-	data, err := json.Marshal(v, json.Deterministic(true))
+	data, err := json.Marshal(v, sorted)
 	if err != nil {
 		return nil, mesh.Errorf(mesh.Internal, "encode %T: %w", v, err)
 	}
@@ -77,7 +80,7 @@ func Encode(v any) ([]byte, error) {
 
 // EncodeIndent writes v on several lines, two spaces a level, for people and files.
 func EncodeIndent(v any) ([]byte, error) {
-	data, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "))
+	data, err := json.Marshal(v, sorted, jsontext.WithIndent("  "))
 	if err != nil {
 		return nil, mesh.Errorf(mesh.Internal, "encode %T: %w", v, err)
 	}

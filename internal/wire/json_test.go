@@ -81,3 +81,91 @@ func TestFrameIsFlat(t *testing.T) {
 		t.Errorf("got %+v, %v", f, err)
 	}
 }
+
+type inner struct {
+	Name string `json:"name"`
+}
+
+type Outer struct {
+	Far string `json:"far,omitzero"`
+}
+
+type node struct {
+	inner
+	*Outer
+	Next  *node            `json:"next,omitzero"`
+	Kids  []node           `json:"kids,omitzero"`
+	Bag   map[string]int64 `json:"bag,omitzero"`
+	Raw   RawMessage       `json:"raw,omitzero"`
+	Plain string
+}
+
+func TestDecodeJudgesCaseWhereNamesAreOurs(t *testing.T) {
+	t.Parallel()
+	for in, ok := range map[string]bool{
+		`{"x":1,"name":"a","next":{"next":{"name":"b"}},"kids":[{"name":"c"}],"Plain":"p"}`: true,
+		`{"x":1,"bag":{"Name":1,"NAME":2},"raw":{"Name":1}}`:                                true,
+		`{"x":1,"next":null,"kids":null}`:                                                   true,
+		`{"x":{"Name":1}}`:                                                                  true,
+		`{"x":1,"far":"a"}`:                                                                 true,
+		`{"x":1,"FAR":"a"}`:                                                                 false,
+		`{"x":1,"Name":"a"}`:                                                                false,
+		`{"x":1,"plain":"p"}`:                                                               false,
+		`{"x":1,"next":{"next":{"NAME":"b"}}}`:                                              false,
+		`{"x":1,"kids":[{"name":"c"},{"Kids":[]}]}`:                                         false,
+		`{"next":{"y":1,"NEXT":null}}`:                                                      false,
+	} {
+		var v node
+		if err := Decode([]byte(in), &v); (err == nil) != ok {
+			t.Errorf("%s: got %v, want ok %v", in, err, ok)
+		}
+	}
+}
+
+// The first attempt at a value with an unknown name has filled a part of it.
+func TestDecodeWithUnknownNameLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	v := sample{Names: []string{"before"}}
+	if err := Decode([]byte(`{"to":"a","deep":{"inner":"b"},"extra":1}`), &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.To != "a" || v.Deep.Inner != "b" || v.Names != nil {
+		t.Errorf("got %+v, want what was sent and no more", v)
+	}
+}
+
+func TestErrorsRepeatNothingOfTheInput(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{
+		`{"to":"a","secret-name":1,"secret-name":2}`, `{"to":123456789}`, `{"count":98765432109876543210}`, `{"to":"a"} secret-name`, "{\"to\":\"secret-name\xff\"}",
+	} {
+		var v sample
+		err := Decode([]byte(in), &v)
+		if err == nil || strings.Contains(err.Error(), "secret-name") || strings.Contains(err.Error(), "123456789") || strings.Contains(err.Error(), "98765") {
+			t.Errorf("%s: got %v, want an error without the input", in, err)
+		}
+	}
+}
+
+func TestEncode(t *testing.T) {
+	t.Parallel()
+	v := struct {
+		None []string         `json:"none"`
+		Map  map[string]int64 `json:"map"`
+		HTML string           `json:"html"`
+		Big  int64            `json:"big"`
+	}{Map: map[string]int64{"b": 2, "a": 1, "c": 3}, HTML: "<&>", Big: 1<<63 - 1}
+	got, err := Encode(v)
+	if want := `{"none":[],"map":{"a":1,"b":2,"c":3},"html":"<&>","big":9223372036854775807}`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+	indented, err := EncodeIndent(sample{To: "a"})
+	if want := "{\n  \"to\": \"a\"\n}"; err != nil || string(indented) != want {
+		t.Errorf("got %s, %v, want %s", indented, err, want)
+	}
+	for _, encode := range []func(any) ([]byte, error){Encode, EncodeIndent} {
+		if data, err := encode(sample{To: "\xff"}); data != nil || !mesh.IsCode(err, mesh.Internal) {
+			t.Errorf("text that is not UTF-8: got %s, %v, want nothing and internal", data, err)
+		}
+	}
+}

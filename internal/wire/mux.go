@@ -25,9 +25,11 @@ type Caller struct {
 	Send func(frame []byte)
 }
 
+// handler serves the frames of one type. Without a head (that of no type) it is asked whether the frame decodes, and
+// reports false when it does not; nothing has happened then.
 type handler[S any] struct {
 	entry *Entry
-	serve func(ctx context.Context, s S, c Caller, h Head, data []byte)
+	serve func(ctx context.Context, s S, c Caller, h Head, data []byte) bool
 }
 
 // Answer gives a request its answer, or its refusal. Call it exactly once, from any goroutine.
@@ -41,28 +43,34 @@ func Handle[S, Req, Resp any](m *Mux[S], c Call[Req, Resp], fn func(context.Cont
 // HandleAsync registers fn for a request that is answered later, when its effects are on disk.
 // fn is called in the order of the frames and must not block for the answer.
 func HandleAsync[S, Req, Resp any](m *Mux[S], c Call[Req, Resp], fn func(context.Context, S, Req, Answer[Resp])) {
-	m.add(c.Entry, func(ctx context.Context, s S, caller Caller, h Head, data []byte) {
-		answer := func(resp Resp, err error) { reply(c, caller, h, resp, err) }
+	m.add(c.Entry, func(ctx context.Context, s S, caller Caller, h Head, data []byte) bool {
 		f, err := decodeFrame[Req](data)
-		if err != nil {
+		switch {
+		case err == nil:
+			h = f.head()
+			fn(ctx, s, f.Body, func(resp Resp, err error) { reply(c, caller, h, resp, err) })
+		case h.Type == "":
+			return false
+		default:
 			var none Resp
-			answer(none, err)
-			return
+			reply(c, caller, h, none, err)
 		}
-		fn(ctx, s, f.Body, answer)
+		return true
 	})
 }
 
 // On registers fn for an event. A frame that does not decode is dropped: there is nobody to tell.
 func On[S, T any](m *Mux[S], e Event[T], fn func(context.Context, S, T)) {
-	m.add(e.Entry, func(ctx context.Context, s S, _ Caller, _ Head, data []byte) {
-		if f, err := decodeFrame[T](data); err == nil {
+	m.add(e.Entry, func(ctx context.Context, s S, _ Caller, h Head, data []byte) bool {
+		f, err := decodeFrame[T](data)
+		if err == nil {
 			fn(ctx, s, f.Body)
 		}
+		return err == nil || h.Type != ""
 	})
 }
 
-func (m *Mux[S]) add(e *Entry, serve func(context.Context, S, Caller, Head, []byte)) {
+func (m *Mux[S]) add(e *Entry, serve func(context.Context, S, Caller, Head, []byte) bool) {
 	if _, ok := m.handlers[e.Type]; ok {
 		panic("wire: two handlers for " + e.Type)
 	}
@@ -82,6 +90,25 @@ func (m *Mux[S]) Types() []string {
 // Entry gives the declaration behind a type that has a handler, else nil.
 func (m *Mux[S]) Entry(typ string) *Entry { return m.handlers[typ].entry }
 
+// Dispatch serves one frame. Invalid_json means that it is none, and that there is nobody to tell (wire 1).
+func (m *Mux[S]) Dispatch(ctx context.Context, s S, c Caller, data []byte) error {
+	if m.serveQuick(ctx, s, c, data) {
+		return nil
+	}
+	h, err := ReadHead(data)
+	if err == nil {
+		m.Serve(ctx, s, c, h, data)
+	}
+	return err
+}
+
+// serveQuick serves a frame that says at its beginning what it is and decodes as that, which most do. It reads the
+// frame once instead of twice; what comes of it is the same.
+func (m *Mux[S]) serveQuick(ctx context.Context, s S, c Caller, data []byte) bool {
+	hd, ok := m.handlers[string(quickType(data))]
+	return ok && hd.serve(ctx, s, c, Head{}, data)
+}
+
 // Serve dispatches one frame whose head was read. An unknown type gets silence, as old clients expect,
 // or an error where the connection announced ours and waits for an answer.
 func (m *Mux[S]) Serve(ctx context.Context, s S, c Caller, h Head, data []byte) {
@@ -96,41 +123,45 @@ func (m *Mux[S]) Serve(ctx context.Context, s S, c Caller, h Head, data []byte) 
 
 // reply turns what a handler returned into frames, by the rules of the declaration.
 func reply[Req, Resp any](c Call[Req, Resp], caller Caller, h Head, resp Resp, err error) {
+	if err == nil && (c.Reply == "" || c.Quiet && h.ReqID == "") {
+		return
+	}
+	var frame []byte
+	if err == nil {
+		frame, err = c.EncodeReply(h.ReqID, resp)
+	}
 	if err != nil {
-		id := ""
-		if c.ErrorInID {
-			id = h.ReqID
-		} else if c.Match == ByID {
-			id = h.ID
-		}
-		if h.ReqID != "" || c.Match != ByReqID {
-			SendError(caller, h.ReqID, id, err)
-		}
+		c.sendRefusal(caller, h, err)
 		return
 	}
-	if c.Reply == "" || c.Quiet && h.ReqID == "" {
-		return
-	}
-	sendFrame(caller, c.Reply, h.ReqID, resp)
+	caller.Send(frame)
 	for _, also := range c.Also {
-		sendFrame(caller, also.Type, h.ReqID, also.As(resp))
+		if frame, err := also.Encode(h.ReqID, resp); err == nil { // a test encodes each; the answer itself is out
+			caller.Send(frame)
+		}
 	}
 }
 
-func sendFrame[T any](c Caller, typ, reqID string, body T) {
-	data, err := encodeFrame(typ, reqID, body)
-	if err != nil {
-		SendError(c, reqID, "", err)
-		return
+// sendRefusal answers a request with an error. Who waits for no answer gets none: old clients would take it for the
+// answer to another request (wire TRAP C).
+func (e *Entry) sendRefusal(c Caller, h Head, err error) {
+	id := ""
+	switch {
+	case e.Match == ByID:
+		id = h.ID
+	case e.ErrorInID:
+		id = h.ReqID
 	}
-	c.Send(data)
+	if h.ReqID != "" || id != "" || e.Match == ByType {
+		SendError(c, h.ReqID, id, err)
+	}
 }
 
 // SendError queues an error frame made of err. Internal causes stay inside.
 func SendError(c Caller, reqID, id string, err error) {
 	code := mesh.CodeOf(err)
 	frame, encErr := EncodeError(reqID, ErrorFrame{Code: string(code), Message: mesh.PublicText(err), ID: id, Hint: code.Hint()})
-	if encErr == nil {
+	if encErr == nil { // its text is clean, and ids were decoded
 		c.Send(frame)
 	}
 }

@@ -26,8 +26,14 @@ type Peer struct {
 	conn Conn
 
 	mu      sync.Mutex
-	waiting map[string]chan<- answerFrame // by "q:"+_reqId, "i:"+id or "t:"+type
+	waiting map[string]waiter // by "q:"+_reqId, "i:"+id or "t:"+type
 	closed  error
+}
+
+// waiter is a request without its answer.
+type waiter struct {
+	reply  string           // the type of its answer
+	answer chan answerFrame // has room for the one answer
 }
 
 type answerFrame struct {
@@ -38,7 +44,7 @@ type answerFrame struct {
 
 // NewPeer wraps a connection. Nothing is read until Run.
 func NewPeer(conn Conn) *Peer {
-	return &Peer{conn: conn, waiting: map[string]chan<- answerFrame{}}
+	return &Peer{conn: conn, waiting: map[string]waiter{}}
 }
 
 // Run reads frames until the connection or ctx ends and returns why. Events go to m, in order, on this goroutine.
@@ -51,34 +57,66 @@ func (p *Peer) Run(ctx context.Context, m *Mux[*Peer]) error {
 			p.fail(err)
 			return err
 		}
-		h, err := ReadHead(data)
-		if err != nil || p.answer(h, data) {
-			continue // what is no frame cannot be answered (wire 1)
-		}
-		m.Serve(ctx, p, Caller{Send: func([]byte) {}}, h, data)
+		p.receive(ctx, m, data)
+	}
+}
+
+// receive handles one frame: an event, an answer, or nothing that we know.
+func (p *Peer) receive(ctx context.Context, m *Mux[*Peer], data []byte) {
+	nobody := Caller{Send: func([]byte) {}}
+	if m.serveQuick(ctx, p, nobody, data) {
+		return
+	}
+	h, err := ReadHead(data)
+	switch {
+	case err != nil: // no frame
+	case m.Entry(h.Type) != nil:
+		m.Serve(ctx, p, nobody, h, data)
+	default:
+		p.answer(h, data)
 	}
 }
 
 // Conn gives the connection, for pings and closing.
 func (p *Peer) Conn() Conn { return p.conn }
 
-// answer hands the frame to the request that waits for it.
-func (p *Peer) answer(h Head, data []byte) bool {
-	keys := []string{"q:" + h.ReqID, "i:" + h.ID, "t:" + h.Type}
-	if h.Type == ErrorType && h.ReqID == "" && h.ID == "" {
-		keys = append(keys, "t:hello_ack") // a refused hello has no id (wire 2)
-	}
+// answer hands the frame to the request that waits for it, if one does. A frame of another type is no answer, whatever
+// ids it carries.
+func (p *Peer) answer(h Head, data []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, k := range keys {
-		if ch, ok := p.waiting[k]; ok {
-			delete(p.waiting, k)
-			ch <- answerFrame{head: h, data: data} // buffered: one answer a request
-			return true
+	for _, key := range h.keys() {
+		if w, ok := p.waiting[key]; ok && (h.Type == w.reply || h.Type == ErrorType) {
+			delete(p.waiting, key)
+			w.answer <- answerFrame{head: h, data: data}
+			return
 		}
 	}
-	return false
 }
+
+// keys are those under which a frame can be awaited. Errors of old brokers may carry the `_reqId` as `id` (wire TRAP A),
+// and a refused hello has neither (wire 2).
+func (h Head) keys() []string {
+	keys := make([]string, 0, 3)
+	if h.ReqID != "" {
+		keys = append(keys, "q:"+h.ReqID)
+	}
+	if h.ID != "" {
+		keys = append(keys, "i:"+h.ID)
+	}
+	switch {
+	case h.Type != ErrorType:
+		keys = append(keys, "t:"+h.Type)
+	case h.ReqID == "" && h.ID == "":
+		keys = append(keys, "t:"+helloReply)
+	case h.ReqID == "":
+		keys = append(keys, "q:"+h.ID)
+	}
+	return keys
+}
+
+// helloReply is the `type` of the one answer that is matched by it.
+const helloReply = "hello_ack"
 
 // fail ends every waiting request.
 func (p *Peer) fail(err error) {
@@ -88,14 +126,14 @@ func (p *Peer) fail(err error) {
 	if !mesh.IsCode(err, mesh.PayloadTooLarge) { // which blames one request, and not the way to the broker
 		p.closed = mesh.Errorf(mesh.BrokerDown, "the connection to the broker ended: %w", err)
 	}
-	for k, ch := range p.waiting {
+	for k, w := range p.waiting {
 		delete(p.waiting, k)
-		ch <- answerFrame{err: p.closed}
+		w.answer <- answerFrame{err: p.closed}
 	}
 }
 
 // wait registers a request under a key.
-func (p *Peer) wait(key string) (<-chan answerFrame, error) {
+func (p *Peer) wait(key, reply string) (chan answerFrame, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed != nil {
@@ -104,18 +142,21 @@ func (p *Peer) wait(key string) (<-chan answerFrame, error) {
 	if len(p.waiting) >= maxPending {
 		return nil, mesh.Errorf(mesh.RateLimited, "%d requests wait for an answer", maxPending)
 	}
-	if _, ok := p.waiting[key]; ok {
-		return nil, mesh.Errorf(mesh.Internal, "a request with this id is under way")
+	if _, ok := p.waiting[key]; ok || key == "i:" {
+		return nil, mesh.Errorf(mesh.Internal, "a request with this id is under way, or it has none")
 	}
-	ch := make(chan answerFrame, 1)
-	p.waiting[key] = ch
-	return ch, nil
+	w := waiter{reply: reply, answer: make(chan answerFrame, 1)}
+	p.waiting[key] = w
+	return w.answer, nil
 }
 
-func (p *Peer) forget(key string) {
+// forget ends the waiting for an answer. The key may be another request's by now.
+func (p *Peer) forget(key string, answer chan answerFrame) {
 	p.mu.Lock()
-	delete(p.waiting, key)
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	if p.waiting[key].answer == answer {
+		delete(p.waiting, key)
+	}
 }
 
 // Identified is a request whose answer is matched by its own id.
@@ -136,7 +177,7 @@ func (c Call[Req, Resp]) Do(ctx context.Context, p *Peer, req Req) (Resp, error)
 // that are started one after the other are written in that order. An error means that nothing was written whole.
 func (c Call[Req, Resp]) Start(ctx context.Context, p *Peer, req Req) (wait func(context.Context) (Resp, error), err error) {
 	reqID, key := c.keys(req)
-	answer, err := p.wait(key)
+	answer, err := p.wait(key, c.Reply)
 	if err != nil {
 		return nil, err
 	}
@@ -147,11 +188,11 @@ func (c Call[Req, Resp]) Start(ctx context.Context, p *Peer, req Req) (wait func
 		}
 	}
 	if err != nil {
-		p.forget(key)
+		p.forget(key, answer)
 		return nil, err
 	}
 	return func(ctx context.Context) (Resp, error) {
-		defer p.forget(key)
+		defer p.forget(key, answer)
 		select {
 		case a := <-answer:
 			return decodeAnswer[Resp](a)

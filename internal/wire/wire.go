@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 // Correlation says how an answer finds its request.
@@ -39,11 +41,25 @@ type Spec struct {
 	Also []Copy
 }
 
-// Copy is a second frame made of an answer.
+// Copy is a second frame made of an answer, declared with Also.
 type Copy struct {
-	Type string
-	As   func(answer any) any
+	Type   string
+	encode func(reqID string, answer any) ([]byte, error)
 }
+
+// Also declares a copy of an answer: its `type`, and how its body is made of the answer.
+func Also[Resp, Old any](typ string, as func(Resp) Old) Copy {
+	return Copy{Type: typ, encode: func(reqID string, answer any) ([]byte, error) {
+		resp, ok := answer.(Resp)
+		if !ok {
+			return nil, mesh.Errorf(mesh.Internal, "the copy %s is made of another answer than %T", typ, answer)
+		}
+		return encodeFrame(typ, reqID, as(resp))
+	}}
+}
+
+// Encode writes the copy of an answer as a frame; reqID may be empty. The answer must be of the declared type.
+func (c Copy) Encode(reqID string, answer any) ([]byte, error) { return c.encode(reqID, answer) }
 
 // Entry is one line of the catalogue: a declaration without its Go types.
 type Entry struct {
@@ -107,13 +123,23 @@ type frame[T any] struct {
 	Body  T      `json:",embed"`
 }
 
-func encodeFrame[T any](typ, reqID string, body T) ([]byte, error) {
-	return Encode(frame[T]{Type: typ, ReqID: reqID, Body: body})
+// head is what ReadHead reads of the frame.
+func (f *frame[T]) head() Head {
+	h := Head{Type: f.Type, ReqID: f.ReqID}
+	if body, ok := any(&f.Body).(Identified); ok {
+		h.ID = body.FrameID()
+	}
+	return h
 }
 
-func decodeFrame[T any](data []byte) (frame[T], error) {
-	var f frame[T]
-	err := Decode(data, &f)
+// encodeFrame passes a pointer on, which saves a copy of the body.
+func encodeFrame[T any](typ, reqID string, body T) ([]byte, error) {
+	return Encode(&frame[T]{Type: typ, ReqID: reqID, Body: body})
+}
+
+func decodeFrame[T any](data []byte) (*frame[T], error) {
+	f := new(frame[T])
+	err := Decode(data, f)
 	return f, err
 }
 
