@@ -55,6 +55,7 @@ func (q *Queue) prepare(ctx context.Context, s *session.Session, req *protocol.S
 		mesh:    s.Mesh,
 		from:    hub.Sender{N: from.Member, Member: s.Member},
 		bytes:   d.bytes(),
+		after:   req.After,
 		msg: store.Message{
 			ID: store.NewMessageID(now), Sender: from.Member, ClientID: d.clientID, Fingerprint: d.fingerprint,
 			CreatedAt: now, SenderSession: from.Session, SenderName: s.Name, Kind: d.to.kind, Priority: d.priority,
@@ -125,7 +126,8 @@ type accept struct {
 	frameID string
 	mesh    mesh.ID
 	from    hub.Sender
-	bytes   int64 // charged for each copy
+	bytes   int64         // charged for each copy
+	after   mesh.ClientID // must have been accepted before; may be empty
 	msg     store.Message
 	to      []*address
 	frame   []byte // the push, if somebody may be there to get it
@@ -142,6 +144,11 @@ type accept struct {
 // apply stores the message, or finds out why not.
 func (a *accept) apply(tx *sqlite.Tx, l *ledger) error {
 	a.ack, a.placed, a.rejected = protocol.Ack{}, nil, nil
+	if a.refusal == nil {
+		if err := a.follow(tx); err != nil {
+			return err
+		}
+	}
 	if a.refusal == nil {
 		a.refusal = a.divide(l)
 	}
@@ -174,6 +181,19 @@ func (a *accept) apply(tx *sqlite.Tx, l *ledger) error {
 	}
 	a.ack = protocol.Ack{ID: a.frameID, MessageID: a.msg.ID, Queued: true, Recipients: len(a.placed)}
 	return nil
+}
+
+// follow refuses a message whose predecessor was not accepted, so that a client may send several to one target
+// without waiting, and none overtakes (SendRequest.After).
+func (a *accept) follow(tx *sqlite.Tx) error {
+	if a.after == "" {
+		return nil
+	}
+	_, ok, err := store.FindAccepted(tx, a.from.N, a.after)
+	if err == nil && !ok {
+		a.refusal = mesh.Errorf(mesh.OutOfOrder, "the message before this one was not accepted")
+	}
+	return err
 }
 
 // divide finds the recipients that have room. One that is full rejects its copy, with a receipt, and does not keep
