@@ -29,10 +29,18 @@ const (
 	maxRoster  = 20_000
 )
 
-// rosterCache is the last roster of a mesh.
+// rosterCache is the last roster of a mesh, and who was met there.
 type rosterCache struct {
-	peers []protocol.Peer
-	at    time.Time
+	peers   []protocol.Peer
+	at      time.Time
+	known   []address.Known
+	knownAt time.Time
+}
+
+// fresh reports whether something read at a time may still be used.
+func fresh(at, now time.Time) bool {
+	age := now.Sub(at)
+	return age >= 0 && age < rosterFresh
 }
 
 // freshRoster gives a roster that is a moment old at most.
@@ -40,7 +48,7 @@ func (a *attachment) freshRoster(ctx context.Context) ([]protocol.Peer, error) {
 	a.mu.Lock()
 	c := a.roster
 	a.mu.Unlock()
-	if age := a.node.opt.Now().Sub(c.at); c.peers != nil && age >= 0 && age < rosterFresh {
+	if c.peers != nil && fresh(c.at, a.node.opt.Now()) {
 		return c.peers, nil
 	}
 	return a.readRoster(ctx)
@@ -75,7 +83,7 @@ func (a *attachment) readRoster(ctx context.Context) ([]protocol.Peer, error) {
 	}
 	now := a.node.opt.Now()
 	a.mu.Lock()
-	a.roster = rosterCache{peers, now}
+	a.roster.peers, a.roster.at = peers, now
 	a.mu.Unlock()
 	a.remember(ctx, peers, now)
 	return peers, nil
@@ -116,8 +124,23 @@ func (n *Node) addressBook(sessionID string) []address.Mesh {
 	return book
 }
 
-// known lists the peers that were met.
+// known lists the peers that were met, as they stood a moment ago.
 func (a *attachment) known() []address.Known {
+	now := a.node.opt.Now()
+	a.mu.Lock()
+	c := a.roster
+	a.mu.Unlock()
+	if c.known != nil && fresh(c.knownAt, now) {
+		return c.known
+	}
+	all := a.readKnown()
+	a.mu.Lock()
+	a.roster.known, a.roster.knownAt = all, now
+	a.mu.Unlock()
+	return all
+}
+
+func (a *attachment) readKnown() []address.Known {
 	ctx, cancel := context.WithTimeout(context.Background(), localTime) // a read of our own file
 	defer cancel()
 	rows, err := a.node.opt.DB.ListPeers(ctx, a.mesh.ID)
