@@ -88,7 +88,7 @@ func (o *Outbox) unregister(meshID mesh.ID) {
 
 // adoptMesh gives rows of the TypeScript daemon their mesh, and frees rows that an earlier drain could not.
 func (o *Outbox) adoptMesh(ctx context.Context, meshID mesh.ID, slug string) error {
-	return o.db.Write(ctx, func(tx *sqlite.Tx) error {
+	return o.insist(ctx, func(tx *sqlite.Tx) error {
 		if _, err := tx.Exec("UPDATE outbox SET mesh_id = $1 WHERE mesh_id = '' AND mesh = $2", meshID, slug); err != nil {
 			return err
 		}

@@ -25,28 +25,35 @@ type change struct {
 // of what was claimed. A full disk and a locked file are waited for: until then nothing is sent.
 func (d *drain) write(ctx context.Context, picked []attempt) ([]frame, error) {
 	var w written
-	for {
-		err := d.o.db.Write(ctx, func(tx *sqlite.Tx) error {
-			w = written{}
-			return w.all(tx, d.changes, picked, d.o.now().Add(claimHold).UnixMilli())
-		})
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, sqlite.ErrFull) && !errors.Is(err, sqlite.ErrBusy) {
-			return nil, err
-		}
-		d.log.Warn("outbox cannot be written, nothing is sent meanwhile", slog.Any(logkey.Err, err))
-		select {
-		case <-time.After(storeRetry):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	err := d.o.insist(ctx, func(tx *sqlite.Tx) error {
+		w = written{}
+		return w.all(tx, d.changes, picked, d.o.now().Add(claimHold).UnixMilli())
+	})
+	if err != nil {
+		return nil, err
 	}
 	d.changes = d.changes[:0]
 	d.o.open.Add(-w.ended)
 	d.o.watch.notify(w.moved)
 	return w.frames, nil
+}
+
+// insist writes, and tries again until it can when the disk is full or the file locked.
+func (o *Outbox) insist(ctx context.Context, fn func(*sqlite.Tx) error) error {
+	for try := 1; ; try++ {
+		err := o.db.Write(ctx, fn)
+		if !errors.Is(err, sqlite.ErrFull) && !errors.Is(err, sqlite.ErrBusy) {
+			return err
+		}
+		if try == 1 {
+			o.log.Warn("outbox cannot be written, nothing is sent meanwhile", slog.Any(logkey.Err, err))
+		}
+		select {
+		case <-time.After(storeRetry):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // written is what one transaction did.
