@@ -21,9 +21,10 @@ type Claimed struct {
 	Attempt string // random token of this offer
 }
 
-// claimable is the condition of Claim behind inScope: $3 is the surface, $4 its time of registration. What came to a
-// session key is offered once in all. Rows of the TypeScript daemon have no mesh id; it has shown them.
-const claimable = ` AND i.mesh_id != '' AND i.seen_at IS NULL
+// claimable is the condition of Claim behind inScope: $3 is the surface, $4 its time of registration, $5 a seq below
+// which there is nothing. What came to a session key is offered once in all. Rows of the TypeScript daemon have no
+// mesh id; it has shown them.
+const claimable = ` AND i.seq >= $5 AND i.mesh_id != '' AND i.seen_at IS NULL
 	AND NOT EXISTS (SELECT 1 FROM offer o WHERE o.surface = $3 AND o.seq = i.seq)
 	AND (i.recipient_kind = 'member' AND i.received_at >= $4 OR NOT EXISTS (SELECT 1 FROM offer o WHERE o.seq = i.seq))`
 
@@ -35,22 +36,54 @@ func (b *Inbox) Claim(ctx context.Context, s Surface, limit int, admit func(Row)
 	if s.ID == "" || limit < 1 || limit > maxLimit {
 		return nil, mesh.Errorf(mesh.BadRequest, "a claim has a surface and takes 1 to %d rows", maxLimit)
 	}
-	args, err := s.Scope.args(s.ID, s.Since.UnixMilli())
+	floor := b.floors.find(s)
+	args, err := s.Scope.args(s.ID, s.Since.UnixMilli(), floor)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := b.unclaimed(ctx, args, limit, admit)
-	if err != nil || len(rows) == 0 {
+	rows, rest, err := b.unclaimed(ctx, args, limit, admit)
+	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
+	claimed, err := b.take(ctx, args, rows)
+	if err != nil {
+		return nil, sqlite.Coded(err)
+	}
+	b.floors.set(s, rest)
+	return claimed, nil
+}
+
+// unclaimed reads what Claim may take. rest is the seq at which the next claim has to begin: of the first row that was
+// not taken, else behind the last.
+func (b *Inbox) unclaimed(ctx context.Context, args []any, limit int, admit func(Row) bool) (rows []Row, rest int64, err error) {
+	err = b.db.Read(ctx, func(tx *sqlite.Tx) error {
+		if err := tx.QueryRow("SELECT coalesce(max(seq), 0) + 1 FROM inbox").Scan(&rest); err != nil {
+			return err
+		}
+		return each(tx, func(r Row) bool {
+			if len(rows) < limit && (admit == nil || admit(r.gated())) {
+				rows = append(rows, r)
+				return true
+			}
+			rest = min(rest, r.Seq)
+			return len(rows) < limit
+		}, "SELECT "+columns+" FROM inbox i WHERE "+inScope+claimable+" ORDER BY i.seq LIMIT $6", with(args, maxScan)...)
+	})
+	return rows, rest, err
+}
+
+// take stamps rows with attempts, on the disk.
+func (b *Inbox) take(ctx context.Context, args []any, rows []Row) ([]Claimed, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
 	var claimed []Claimed
-	err = b.db.Write(ctx, func(tx *sqlite.Tx) error {
-		claimed = claimed[:0]
+	err := b.db.Write(ctx, func(tx *sqlite.Tx) error {
 		for _, r := range rows {
 			token := mesh.NewToken()
 			// Asked again in the transaction: another session may have been faster.
-			n, err := tx.Exec("INSERT INTO offer (surface, seq, attempt, claimed_at) SELECT $3, i.seq, $5, $6 FROM inbox i WHERE "+
-				inScope+claimable+" AND i.seq = $7", append(args[:len(args):len(args)], token, b.now().UnixMilli(), r.Seq)...)
+			n, err := tx.Exec("INSERT INTO offer (surface, seq, attempt, claimed_at) SELECT $3, i.seq, $6, $7 FROM inbox i WHERE "+
+				inScope+claimable+" AND i.seq = $8", with(args, token, b.now().UnixMilli(), r.Seq)...)
 			if err != nil {
 				return err
 			}
@@ -60,25 +93,11 @@ func (b *Inbox) Claim(ctx context.Context, s Surface, limit int, admit func(Row)
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, sqlite.Coded(err)
-	}
-	return claimed, nil
+	return claimed, err
 }
 
-// unclaimed reads what Claim may take.
-func (b *Inbox) unclaimed(ctx context.Context, args []any, limit int, admit func(Row) bool) ([]Row, error) {
-	var rows []Row
-	err := b.db.Read(ctx, func(tx *sqlite.Tx) error {
-		return each(tx, func(r Row) bool {
-			if admit == nil || admit(r.gated()) {
-				rows = append(rows, r)
-			}
-			return len(rows) < limit
-		}, "SELECT "+columns+" FROM inbox i WHERE "+inScope+claimable+" ORDER BY i.seq LIMIT $5", append(args[:len(args):len(args)], maxScan)...)
-	})
-	return rows, err
-}
+// with gives a list of its own with more parameters.
+func with(args []any, more ...any) []any { return append(args[:len(args):len(args)], more...) }
 
 // Offered confirms that claimed rows were written to the host by a path, socket or channel, and counts them. Tokens of
 // other surfaces, unknown ones and repeated ones count nothing.

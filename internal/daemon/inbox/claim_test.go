@@ -244,3 +244,59 @@ func TestClaimRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A session that gets another key finds what came to it before, although it has read past that.
+func TestClaimWithMoreKeys(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	d := draft("to-second")
+	d.To = second
+	put(t, b, d)
+	put(t, b, draft("to-first"))
+	for _, c := range []struct {
+		keys []mesh.Key
+		want []mesh.ClientID
+	}{
+		{[]mesh.Key{first}, []mesh.ClientID{"to-first"}},
+		{[]mesh.Key{first}, []mesh.ClientID{}},
+		{[]mesh.Key{first, second}, []mesh.ClientID{"to-second"}},
+	} {
+		if diff := cmp.Diff(c.want, claimedIDs(claim(t, b, Surface{ID: "s", Scope: Only(c.keys...)}, nil))); diff != "" {
+			t.Errorf("with %d keys (-want +got):\n%s", len(c.keys), diff)
+		}
+	}
+}
+
+// Pages of a claim leave nothing out, with held rows among them.
+func TestClaimInPages(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	var want []mesh.ClientID
+	for i := range 20 {
+		id := mesh.ClientID(fmt.Sprintf("m-%02d", i))
+		put(t, b, draft(id))
+		if i%3 != 0 {
+			want = append(want, id)
+		}
+	}
+	s := Surface{ID: "s", Scope: Only(first)}
+	page := func(admit func(Row) bool) []mesh.ClientID {
+		t.Helper()
+		got, err := b.Claim(context.Background(), s, 4, admit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return claimedIDs(got)
+	}
+	var got []mesh.ClientID
+	for range 5 {
+		got = append(got, page(func(r Row) bool { return r.Seq%3 != 1 })...)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("past the gate (-want +got):\n%s", diff)
+	}
+	held := append(page(nil), page(nil)...)
+	if diff := cmp.Diff([]mesh.ClientID{"m-00", "m-03", "m-06", "m-09", "m-12", "m-15", "m-18"}, held); diff != "" {
+		t.Errorf("held rows (-want +got):\n%s", diff)
+	}
+}

@@ -29,6 +29,8 @@ type Inbox struct {
 	now mesh.Clock
 	log *slog.Logger
 
+	floors floors
+
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next new row
 }

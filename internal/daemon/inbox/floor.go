@@ -1,0 +1,43 @@
+package inbox
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// floors remembers for each surface below which seq Claim will never find anything again: all was taken there, read,
+// or given to others. It saves reading the whole inbox for each message. There is one entry for each session of the
+// daemon's life. Its zero value is ready.
+type floors struct {
+	mu  sync.Mutex
+	all map[string]floor
+}
+
+// floor holds only for the scope and the time with which it was found: other keys may have older rows.
+type floor struct {
+	keys  []mesh.Key
+	since time.Time
+	seq   int64
+}
+
+func (f *floors) find(s Surface) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known, ok := f.all[s.ID]
+	if !ok || s.Scope.all || !known.since.Equal(s.Since) || !slices.Equal(known.keys, s.Scope.keys) {
+		return 0
+	}
+	return known.seq
+}
+
+func (f *floors) set(s Surface, seq int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all == nil {
+		f.all = map[string]floor{}
+	}
+	f.all[s.ID] = floor{keys: slices.Clone(s.Scope.keys), since: s.Since, seq: seq}
+}
