@@ -50,6 +50,7 @@ func (h *Hub) insert(now time.Time, b *box, r *Row) {
 	}
 	l.behind = true
 	l.missed = b.loading
+	h.pump(b)
 }
 
 // pumpConn looks whether the mailboxes of c can go on. Their order changes, so that none waits for ever.

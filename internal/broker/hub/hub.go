@@ -199,8 +199,8 @@ func (h *Hub) SetStatus(id ConnID, status mesh.Status) []Effect {
 	return h.out
 }
 
-// Tick ends the leases that are over, and asks again for what could not be read or stored. It is called
-// about once a second.
+// Tick ends the leases that are over, and asks again for what could not be read or stored. It is called a few
+// times in a lease.
 func (h *Hub) Tick(now time.Time) []Effect {
 	h.begin()
 	for _, c := range h.conns {

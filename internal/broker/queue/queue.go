@@ -107,7 +107,7 @@ func (q *Queue) Run(ctx context.Context) error {
 
 // loop does what is in the inbox until ctx has ended and nothing is under way any more.
 func (q *Queue) loop(ctx context.Context) {
-	tick := time.NewTicker(max(10*time.Millisecond, min(time.Second, q.set.Lease/4)))
+	tick := time.NewTicker(max(10*time.Millisecond, q.set.Lease/16)) // a lease may last that much longer
 	defer tick.Stop()
 	ended := ctx.Done()
 	var items []func()

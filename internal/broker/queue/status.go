@@ -2,6 +2,8 @@ package queue
 
 import (
 	"context"
+	"strings"
+	"unicode"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
@@ -25,7 +27,7 @@ func (q *Queue) MessageStatus(ctx context.Context, s *session.Session, req proto
 	if len(req.MessageID) < protocol.MinStatusID || len(req.MessageID) > protocol.MaxPrefixBytes {
 		return none, mesh.Errorf(mesh.BadRequest, "a message id has %d to %d characters", protocol.MinStatusID, protocol.MaxPrefixBytes)
 	}
-	if _, err := mesh.ParseClientID(req.MessageID); err != nil {
+	if strings.ContainsFunc(req.MessageID, func(r rune) bool { return r > '~' || !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 		return none, mesh.Errorf(mesh.BadRequest, "a message id has letters and digits")
 	}
 	caller, err := q.sender(ctx, s)

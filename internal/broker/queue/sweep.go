@@ -23,8 +23,7 @@ const (
 
 // sweep forgets what is over until ctx ends.
 func (q *Queue) sweep(ctx context.Context) {
-	bodies := time.NewTicker(bodiesEvery)
-	defer bodies.Stop()
+	var bodies <-chan time.Time
 	expire := time.NewTicker(max(time.Second, min(expireEvery, q.set.MessageTTL/4)))
 	defer expire.Stop()
 	prune := time.NewTicker(pruneEvery)
@@ -34,8 +33,14 @@ func (q *Queue) sweep(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-bodies.C:
-			q.swept("drop bodies", q.dropBodies(ctx))
+		case <-q.spent.wake:
+			bodies = time.After(bodiesEvery) // together with what comes until then
+		case <-bodies:
+			err := q.dropBodies(ctx)
+			if err != nil {
+				q.spent.lose()
+			}
+			q.swept("drop bodies", err)
 		case <-expire.C:
 			q.swept("expire", q.expire(ctx))
 		case <-prune.C:
@@ -92,24 +97,36 @@ func (q *Queue) overdue(o store.Overdue) *finish {
 
 // spent are the numbers of messages of which a copy became final: their bodies may be of no use any more.
 type spent struct {
-	mu  sync.Mutex
-	n   []int64
-	all bool // some were not kept: look at all messages
+	mu   sync.Mutex
+	n    []int64
+	all  bool          // some were not kept: look at all messages
+	wake chan struct{} // holds one token when the first came
 }
 
-func newSpent() *spent { return &spent{} }
+func newSpent() *spent { return &spent{wake: make(chan struct{}, 1)} }
 
 const maxSpent = 1 << 20 // at the bound all messages are looked at
 
 func (s *spent) add(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.n) == 0 && !s.all {
+		signal(s.wake)
+	}
 	if len(s.n) >= maxSpent {
 		s.n, s.all = s.n[:0], true
 	}
 	if !s.all {
 		s.n = append(s.n, n)
 	}
+}
+
+// lose says that some numbers that were taken could not be used.
+func (s *spent) lose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = true
+	signal(s.wake)
 }
 
 func (s *spent) take() (n []int64, all bool) {

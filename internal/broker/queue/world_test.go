@@ -31,9 +31,16 @@ func settings() config.Broker {
 	}
 }
 
+// tester is what a test and a history of package rapid have in common.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // world is a queue on a real store, with what the rest of a broker does around it.
 type world struct {
-	t    testing.TB
+	t    tester
 	set  config.Broker
 	path string
 	db   *sqlite.DB
@@ -133,6 +140,7 @@ type peer struct {
 	frames [][]byte // not yet read by the test
 	full   bool     // takes no more
 	stuck  bool     // takes frames, writes none
+	late   []func() // what is to be called when it writes them
 	closed string   // code and reason
 }
 
@@ -199,6 +207,9 @@ func (p *peer) SendThen(frame []byte, written func()) bool {
 		p.frames = append(p.frames, frame)
 	}
 	stuck := p.stuck
+	if ok && written != nil && stuck {
+		p.late = append(p.late, written)
+	}
 	p.mu.Unlock()
 	if ok && written != nil && !stuck {
 		written()
@@ -280,7 +291,7 @@ func texts(pushes []protocol.PushedMessage) []string {
 // request is a message to a key, with an id made of its text.
 func request(to, text string) protocol.SendRequest {
 	return protocol.SendRequest{
-		ID: text, TargetSpec: to, Priority: mesh.Next, ClientMessageID: mesh.ClientID(text),
+		ID: text, TargetSpec: to, Priority: mesh.Next, ClientMessageID: mesh.ClientID(strings.ReplaceAll(text, " ", "_")),
 		Nonce: base64.StdEncoding.EncodeToString(make([]byte, 24)), Ciphertext: base64.StdEncoding.EncodeToString([]byte(text)),
 		RequestFingerprint: strings.Repeat("ab", 32),
 	}
@@ -325,5 +336,45 @@ func (p *peer) ackIDs(id mesh.ID, client mesh.ClientID) {
 	req := protocol.ClientAckRequest{BrokerMessageID: id, ClientMessageID: client}
 	if _, err := p.w.q.ClientAck(context.Background(), p.who, req); err != nil {
 		p.w.t.Errorf("client_ack: %v", err)
+	}
+}
+
+type hubConn = hub.Conn
+
+func (p *peer) status(messageID string) protocol.StatusAnswer {
+	p.w.t.Helper()
+	st, err := p.w.q.MessageStatus(context.Background(), p.who, protocol.StatusRequest{MessageID: messageID})
+	if err != nil {
+		p.w.t.Fatalf("message_status: %v", err)
+	}
+	return st
+}
+
+func (w *world) conns(meshName string) []hub.Conn {
+	w.t.Helper()
+	conns, err := w.q.Connections(context.Background(), id(meshName))
+	if err != nil {
+		w.t.Fatalf("connections: %v", err)
+	}
+	return conns
+}
+
+func (w *world) revoke(meshName, member string) {
+	w.t.Helper()
+	w.write(func(tx *sqlite.Tx) error {
+		_, err := store.RevokeMember(tx, id(meshName+"x"+member), time.Now())
+		return err
+	})
+}
+
+// unstick lets a stuck peer write what it has and go on.
+func (p *peer) unstick() {
+	p.mu.Lock()
+	p.stuck = false
+	late := p.late
+	p.late = nil
+	p.mu.Unlock()
+	for _, written := range late {
+		written()
 	}
 }
