@@ -33,11 +33,14 @@ func EncodeError(err error) (int, ErrorBody) {
 	return code.Status(), body
 }
 
-// DecodeError turns a refusal of the daemon into our error again.
+// DecodeError turns a refusal of the daemon into our error again. An answer that is none of ours is internal.
 func DecodeError(r Response) error {
 	var b ErrorBody
 	if err := wire.Decode(r.Body, &b); err != nil || !b.Code.Known() {
 		return mesh.Errorf(mesh.Internal, "the daemon answered %d %s", r.Status, http.StatusText(r.Status))
+	}
+	if b.Detail == "" {
+		b.Detail = string(b.Code)
 	}
 	d := mesh.Details{
 		Attached: b.Attached, LimitBytes: b.Limit, State: b.State, Conflict: b.Conflict, Prefix: b.DaemonFingerprintPrefix,

@@ -123,7 +123,7 @@ func (c Call[Req, Resp]) Do(ctx context.Context, d Doer, req Req) (Resp, error) 
 	if err != nil {
 		return resp, err
 	}
-	if answer.Status >= http.StatusBadRequest {
+	if answer.Status/100 != 2 {
 		return resp, DecodeError(answer)
 	}
 	err = wire.Decode(answer.Body, &resp)
@@ -131,17 +131,17 @@ func (c Call[Req, Resp]) Do(ctx context.Context, d Doer, req Req) (Resp, error) 
 }
 
 // encode splits a request into path, query and body.
-func (c Call[Req, Resp]) encode(req Req) (Request, error) {
+func (e *Entry) encode(req any) (Request, error) {
 	data, err := wire.Encode(req)
 	if err != nil {
 		return Request{}, err
 	}
-	path, taken, err := fillPath(c.Path(), data)
+	path, taken, err := fillPath(e.Path(), data)
 	if err != nil {
 		return Request{}, err
 	}
-	r := Request{Method: c.Method(), Path: path}
-	if c.hasBody() {
+	r := Request{Method: e.Method(), Path: path}
+	if e.hasBody() {
 		r.Body = data
 		return r, nil
 	}
@@ -161,19 +161,28 @@ func (e *Entry) hasBody() bool {
 }
 
 // Decode reads a request on the daemon's side: JSON body, query and path values. Unknown query names, repeated
-// ones and values of the wrong type are bad_request: nothing that was meant to narrow a request is ever ignored.
+// ones, values of the wrong type and a body that contradicts the path are bad_request: nothing that was meant to narrow
+// a request is ever ignored.
 func (c Call[Req, Resp]) Decode(body []byte, query url.Values, pathValue func(string) string) (Req, error) {
 	var req Req
-	if c.hasBody() {
-		if err := wire.Decode(body, &req); err != nil {
-			return req, err
+	err := c.decode(&req, body, query, pathValue)
+	return req, err
+}
+
+// decode fills req, a pointer to a zero request.
+func (e *Entry) decode(req any, body []byte, query url.Values, pathValue func(string) string) error {
+	known := pathNames(e.Path())
+	if e.hasBody() {
+		if err := wire.Decode(body, req); err != nil {
+			return err
 		}
-		return req, setPath(&req, c.Path(), pathValue)
+		if len(query) > 0 {
+			return mesh.Errorf(mesh.BadRequest, "%s has no query: its fields are in the body", e.Route)
+		}
+	} else if err := setQuery(req, query, known); err != nil {
+		return err
 	}
-	if err := setQuery(&req, query); err != nil {
-		return req, err
-	}
-	return req, setPath(&req, c.Path(), pathValue)
+	return setPath(req, known, pathValue)
 }
 
 // ErrorBody is the body of every refusal (design A3).

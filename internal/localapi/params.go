@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/wire"
@@ -42,8 +44,11 @@ func fillPath(pattern string, data []byte) (string, map[string]bool, error) {
 	}
 	taken := map[string]bool{}
 	for _, name := range pathNames(pattern) {
-		if fields[name] == "" {
+		switch fields[name] {
+		case "":
 			return "", nil, mesh.Errorf(mesh.BadRequest, "%s is empty", name)
+		case ".", "..": // which would name another route
+			return "", nil, mesh.Errorf(mesh.BadRequest, "%s cannot be %q", name, fields[name])
 		}
 		taken[name] = true
 		pattern = strings.Replace(pattern, "{"+name+"}", url.PathEscape(fields[name]), 1)
@@ -77,44 +82,62 @@ func queryOf(data []byte, taken map[string]bool) (string, error) {
 	return q.Encode(), nil
 }
 
-// setQuery fills the fields of a request from a query.
-func setQuery(req any, q url.Values) error {
+// setQuery fills the fields of a request from a query. Fields of the path are no parameters.
+func setQuery(req any, q url.Values, inPath []string) error {
 	for name, values := range q {
+		err := errUnknown
 		if len(values) != 1 {
-			return mesh.Errorf(mesh.BadRequest, "%s stands %d times in the query", name, len(values))
+			return mesh.Errorf(mesh.BadRequest, "%q stands %d times in the query", name, len(values))
 		}
-		if err := setField(req, name, values[0]); err != nil {
-			return mesh.Errorf(mesh.BadRequest, "query %s: %w", name, err)
+		if f, ok := fieldOf(req, name); ok && !slices.Contains(inPath, name) {
+			err = setField(f, values[0])
+		}
+		if err != nil {
+			return mesh.Errorf(mesh.BadRequest, "query %q: %w", name, err)
 		}
 	}
 	return nil
 }
 
 // setPath fills the fields of a request from the values of its path.
-func setPath(req any, pattern string, pathValue func(string) string) error {
-	for _, name := range pathNames(pattern) {
-		if err := setField(req, name, pathValue(name)); err != nil {
+func setPath(req any, names []string, pathValue func(string) string) error {
+	for _, name := range names {
+		value := pathValue(name)
+		err := errUnknown
+		if f, ok := fieldOf(req, name); ok {
+			if said := f.String(); said != "" && said != value {
+				return mesh.Errorf(mesh.BadRequest, "%s in the body is not that of the path", name)
+			}
+			err = setField(f, value)
+		}
+		if err != nil {
 			return mesh.Errorf(mesh.BadRequest, "path %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// setField sets the field of a struct pointer that has this JSON name.
-func setField(req any, name, value string) error {
+var errUnknown = errors.New("not a parameter of this route")
+
+// fieldOf finds the field of a struct pointer that has this JSON name.
+func fieldOf(req any, name string) (reflect.Value, bool) {
 	v := reflect.ValueOf(req).Elem()
 	for i := range v.NumField() {
 		tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		if tag == name {
-			return setValue(v.Field(i), value)
+			return v.Field(i), true
 		}
 	}
-	return errors.New("unknown parameter")
+	return reflect.Value{}, false
 }
 
-func setValue(f reflect.Value, text string) error {
+// setField reads a scalar from text.
+func setField(f reflect.Value, text string) error {
 	switch f.Kind() {
 	case reflect.String:
+		if !utf8.ValidString(text) {
+			return errors.New("not UTF-8")
+		}
 		f.SetString(text)
 	case reflect.Bool:
 		b, err := strconv.ParseBool(text)
@@ -123,16 +146,16 @@ func setValue(f reflect.Value, text string) error {
 		}
 		f.SetBool(b)
 	case reflect.Int, reflect.Int64:
-		n, err := strconv.ParseInt(text, 10, 64)
+		n, err := strconv.ParseInt(text, 10, f.Type().Bits())
 		if err != nil {
 			return errors.New("not a whole number")
 		}
 		f.SetInt(n)
 	case reflect.Pointer:
 		f.Set(reflect.New(f.Type().Elem()))
-		return setValue(f.Elem(), text)
+		return setField(f.Elem(), text)
 	default:
-		return errors.New("not a parameter of this route")
+		return errUnknown
 	}
 	return nil
 }
