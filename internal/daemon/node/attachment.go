@@ -30,6 +30,7 @@ type attachment struct {
 
 	mu       sync.Mutex
 	spawn    spawn                   // nil unless run runs
+	redrain  func()                  // makes the drain begin anew; nil before the first
 	sessions map[string]*sessionLink // by host session id
 	caughtUp bool                    // the receipts that were missed have been read on this connection
 	roster   rosterCache
@@ -91,7 +92,7 @@ func (a *attachment) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	a.begin(spawner(ctx, group))
 	group.Go(func() error { return a.link.Run(ctx) })
-	group.Go(func() error { return a.node.opt.Outbox.Drain(ctx, a.mesh.ID, a.mesh.Slug, route{a}) })
+	group.Go(func() error { return a.drain(ctx) })
 	select {
 	case <-ctx.Done():
 	case <-a.ending:
@@ -101,6 +102,44 @@ func (a *attachment) run(ctx context.Context) error {
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
+	}
+	return err
+}
+
+// drain sends what waits. It begins anew after a session has ended, with that session's rows sealed by the member:
+// they would wait for a connection that may never come back.
+func (a *attachment) drain(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := a.adopt(ctx); err != nil && ctx.Err() == nil {
+			a.node.opt.Log.Error("messages of an ended session not sealed anew", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
+		}
+		turn, cancel := context.WithCancel(ctx)
+		a.mu.Lock()
+		a.redrain = cancel
+		a.mu.Unlock()
+		err := a.node.opt.Outbox.Drain(turn, a.mesh.ID, a.mesh.Slug, route{a})
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adopt makes the member the sender of what ended sessions left.
+func (a *attachment) adopt(ctx context.Context) error {
+	own := a.ownKeys()
+	n, err := a.node.opt.Outbox.Reseal(ctx, a.mesh.ID, func(k mesh.Key) bool { return !own[k] },
+		func(recipient mesh.Key, body []byte) (string, string, error) {
+			peer, err := seal.ParsePublicKey(string(recipient))
+			if err != nil {
+				return "", "", err
+			}
+			box, err := a.node.boxes.Seal(a.mesh.Secret, peer, body)
+			return box.Nonce, box.Ciphertext, err
+		})
+	if n > 0 {
+		a.node.opt.Log.Info("messages of an ended session sealed anew", logkey.Mesh, a.mesh.Slug, logkey.Count, n)
 	}
 	return err
 }

@@ -108,6 +108,9 @@ func (a *attachment) removeSession(id string) {
 		s.end()
 		delete(a.sessions, id)
 		a.wake.fire()
+		if a.redrain != nil {
+			a.redrain()
+		}
 	}
 }
 
