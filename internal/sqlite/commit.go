@@ -98,7 +98,7 @@ func (db *DB) commitLoop() {
 		}
 		clear(group)
 		db.writer.trim()
-		db.checkpointDue()
+		db.checkpoint()
 	}
 	group = nil
 }
@@ -205,7 +205,7 @@ func (db *DB) control(text string) error {
 // judge ends the store if the harm reaches it.
 func (db *DB) judge(err error, harm damage) error {
 	if errors.Is(err, ErrFull) {
-		db.wishCheckpoint() // a log that starts again needs no new room
+		db.logPages = checkpointPages // a log that starts again needs no new room
 	}
 	if harm < store {
 		return err

@@ -46,6 +46,7 @@ func childWrite(path string) error {
 					mu.Unlock()
 				case refused > 0:
 					fmt.Println("acknowledged after a refusal:", n)
+					return
 				default:
 					fmt.Println("ok", n)
 				}
@@ -176,13 +177,13 @@ func TestHotJournal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	crashed := newPath(t)
-	write(t, crashed, read(t, path))
-	write(t, crashed+"-journal", read(t, path+"-journal"))
-	if slices.Equal(read(t, crashed), before) {
+	left := newPath(t)
+	write(t, left, read(t, path))
+	write(t, left+"-journal", read(t, path+"-journal"))
+	if slices.Equal(read(t, left), before) {
 		t.Fatal("the transaction did not reach the file, so there is nothing to roll back")
 	}
-	db := openTest(t, crashed, options())
+	db := openTest(t, left, options())
 	if got, want := notes(t, db), []int{1}; !slices.Equal(got, want) {
 		t.Errorf("got notes %v, want %v", got, want)
 	}

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	driver "modernc.org/sqlite"
+	modernc "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 )
 
@@ -56,8 +56,8 @@ const (
 
 // wrap puts our name in front of the driver's error and says how much is lost. Other errors pass unchanged.
 func wrap(err error) (error, damage) {
-	var e *driver.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*modernc.Error](err)
+	if !ok {
 		return err, statement
 	}
 	switch e.Code() {

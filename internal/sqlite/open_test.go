@@ -116,11 +116,18 @@ func made(t *testing.T, opt Options, change ...string) []byte {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
+	return read(t, path)
+}
+
+// crashed writes a store and returns its file and its log as a crash would leave them.
+func crashed(t *testing.T, opt Options) (file, log []byte) {
+	t.Helper()
+	path := newPath(t)
+	db := openTest(t, path, opt)
+	if err := db.Write(t.Context(), addNote(1)); err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return read(t, path), read(t, path+"-wal")
 }
 
 // TestOpenRefuses opens what Open must not touch: the error is the right one, and bytes and mode stay.
@@ -134,31 +141,35 @@ func TestOpenRefuses(t *testing.T) {
 	damaged := made(t, options(), many)
 	copy(damaged[3*4096:], bytes.Repeat([]byte{0xa5}, 4096))
 	cut := made(t, options(), many)
+	newer, newerLog := crashed(t, Options{Migrations: twoNotes, Now: time.Now})
 
 	tests := []struct {
 		name string
 		data []byte
 		mode os.FileMode
 		want error
+		log  []byte
 	}{
-		{"garbage", bytes.Repeat([]byte("this is no database. "), 500), 0o644, ErrNotDatabase},
-		{"short garbage", []byte("x"), 0o644, ErrNotDatabase},
-		{"other program", made(t, Options{}, "CREATE TABLE theirs (n)"), 0o644, ErrForeign},
-		{"newer schema", made(t, Options{Migrations: twoNotes, Now: time.Now}), 0o644, ErrNewerSchema},
-		{"newer user_version", made(t, options(), "PRAGMA user_version = 9"), 0o644, ErrNewerSchema},
-		{"older user_version", made(t, options(), "PRAGMA user_version = 0"), 0o644, ErrDrift},
-		{"edited migration", made(t, Options{Migrations: edited, Now: time.Now}), 0o644, ErrDrift},
-		{"gap in history", made(t, options(), "UPDATE schema_history SET version = 2"), 0o644, ErrDrift},
-		{"read-only", made(t, options()), 0o444, ErrReadOnly},
-		{"damaged page", damaged, 0o644, ErrCorrupt},
-		{"cut", cut[:len(cut)/2/4096*4096], 0o644, ErrCorrupt},
+		{"garbage", bytes.Repeat([]byte("this is no database. "), 500), 0o644, ErrNotDatabase, nil},
+		{"short garbage", []byte("x"), 0o644, ErrNotDatabase, nil},
+		{"other program", made(t, Options{}, "CREATE TABLE theirs (n)"), 0o644, ErrForeign, nil},
+		{"newer schema", made(t, Options{Migrations: twoNotes, Now: time.Now}), 0o644, ErrNewerSchema, nil},
+		{"newer user_version", made(t, options(), "PRAGMA user_version = 9"), 0o644, ErrNewerSchema, nil},
+		{"older user_version", made(t, options(), "PRAGMA user_version = 0"), 0o644, ErrDrift, nil},
+		{"edited migration", made(t, Options{Migrations: edited, Now: time.Now}), 0o644, ErrDrift, nil},
+		{"gap in history", made(t, options(), "UPDATE schema_history SET version = 2"), 0o644, ErrDrift, nil},
+		{"read-only", made(t, options()), 0o444, ErrReadOnly, nil},
+		{"damaged page", damaged, 0o644, ErrCorrupt, nil},
+		{"cut", cut[:len(cut)/2/4096*4096], 0o644, ErrCorrupt, nil},
+		{"newer schema in the log", newer, 0o644, ErrNewerSchema, newerLog},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			path := newPath(t)
-			if err := os.WriteFile(path, tt.data, 0o600); err != nil {
-				t.Fatal(err)
+			write(t, path, tt.data)
+			if tt.log != nil {
+				write(t, path+"-wal", tt.log)
 			}
 			if err := os.Chmod(path, tt.mode); err != nil {
 				t.Fatal(err)
@@ -172,9 +183,11 @@ func TestOpenRefuses(t *testing.T) {
 			} else if !strings.Contains(err.Error(), path) {
 				t.Errorf("error %q does not name the file", err)
 			}
-			got, err := os.ReadFile(path)
-			if err != nil || !bytes.Equal(got, tt.data) {
-				t.Errorf("the file changed (%v)", err)
+			if !bytes.Equal(read(t, path), tt.data) {
+				t.Error("the file changed")
+			}
+			if tt.log != nil && !bytes.Equal(read(t, path+"-wal"), tt.log) {
+				t.Error("the log changed")
 			}
 			checkMode(t, path, tt.mode)
 		})
@@ -214,20 +227,27 @@ func TestOpenEmptyFile(t *testing.T) {
 	checkMode(t, path, 0o600)
 }
 
-// TestOpenLink opens through a symbolic link: the log must lie beside the file, where every name finds it.
+// TestOpenLink opens through a symbolic link what a crash left open to others: the log lies beside the file.
 func TestOpenLink(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	link := filepath.Join(t.TempDir(), "link.db")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
+	file, log := crashed(t, options())
+	for suffix, b := range map[string][]byte{"": file, "-wal": log} {
+		write(t, path+suffix, b)
+		if err := os.Chmod(path+suffix, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := os.Symlink(path, link); err != nil {
 		t.Skipf("no symbolic links here: %v", err)
 	}
-	openTest(t, link, options())
-	if _, err := os.Stat(path + "-wal"); err != nil {
-		t.Errorf("log beside the file: %v", err)
+	db := openTest(t, link, options())
+	if got, want := notes(t, db), []int{1}; !cmp.Equal(got, want) {
+		t.Errorf("got notes %v, want %v", got, want)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		checkMode(t, path+suffix, 0o600)
 	}
 }
 
@@ -235,9 +255,7 @@ func TestOpenLink(t *testing.T) {
 func TestOpenLocked(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	if err := os.WriteFile(path, made(t, options()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, path, made(t, options()))
 	c := startChild(t, "lock", path)
 	if got := c.next(); got != "locked" {
 		t.Fatalf("child says %q, want locked", got)
@@ -309,9 +327,7 @@ func TestAdopt(t *testing.T) {
 func TestAdoptFails(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	if err := os.WriteFile(path, made(t, Options{}, "CREATE TABLE theirs (n)"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, path, made(t, Options{}, "CREATE TABLE theirs (n)"))
 	opt := options()
 	no := errors.New("no")
 	opt.Adopt = func(tx *Tx) error {

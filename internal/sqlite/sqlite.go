@@ -49,6 +49,7 @@ type DB struct {
 	readDSN  string
 
 	writer    *conn // the committer's; Open's before it starts, Close's after it ended
+	logPages  int   // written since the last checkpoint; the committer's
 	mu        sync.RWMutex
 	closed    bool // under mu
 	queue     chan *op
@@ -57,8 +58,7 @@ type DB struct {
 
 	readers chan *conn    // idle ones; nil is one not opened yet
 	closing chan struct{} // closed by Close, for those who wait for a reader
-	ckpt    checkpointer
-	close   func() error // shutdown, once
+	close   func() error  // shutdown, once
 }
 
 // Open opens the file at path, or makes it with mode 0600 in a folder that exists, migrates it, and starts
@@ -73,7 +73,6 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 		return nil, fmt.Errorf("open %s: %w", path, named(err))
 	}
 	go db.commitLoop()
-	go db.checkpointLoop()
 	return db, nil
 }
 
@@ -113,9 +112,6 @@ func open(ctx context.Context, path string, opt Options) (*DB, error) {
 	for range maxReaders {
 		db.readers <- nil
 	}
-	db.ckpt.dsn = dsn(path, readWrite, opt.busyTimeout, "synchronous(full)")
-	db.ckpt.wake = make(chan struct{}, 1)
-	db.ckpt.ended = make(chan struct{})
 	db.close = sync.OnceValue(db.shutdown)
 	return db, nil
 }
@@ -247,8 +243,6 @@ func (db *DB) shutdown() error {
 	close(db.closing)
 	close(db.queue)
 	<-db.committed
-	close(db.ckpt.wake)
-	<-db.ckpt.ended
 	var errs []error
 	for range maxReaders {
 		if c := <-db.readers; c != nil {
