@@ -15,8 +15,8 @@ var reserved = map[string]bool{
 }
 
 // CheckName refuses a display name that cannot be shown or trusted: empty, over 64 characters, control,
-// bidirectional or invisible characters, a leading `@ # - *`, a reserved word or one that looks like it,
-// and text that would be read as a key. The error is bad_name.
+// bidirectional or invisible characters (emoji of several characters among them), a leading `@ # - *`, a reserved word
+// or one that looks like it, and text that would be read as a key. The error is bad_name.
 func CheckName(name string) error {
 	switch {
 	case name == "" || strings.TrimSpace(name) != name:
@@ -31,7 +31,7 @@ func CheckName(name string) error {
 		return Errorf(BadName, "a name does not begin with %q", name[:1])
 	case isHex(name) && len(name) >= minPrefix:
 		return Errorf(BadName, "a name does not look like a key")
-	case reserved[Fold(name)]:
+	case reserved[Fold(name)], reserved[Fold(strings.ReplaceAll(name, "I", "l"))]:
 		return Errorf(BadName, "%q is reserved", name)
 	}
 	return nil
@@ -39,13 +39,13 @@ func CheckName(name string) error {
 
 // SafeName turns any text into something CheckName accepts, for names taken from hosts and folders.
 func SafeName(text, fallback string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if unicode.IsPrint(r) && !invisible(r) {
-			b.WriteRune(r)
+	name := strings.Map(func(r rune) rune {
+		if visible(r) {
+			return r
 		}
-	}
-	name := strings.TrimLeft(strings.TrimSpace(b.String()), "@#-* ")
+		return -1
+	}, text)
+	name = strings.TrimLeft(strings.TrimSpace(name), "@#-* ")
 	if utf8.RuneCountInString(name) > maxNameRunes {
 		name = strings.TrimSpace(string([]rune(name)[:maxNameRunes]))
 	}
@@ -55,43 +55,53 @@ func SafeName(text, fallback string) string {
 	return name
 }
 
-// confusable maps letters of other scripts, and digits, that are drawn like an ASCII letter.
+// confusable maps letters of other scripts, and digits, that are drawn like an ASCII letter. Capitals stand here where
+// their small letter is drawn like another one, or like none.
 var confusable = map[rune]rune{
 	'а': 'a', 'е': 'e', 'о': 'o', 'р': 'p', 'с': 'c', 'у': 'y', 'х': 'x', 'і': 'i', 'ј': 'j', 'ѕ': 's', 'һ': 'h', 'ԁ': 'd', 'ӏ': 'l',
-	'м': 'm', 'н': 'h', 'т': 't', 'к': 'k', 'в': 'b', 'ո': 'n', 'ս': 'u',
-	'α': 'a', 'ο': 'o', 'ν': 'v', 'ρ': 'p', 'ι': 'i', 'κ': 'k', 'υ': 'u', 'τ': 't', 'η': 'n', 'μ': 'u', 'ε': 'e',
-	'ı': 'i', 'ɑ': 'a', 'ɡ': 'g', 'ℓ': 'l', '0': 'o', '1': 'l', '|': 'l',
+	'м': 'm', 'н': 'h', 'т': 't', 'к': 'k', 'в': 'b', 'ո': 'n', 'ս': 'u', 'Ӏ': 'l',
+	'α': 'a', 'ο': 'o', 'ν': 'v', 'ρ': 'p', 'ι': 'i', 'κ': 'k', 'υ': 'u', 'τ': 't', 'η': 'n', 'μ': 'u', 'µ': 'u', 'ε': 'e', 'ϲ': 'c', 'ϳ': 'j',
+	'Α': 'a', 'Β': 'b', 'Ε': 'e', 'Ζ': 'z', 'Η': 'h', 'Ι': 'i', 'Κ': 'k', 'Μ': 'm', 'Ν': 'n', 'Ο': 'o', 'Ρ': 'p', 'Τ': 't', 'Υ': 'y', 'Χ': 'x', 'Ϲ': 'c',
+	'ı': 'i', 'ɑ': 'a', 'ɡ': 'g', 'ℓ': 'l', 'ſ': 's', '0': 'o', '1': 'l', '|': 'l',
 }
 
-// Fold gives the form under which two names look alike: lower case, full-width and look-alike letters mapped to ASCII.
-func Fold(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 0xFF01 && r <= 0xFF5E { // full-width ASCII
-			r -= 0xFEE0
-		}
-		r = unicode.ToLower(r)
-		if to, ok := confusable[r]; ok {
-			return to
-		}
-		return r
-	}, name)
+// Fold gives the form under which two names look alike: lower case, letters of full width, of mathematics and
+// look-alikes mapped to ASCII.
+func Fold(name string) string { return strings.Map(fold, name) }
+
+func fold(r rune) rune {
+	switch {
+	case 0xFF01 <= r && r <= 0xFF5E: // ASCII of full width
+		r -= 0xFEE0
+	case 0x1D400 <= r && r < 0x1D6A4: // alphabets of mathematics: A to Z, a to z, and again in the next style
+		r = 'a' + (r-0x1D400)%26
+	case 0x1D7CE <= r && r <= 0x1D7FF: // their digits
+		r = '0' + (r-0x1D7CE)%10
+	}
+	if to, ok := confusable[r]; ok {
+		return to
+	}
+	r = unicode.ToLower(r)
+	if to, ok := confusable[r]; ok {
+		return to
+	}
+	return r
 }
 
 // printable refuses what a terminal or a model could take for something else than text.
 func printable(s string) bool {
-	for _, r := range s {
-		if r == utf8.RuneError || !unicode.IsPrint(r) || invisible(r) {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool { return !visible(r) })
 }
 
-// invisible holds characters that print nothing or reorder their neighbours.
-func invisible(r rune) bool {
-	return unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Bidi_Control, r) ||
-		r == 0x115F || r == 0x1160 || r == 0x3164 || r == 0xFFA0 || r == 0x2800
+// visible refuses what prints nothing, reorders its neighbours or only changes how they are drawn, so that two names
+// could differ and look the same. What is not UTF-8 reads as RuneError.
+func visible(r rune) bool {
+	return r != utf8.RuneError && r != blankBraille && unicode.IsPrint(r) &&
+		!unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
+
+// blankBraille is a pattern of no dots.
+const blankBraille = 0x2800
 
 // maxGroupBytes bounds a group path.
 const maxGroupBytes = 64

@@ -27,7 +27,7 @@ const maxTargetBytes = 256
 // minPrefix is the shortest key prefix that names a peer (design C7).
 const minPrefix = 16
 
-// ParseTarget reads an address. Empty, overlong, control characters and `@*` are bad_request
+// ParseTarget reads an address. Empty, overlong, control or invisible characters and `@*` are bad_request
 // (daemon 11.2: `@*` and `*` would share one fingerprint).
 func ParseTarget(s string) (Target, error) {
 	s = strings.TrimSpace(s)
@@ -37,7 +37,7 @@ func ParseTarget(s string) (Target, error) {
 	case len(s) > maxTargetBytes:
 		return Target{}, Errorf(BadRequest, "a recipient has at most %d bytes", maxTargetBytes)
 	case !printable(s):
-		return Target{}, Errorf(BadRequest, "a recipient has no control characters")
+		return Target{}, Errorf(BadRequest, "a recipient has no control or invisible characters: use the first %d or more characters of its key", minPrefix)
 	case s == "@*", s == "@", s == "#":
 		return Target{}, Errorf(BadRequest, "%q names nobody", s)
 	}
