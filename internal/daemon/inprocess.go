@@ -18,6 +18,12 @@ func InProcess(ctx context.Context, opt Options) (localapi.Doer, io.Closer, erro
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() { ended <- d.Work(ctx) }()
+	select {
+	case <-d.node.Ready(): // the first question is answered with the joined meshes
+	case err := <-ended:
+		cancel()
+		return nil, nil, errors.Join(err, d.Close())
+	}
 	return d.server, closer(func() error {
 		d.server.End()
 		cancel()
