@@ -1,0 +1,57 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/claudemesh/claudemesh/internal/broker/roster"
+	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// bind registers the handler of every frame.
+func (s *server) bind() {
+	m := s.mux
+	wire.Handle(m, protocol.Hello, again[protocol.HelloRequest])
+	wire.Handle(m, protocol.SessionHello, again[protocol.SessionHelloRequest])
+	wire.Handle(m, protocol.Bye, s.bye)
+	wire.HandleAsync(m, protocol.Send, s.send)
+	wire.Handle(m, protocol.ClientAck, s.queue.ClientAck)
+	wire.Handle(m, protocol.MessageStatus, s.queue.MessageStatus)
+	wire.Handle(m, protocol.ReceiptsSince, s.queue.ReceiptsSince)
+	s.parts.invites.Bind(m)
+	s.parts.admission.Bind(m)
+	(&roster.Roster{DB: s.db, Connections: s.queue.Connections, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)
+}
+
+// again refuses a second hello: it would leave the first one's presence without an owner.
+func again[Req any](context.Context, *session.Session, Req) (protocol.HelloAnswer, error) {
+	return protocol.HelloAnswer{}, mesh.Errorf(mesh.AlreadyAuthenticated, "this connection said hello before")
+}
+
+// bye ends a presence on purpose.
+func (s *server) bye(_ context.Context, who *session.Session, _ protocol.Goodbye) (wire.None, error) {
+	if c := s.crowd.find(who.Conn); c != nil {
+		c.deliberate.Store(true)
+		c.out.Close(mesh.CloseNormal, mesh.ReasonClosed)
+	}
+	return wire.None{}, nil
+}
+
+// send counts what the queue takes and refuses.
+func (s *server) send(ctx context.Context, who *session.Session, req protocol.SendRequest, answer wire.Answer[protocol.Ack]) {
+	start := s.now()
+	s.queue.Accept(ctx, who, req, func(ack protocol.Ack, err error) {
+		answer(ack, err)
+		s.count.accept.observe(s.now().Sub(start))
+		switch {
+		case err != nil:
+			s.count.rejected.add(string(mesh.CodeOf(err)))
+		case ack.Error != "":
+			s.count.rejected.add(string(ack.Code))
+		default:
+			s.count.routed.add(string(req.Priority))
+		}
+	})
+}

@@ -1,0 +1,168 @@
+// Package broker is the server of a mesh: it listens, lets members in, hands their frames to the features, and keeps
+// what waits for who is away. It holds no feature itself; bind.go lists them.
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/admission"
+	"github.com/claudemesh/claudemesh/internal/broker/invite"
+	"github.com/claudemesh/claudemesh/internal/broker/queue"
+	"github.com/claudemesh/claudemesh/internal/broker/replay"
+	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/buildinfo"
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// Options are what a broker runs with.
+type Options struct {
+	Settings config.Broker
+	Data     paths.Broker // made when it is not there; one broker at a time
+	Now      mesh.Clock
+	Log      *slog.Logger
+	Listener net.Listener   // nil listens on Settings.Listen; closed by Run
+	Ready    func(net.Addr) // called once it answers; may be nil
+}
+
+// Run serves until ctx ends, then tells its peers, answers what it accepted, and returns nil. It returns already_running
+// when another broker has the data folder, port_in_use when another program has the port.
+func Run(ctx context.Context, opt Options) error {
+	release, err := occupy(opt.Data)
+	if err != nil {
+		return err
+	}
+	defer release()
+	token, err := createToken(opt.Data)
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, opt.Data.DB(), opt.Now, opt.Log)
+	if err != nil {
+		return openFault(err)
+	}
+	listener, err := listen(ctx, opt.Settings, opt.Listener)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return errors.Join(run(ctx, opt, listener, db, token), db.Close())
+}
+
+// openFault gives what is wrong with the database its code of the table.
+func openFault(err error) error {
+	for _, known := range []struct {
+		cause error
+		code  mesh.Code
+	}{
+		{sqlite.ErrNewerSchema, mesh.StoreNewer}, {sqlite.ErrBusy, mesh.StoreLocked}, {sqlite.ErrFull, mesh.StorageFull},
+		{sqlite.ErrCorrupt, mesh.StoreCorrupt}, {sqlite.ErrNotDatabase, mesh.StoreCorrupt}, {sqlite.ErrDrift, mesh.StoreCorrupt},
+		{sqlite.ErrForeign, mesh.StoreCorrupt},
+	} {
+		if errors.Is(err, known.cause) {
+			return mesh.Errorf(known.code, "%w", err)
+		}
+	}
+	return mesh.Errorf(mesh.IOError, "%w", err)
+}
+
+// run serves on a listener and a database that are open, until ctx ends or serving fails, and stops in order.
+func run(ctx context.Context, opt Options, listener net.Listener, db *sqlite.DB, token token) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	s := newServer(work, opt, listener.Addr(), db, token)
+	web := s.web(opt.Log)
+	failed := make(chan error, 2)
+	var core, edge sync.WaitGroup
+	core.Go(func() { failed <- s.queue.Run(work) })
+	edge.Go(func() { s.watch(work) })
+	edge.Go(func() { failed <- web.Serve(listener) })
+	s.announce(listener.Addr(), opt.Ready)
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.crowd.close()
+	grace, cancel := context.WithTimeout(work, opt.Settings.ShutdownGrace)
+	_ = web.Shutdown(grace) // a request that is not done by then is cut
+	cancel()
+	_ = web.Close() // as above
+	stop()
+	core.Wait() // everything that was accepted is answered
+	s.dismiss()
+	edge.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	opt.Log.Info("broker stopped")
+	return err
+}
+
+// newServer puts the parts of a broker together. Nothing runs yet.
+func newServer(work context.Context, opt Options, addr net.Addr, db *sqlite.DB, token token) *server {
+	seen := replay.New(replayTime, opt.Now)
+	s := &server{
+		set: opt.Settings, now: opt.Now, log: opt.Log, started: opt.Now(), work: work, token: token, db: db,
+		queue: queue.New(queue.Options{DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log}),
+		mux:   wire.NewMux[*session.Session](),
+		doors: &doors{db: db, set: opt.Settings, now: opt.Now, seen: seen, seats: newSeats(opt.Settings)},
+		hosts: newHosts(opt.Settings, addr),
+		count: newMetrics(),
+	}
+	s.crowd.conns = map[mesh.ConnID]*conn{}
+	s.parts = parts{
+		invites:   &invite.Invites{DB: db, Now: opt.Now, Once: seen.First},
+		admission: &admission.Admission{DB: db, Now: opt.Now, Once: seen.First, Close: s.queue.CloseMember},
+		strangers: newStrangers(opt.Now),
+	}
+	s.bind()
+	return s
+}
+
+// What a plain request may take. A WebSocket has its own times.
+const (
+	headTime    = 5 * time.Second
+	bodyTime    = 10 * time.Second
+	idleTime    = 30 * time.Second
+	headerBytes = 16 << 10
+)
+
+// web is the HTTP server in front of the routes.
+func (s *server) web(log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: headTime,
+		ReadTimeout:       bodyTime,
+		WriteTimeout:      bodyTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    headerBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // of strangers' mistakes
+		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
+	}
+}
+
+// announce says where the broker answers, and warns of what others on the way could read.
+func (s *server) announce(addr net.Addr, ready func(net.Addr)) {
+	s.log.Info("broker answers", slog.String(logkey.Addr, addr.String()), slog.String(logkey.Version, buildinfo.Version()))
+	if ap, err := netip.ParseAddrPort(addr.String()); err == nil && !ap.Addr().Unmap().IsLoopback() && s.set.TLSCert == "" {
+		s.log.Warn("connections are not encrypted beyond this machine: set tls_cert and tls_key, or put a proxy in front",
+			slog.String(logkey.Addr, addr.String()))
+	}
+	if ready != nil {
+		ready(addr)
+	}
+}

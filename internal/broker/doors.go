@@ -1,0 +1,259 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/replay"
+	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/seal"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+// doors let members in (wire 2, design C4). They may be used from any goroutine.
+type doors struct {
+	db    *sqlite.DB
+	set   config.Broker
+	now   mesh.Clock
+	seen  *replay.Cache
+	seats *seats
+}
+
+// guest is who came in.
+type guest struct {
+	session *session.Session
+	conn    hub.Conn
+	answer  protocol.HelloAnswer
+	seat    seat
+	took    bool // the session key was another member's, who had not proved it
+}
+
+// open checks a hello and lets its sender in. The guest holds a seat until leave.
+func (d *doors) open(ctx context.Context, typ string, data []byte) (*guest, error) {
+	p, err := d.prove(typ, data)
+	if err != nil {
+		return nil, err
+	}
+	known, err := d.find(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if !d.seen.First("hello", p.signature) {
+		return nil, mesh.Errorf(mesh.Replay, "this hello came before; connect again")
+	}
+	g, err := d.welcome(p, known)
+	if err != nil {
+		return nil, err
+	}
+	g.took = known.session.N != 0 && known.session.Member != known.member.N
+	if !d.seats.take(g.seat) {
+		return nil, errCapacity()
+	}
+	if err := d.claim(ctx, p, known, g.session.Name); err != nil {
+		d.leave(g)
+		return nil, err
+	}
+	return g, nil
+}
+
+// leave gives the guest's seat back.
+func (d *doors) leave(g *guest) { d.seats.leave(g.seat) }
+
+// acquaintance is what the store knows of whoever proved a key.
+type acquaintance struct {
+	mesh    store.Mesh
+	member  store.Member
+	session store.Session // zero for a key that is new
+}
+
+// find looks the member up. A mesh that does not exist, or no more, and a key that is nobody's look the same.
+func (d *doors) find(ctx context.Context, p proof) (a acquaintance, err error) {
+	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
+		if a.mesh, err = store.FindMesh(tx, p.mesh); err != nil {
+			return err
+		}
+		if a.member, err = store.FindMemberByKey(tx, p.mesh, p.member); mesh.IsCode(err, mesh.NotFound) {
+			return stranger(tx, a.mesh, p.member)
+		}
+		if err != nil || p.session == "" {
+			return err
+		}
+		if a.session, err = store.FindSession(tx, p.mesh, p.session); mesh.IsCode(err, mesh.NotFound) {
+			return nil
+		}
+		return err
+	})
+	if mesh.IsCode(err, mesh.NotFound) {
+		err = errUnauthorized()
+	}
+	if err != nil {
+		return a, err
+	}
+	if p.memberID != a.member.ID && (!p.owned || p.memberID != "") {
+		if p.owned {
+			return a, mesh.Errorf(mesh.ParentMismatch, "parentMemberId is another member's")
+		}
+		return a, errUnauthorized()
+	}
+	return a, nil
+}
+
+// stranger says why a key that is no member's is refused.
+func stranger(tx *sqlite.Tx, m store.Mesh, key mesh.Key) error {
+	was, err := store.WasMember(tx, m.ID, key)
+	if err == nil && was {
+		return mesh.Errorf(mesh.Revoked, "the membership in %s has ended", m.Slug)
+	}
+	if err != nil {
+		return err
+	}
+	return errUnauthorized()
+}
+
+func errUnauthorized() error {
+	return mesh.Errorf(mesh.Unauthorized, "no mesh here has this member")
+}
+
+// claim keeps whose session key it is (design C4). A key that comes back unchanged is not written each time.
+func (d *doors) claim(ctx context.Context, p proof, a acquaintance, name string) error {
+	s := a.session
+	if p.session == "" || s.N != 0 && s.Member == a.member.N && s.Name == name && (s.Proved || !p.owned) {
+		return nil
+	}
+	s = store.Session{Mesh: p.mesh, Key: p.session, Member: a.member.N, Proved: p.owned, Name: name, LastSeen: d.now()}
+	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
+		_, err := store.ClaimSession(tx, s)
+		return err
+	})
+}
+
+// welcome puts together who came in.
+func (d *doors) welcome(p proof, a acquaintance) (*guest, error) {
+	caps := map[string]bool{}
+	var agreed []string
+	for _, c := range protocol.Capabilities() {
+		if slices.Contains(p.caps, c) {
+			agreed, caps[c] = append(agreed, c), true
+		}
+	}
+	name, err := displayName(p.presence.DisplayName, a.member.Name, caps[protocol.CapGo])
+	if err != nil {
+		return nil, err
+	}
+	now, presence := d.now(), tidy(p.presence)
+	g := &guest{seat: p.seat()}
+	g.session = &session.Session{
+		Mesh: a.mesh.ID, MeshSlug: a.mesh.Slug, OwnerKey: a.mesh.OwnerKey, Member: a.member.ID, MemberKey: a.member.Key,
+		SessionKey: p.session, Name: name, Admin: a.member.Role == store.RoleAdmin, Go: caps[protocol.CapGo], Caps: caps, PeerRole: roleOf(p),
+	}
+	g.conn = hub.Conn{
+		Mesh: a.mesh.ID, Member: a.member.ID, MemberKey: a.member.Key, SessionKey: p.session, SessionID: presence.SessionID, Name: name,
+		Role: roleOf(p), Lease: p.owned || caps[protocol.CapClientAck], Receipts: caps[protocol.CapReceipts], Go: caps[protocol.CapGo],
+		Groups: groupNames(presence.Groups), Status: mesh.Idle, ConnectedAt: now, Presence: presence,
+	}
+	g.answer = protocol.HelloAnswer{
+		PresenceID: string(mesh.NewID()), MemberDisplayName: name, MemberProfile: &protocol.MemberProfile{MessageMode: "push"},
+		Capabilities: agreed, ProtocolVersion: protocol.Version, ServerTime: mesh.FormatTime(now), Limits: limits(d.set),
+	}
+	return g, nil
+}
+
+// sendWindow is how many sends to one target a client of ours may have under way.
+const sendWindow = 64
+
+// envelopeBytes is what a send frame has beside its ciphertext, with room.
+const envelopeBytes = 2048
+
+// limits are what a client of ours works with (design B2).
+func limits(set config.Broker) *protocol.Limits {
+	return &protocol.Limits{
+		FrameBytes: set.FrameBytes, BodyBytes: max((set.FrameBytes-envelopeBytes)*3/4-16, 0),
+		SendPerSecond: float64(set.SendPerSecond), SendBurst: set.SendBurst,
+		MessageTTLMs: set.MessageTTL.Milliseconds(), DedupeTTLMs: set.DedupeTTL.Milliseconds(), SendWindow: sendWindow,
+	}
+}
+
+// roleOf says what stands behind a connection: what it says itself, else by its channel (design B4). A daemon of the
+// first generation is its user's only presence, and has a session key.
+func roleOf(p proof) mesh.PeerRole {
+	switch said := p.presence.PeerRole; said {
+	case mesh.ControlPlane, mesh.SessionRole, mesh.ServiceRole:
+		return said
+	}
+	switch {
+	case p.presence.Channel == "claudemesh-daemon" && p.session == "":
+		return mesh.ControlPlane
+	case p.presence.Channel == "telegram" || p.presence.Channel == "bridge":
+		return mesh.ServiceRole
+	}
+	return mesh.SessionRole
+}
+
+// displayName is the name of a connection: the member's where it gives none. A name that could deceive is refused, but
+// old clients, which do not know our rules, get one made of it where it is only odd.
+func displayName(said, member string, ours bool) (string, error) {
+	if said == "" {
+		return member, nil
+	}
+	err := mesh.CheckName(said)
+	if err != nil && !ours && !strings.ContainsFunc(said, deceptive) {
+		return mesh.SafeName(said, member), nil
+	}
+	return said, err
+}
+
+// deceptive characters command a terminal or reorder what is around them.
+func deceptive(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
+
+// Bounds of what a connection tells of itself; the rest is cut off.
+const (
+	maxTextRunes = 256
+	maxGroups    = 64
+)
+
+// tidy cuts and cleans what is shown to others.
+func tidy(p protocol.Presence) protocol.Presence {
+	for _, text := range []*string{&p.SessionID, &p.CWD, &p.Hostname, &p.PeerType, &p.Channel, &p.Model, &p.Role} {
+		*text = clean(*text)
+	}
+	groups := make([]protocol.Group, 0, len(p.Groups))
+	for _, g := range p.Groups[:min(len(p.Groups), maxGroups)] {
+		if name, err := mesh.ParseGroup(g.Name); err == nil {
+			groups = append(groups, protocol.Group{Name: name, Role: clean(g.Role)})
+		}
+	}
+	p.Groups = groups
+	return p
+}
+
+func clean(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if deceptive(r) {
+			return -1
+		}
+		return r
+	}, text)
+	if utf8.RuneCountInString(text) > maxTextRunes {
+		text = string([]rune(text)[:maxTextRunes])
+	}
+	return text
+}
+
+func groupNames(groups []protocol.Group) []string {
+	names := make([]string, 0, len(groups))
+	for _, g := range groups {
+		names = append(names, g.Name)
+	}
+	return names
+}
+
+// replayTime is how long a hello is remembered: its time may lie a minute off in either direction (design C4).
+const replayTime = 2 * seal.Skew

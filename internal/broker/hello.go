@@ -1,0 +1,161 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/seal"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// proof is what a hello proved by its signatures. Whether anybody of that key is a member is another question.
+type proof struct {
+	mesh      mesh.ID
+	member    mesh.Key
+	session   mesh.Key // empty without one
+	owned     bool     // the session key signed, too
+	memberID  mesh.ID  // as claimed; empty where that is allowed
+	signature string   // comes once
+	caps      []string
+	presence  protocol.Presence
+}
+
+// seat is the place that the connection will take.
+func (p proof) seat() seat {
+	who := string(p.session)
+	if who == "" {
+		who = p.presence.SessionID
+	}
+	return seat{mesh: p.mesh, member: p.member, who: who}
+}
+
+// prove reads a hello of either kind and checks what can be checked without asking who is a member, in the order of
+// wire 2.1 and 2.2.
+func (d *doors) prove(typ string, data []byte) (proof, error) {
+	if typ == protocol.SessionHello.Type {
+		return d.proveSession(data)
+	}
+	return d.proveMember(data)
+}
+
+func (d *doors) proveMember(data []byte) (proof, error) {
+	var req protocol.HelloRequest
+	if err := decodeHello(data, &req); err != nil {
+		return proof{}, err
+	}
+	p := proof{
+		mesh: mesh.ID(req.MeshID), member: mesh.Key(req.Pubkey), session: mesh.Key(req.SessionPubkey), memberID: mesh.ID(req.MemberID),
+		signature: req.Signature, caps: req.Capabilities, presence: req.Presence,
+	}
+	if p.session != "" && !mesh.IsKey(string(p.session)) {
+		return proof{}, mesh.Errorf(mesh.BadSessionKey, "sessionPubkey is not 64 lower-case hex")
+	}
+	at := time.UnixMilli(req.Timestamp)
+	if err := d.early(p, at); err != nil {
+		return proof{}, err
+	}
+	member, err := seal.ParsePublicKey(req.Pubkey)
+	if err != nil {
+		return proof{}, mesh.Errorf(mesh.CodeOf(err), "pubkey: %w", err)
+	}
+	if p.session != "" {
+		if _, err := seal.ParsePublicKey(req.SessionPubkey); err != nil {
+			return proof{}, mesh.Errorf(mesh.CodeOf(err), "sessionPubkey: %w", err)
+		}
+	}
+	signature, err := seal.ParseSignature(req.Signature)
+	if err != nil {
+		return proof{}, mesh.Errorf(mesh.CodeOf(err), "signature: %w", err)
+	}
+	hello := seal.Hello{MeshID: req.MeshID, MemberID: req.MemberID, Member: member, At: at}
+	return p, hello.Verify(signature, d.now())
+}
+
+func (d *doors) proveSession(data []byte) (proof, error) {
+	var req protocol.SessionHelloRequest
+	if err := decodeHello(data, &req); err != nil {
+		return proof{}, err
+	}
+	p := proof{
+		mesh: mesh.ID(req.MeshID), member: mesh.Key(req.ParentMemberPubkey), session: mesh.Key(req.SessionPubkey), owned: true,
+		memberID: mesh.ID(req.ParentMemberID), signature: req.Signature, caps: req.Capabilities, presence: req.Presence,
+	}
+	attested := req.ParentAttestation
+	switch {
+	case !mesh.IsKey(req.ParentMemberPubkey):
+		return proof{}, mesh.Errorf(mesh.BadParentKey, "parentMemberPubkey is not 64 lower-case hex")
+	case !mesh.IsKey(req.SessionPubkey):
+		return proof{}, mesh.Errorf(mesh.BadSessionKey, "sessionPubkey is not 64 lower-case hex")
+	case attested.SessionPubkey != req.SessionPubkey || attested.ParentMemberPubkey != req.ParentMemberPubkey:
+		return proof{}, mesh.Errorf(mesh.AttestationMismatch, "the attestation is for other keys")
+	}
+	if !d.seats.free(p.seat()) {
+		return proof{}, errCapacity()
+	}
+	member, session, err := sessionKeys(req)
+	if err != nil {
+		return proof{}, err
+	}
+	if err := d.attested(member, session, attested); err != nil {
+		return proof{}, err
+	}
+	at := time.UnixMilli(req.Timestamp)
+	if err := d.early(p, at); err != nil {
+		return proof{}, err
+	}
+	signature, err := seal.ParseSignature(req.Signature)
+	if err != nil {
+		return proof{}, mesh.Errorf(mesh.CodeOf(err), "signature: %w", err)
+	}
+	hello := seal.SessionHello{MeshID: req.MeshID, Parent: member, Session: session, At: at}
+	return p, hello.Verify(signature, d.now())
+}
+
+func sessionKeys(req protocol.SessionHelloRequest) (member, session seal.PublicKey, err error) {
+	if member, err = seal.ParsePublicKey(req.ParentMemberPubkey); err != nil {
+		return member, session, mesh.Errorf(mesh.CodeOf(err), "parentMemberPubkey: %w", err)
+	}
+	if session, err = seal.ParsePublicKey(req.SessionPubkey); err != nil {
+		return member, session, mesh.Errorf(mesh.CodeOf(err), "sessionPubkey: %w", err)
+	}
+	return member, session, nil
+}
+
+// attested checks the member's word for the session key.
+func (d *doors) attested(member, session seal.PublicKey, a protocol.Attestation) error {
+	signature, err := seal.ParseSignature(a.Signature)
+	if err != nil {
+		return mesh.Errorf(mesh.CodeOf(err), "signature of the attestation: %w", err)
+	}
+	signed := seal.Attestation{Parent: member, Session: session, ExpiresAt: time.UnixMilli(a.ExpiresAt)}
+	if err := signed.Verify(signature, d.now()); err != nil {
+		return mesh.Errorf(mesh.CodeOf(err), "attestation: %w", err)
+	}
+	return nil
+}
+
+// decodeHello reads a hello. What is wrong with it is not repeated to whoever sent it.
+func decodeHello(data []byte, into any) error {
+	if err := wire.Decode(data, into); err != nil {
+		return mesh.Errorf(mesh.Malformed, "hello: %w", err)
+	}
+	return nil
+}
+
+// early is what is checked before any signature, as it costs nothing: room, and the clock. A clock that is wrong is
+// told the right time.
+func (d *doors) early(p proof, at time.Time) error {
+	if !d.seats.free(p.seat()) {
+		return errCapacity()
+	}
+	now := d.now()
+	if skew := at.Sub(now.Truncate(time.Millisecond)); skew < -seal.Skew || skew > seal.Skew {
+		return mesh.Errorf(mesh.TimestampSkew, "the hello is of another time; this broker's clock is at %s", mesh.FormatTime(now))
+	}
+	return nil
+}
+
+func errCapacity() error {
+	return mesh.Errorf(mesh.Capacity, "there is no room for another connection here")
+}

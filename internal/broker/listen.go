@@ -1,0 +1,92 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// listen opens the port, with the operator's certificate where there is one.
+func listen(ctx context.Context, set config.Broker, given net.Listener) (net.Listener, error) {
+	l := given
+	if l == nil {
+		var err error
+		if l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", set.Listen); err != nil {
+			return nil, refusedPort(set.Listen, err)
+		}
+	}
+	l = &doorman{Listener: l, free: set.Connections + spareConnections}
+	if set.TLSCert == "" {
+		return l, nil
+	}
+	pair, err := tls.LoadX509KeyPair(set.TLSCert, set.TLSKey)
+	if err != nil {
+		_ = l.Close() // the first error is the one to report
+		return nil, mesh.Errorf(mesh.SettingsRefused, "load the certificate: %w", err)
+	}
+	return tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{pair},
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   []string{"http/1.1"}, // a WebSocket needs it
+	}), nil
+}
+
+func refusedPort(address string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return mesh.Errorf(mesh.PortInUse, "listen on %s: another program does", address)
+	}
+	return mesh.Errorf(mesh.IOError, "listen on %s: %w", address, err)
+}
+
+// spareConnections are let in beside the WebSockets: plain requests, and those that have not said hello.
+const spareConnections = 1024
+
+// doorman closes at once what comes beyond the bound, so that strangers cannot use up the file descriptors.
+type doorman struct {
+	net.Listener
+	mu   sync.Mutex
+	free int
+}
+
+// Accept waits for a connection within the bound.
+func (d *doorman) Accept() (net.Conn, error) {
+	for {
+		conn, err := d.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if d.take(-1) {
+			return &counted{Conn: conn, leave: sync.OnceFunc(func() { d.take(1) })}, nil
+		}
+		_ = conn.Close() // it was never read
+	}
+}
+
+// take changes the free places by n, if that leaves none owed.
+func (d *doorman) take(n int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.free+n < 0 {
+		return false
+	}
+	d.free += n
+	return true
+}
+
+// counted gives its place back when it is closed.
+type counted struct {
+	net.Conn
+	leave func()
+}
+
+// Close closes the connection; again does nothing more.
+func (c *counted) Close() error {
+	c.leave()
+	return c.Conn.Close()
+}

@@ -1,0 +1,190 @@
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/admission"
+	"github.com/claudemesh/claudemesh/internal/broker/invite"
+	"github.com/claudemesh/claudemesh/internal/broker/queue"
+	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// server is a broker that is open. Its fields are set once; what they point to may be used from any goroutine.
+type server struct {
+	set     config.Broker
+	now     mesh.Clock
+	log     *slog.Logger
+	started time.Time
+	work    context.Context // of every frame and request; ends when the broker stops
+	token   token
+	db      *sqlite.DB
+	queue   *queue.Queue
+	mux     *wire.Mux[*session.Session]
+	doors   *doors
+	hosts   hosts
+	count   *metrics
+	crowd   crowd
+	parts   parts
+}
+
+// parts are the features that answer plain requests.
+type parts struct {
+	invites   *invite.Invites
+	admission *admission.Admission
+	strangers *strangers
+}
+
+// crowd is everybody who is connected.
+type crowd struct {
+	mu     sync.Mutex
+	conns  map[mesh.ConnID]*conn
+	last   mesh.ConnID
+	inside int // of conns, those that said hello
+	closed bool
+	gone   sync.WaitGroup
+}
+
+// add numbers a connection; false means that the broker stops.
+func (w *crowd) add(c *conn) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return false
+	}
+	w.last++
+	c.id = w.last
+	w.conns[c.id] = c
+	w.gone.Add(1)
+	return true
+}
+
+func (w *crowd) remove(c *conn) {
+	w.mu.Lock()
+	delete(w.conns, c.id)
+	w.mu.Unlock()
+	w.gone.Done()
+}
+
+// close lets nobody in any more.
+func (w *crowd) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+}
+
+func (w *crowd) find(id mesh.ConnID) *conn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.conns[id]
+}
+
+// all lists the connections of this moment.
+func (w *crowd) all() []*conn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := make([]*conn, 0, len(w.conns))
+	for _, c := range w.conns {
+		list = append(list, c)
+	}
+	return list
+}
+
+// count changes how many said hello by n, and returns how many did.
+func (w *crowd) count(n int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.inside += n
+	return w.inside
+}
+
+// arrive notes that a connection said hello. Whoever held its session key without having proved it has lost it.
+func (s *server) arrive(c *conn, g *guest) {
+	s.crowd.count(1)
+	s.count.connections.add("")
+	s.log.Debug("connected", describe(c, g)...)
+	if !g.took {
+		return
+	}
+	for _, other := range s.crowd.all() {
+		if o := other.guest.Load(); o != nil && o.session.SessionKey == g.session.SessionKey && o.session.Member != g.session.Member {
+			other.out.Close(mesh.ClosePolicy, string(mesh.BadSessionKey))
+		}
+	}
+}
+
+// depart undoes arrive when the connection is over.
+func (s *server) depart(c *conn, g *guest) {
+	s.queue.Detach(c.id, c.deliberate.Load())
+	s.doors.leave(g)
+	s.crowd.count(-1)
+	s.log.Debug("disconnected", describe(c, g)...)
+}
+
+func describe(c *conn, g *guest) []any {
+	return []any{
+		slog.Uint64(logkey.Conn, uint64(c.id)), slog.String(logkey.Mesh, string(g.session.Mesh)), slog.String(logkey.Member, string(g.session.Member)),
+		slog.String(logkey.Session, g.session.SessionKey.Short()), slog.String(logkey.Role, string(g.session.PeerRole)),
+	}
+}
+
+// ticksPerPing divides the time between two pings, so that the dead are found soon after their time and the pings of
+// many connections are spread.
+const ticksPerPing = 6
+
+// watch pings every connection from time to time and cuts those that were silent for too long (wire 1.1). It counts
+// ticks, not hours: a clock that is set does not kill anybody.
+func (s *server) watch(ctx context.Context) {
+	tick := max(s.set.PingInterval/ticksPerPing, time.Millisecond)
+	dead := int32(s.set.DeadAfter / tick)
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for n := mesh.ConnID(0); ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, c := range s.crowd.all() {
+			switch {
+			case c.silent.Add(1) > dead:
+				_ = c.link.Close() // no close frame: it would not arrive (wire 1.1)
+			case (n+c.id)%ticksPerPing == 0:
+				c.out.Ping()
+			}
+		}
+	}
+}
+
+// reasonShutdown stands in the close frame of a broker that stops (wire 1.3).
+const reasonShutdown = "shutting down"
+
+// dismiss tells every connection that the broker stops, and waits until they are gone, for at most the grace.
+func (s *server) dismiss() {
+	for _, c := range s.crowd.all() {
+		c.out.Close(mesh.CloseGoingAway, reasonShutdown)
+	}
+	gone := make(chan struct{})
+	go func() { // ends with the last connection, which is cut below at the latest
+		s.crowd.gone.Wait()
+		close(gone)
+	}()
+	grace := time.NewTimer(s.set.ShutdownGrace)
+	defer grace.Stop()
+	select {
+	case <-gone:
+		return
+	case <-grace.C:
+	}
+	for _, c := range s.crowd.all() {
+		_ = c.link.Close() // it had its time
+	}
+	<-gone
+}
