@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/local"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/wire"
@@ -26,102 +30,163 @@ func newBrokerServe(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a broker in the foreground",
-		Long: "Run a broker: it keeps and routes what it cannot read. One process, one database file in --data-dir.\n\n" +
-			"Who may make meshes is decided by --create: token (the file create-token in the data folder), open or closed.",
-		Args: a.noArgs,
+		Long: "Run a broker in the foreground: it keeps and routes messages that it cannot read. One process, one database file in " +
+			"--data-dir; the other settings may stand in broker.json there.\n\n" +
+			"Who may make meshes is decided by --create: holders of the token in the file create-token of the data folder (token), " +
+			"everyone (open) or nobody (closed). Off this machine it needs a certificate, or a proxy that has one.",
+		Example: "claudemesh broker serve --listen 0.0.0.0:443 --public-url https://mesh.example.com \\\n" +
+			"    --tls-cert fullchain.pem --tls-key key.pem",
+		Args: noArgs(a),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.sys.Services.Broker(cmd.Context(), a.service(changed(cmd.Flags())))
+			flags, err := given(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			return a.sys.Services.Broker(cmd.Context(), a.service(a.home.Broker.Settings(), flags))
 		},
 	}
 	f := cmd.Flags()
-	f.String("listen", "127.0.0.1:7900", "`address` to listen on")
+	f.String("listen", "127.0.0.1:7900", "`address` to listen on, host:port")
 	f.String("public-url", "", "`url` under which others reach this broker")
 	f.String("data-dir", "", "`folder` of the database; default ~/.claudemesh/broker")
 	f.String("create", "token", "who may make meshes: token, open or closed")
 	f.String("tls-cert", "", "certificate `file`")
 	f.String("tls-key", "", "key `file` of the certificate")
 	f.String("log-level", "info", "debug, info, warn or error")
+	offer(cmd, "create", nil, "token", "open", "closed")
+	offer(cmd, "log-level", nil, "debug", "info", "warn", "error")
 	return cmd
 }
 
-// changed gives the flags that stand on the command line.
-func changed(f *pflag.FlagSet) map[string]string {
+// given lists the settings that stand on the command line. Folders and files are made absolute.
+func given(set *pflag.FlagSet) (map[string]string, error) {
 	out := map[string]string{}
-	f.Visit(func(f *pflag.Flag) { out[f.Name] = f.Value.String() })
-	return out
+	var failed error
+	set.Visit(func(f *pflag.Flag) {
+		value := f.Value.String()
+		if name, _ := pflag.UnquoteUsage(f); name == "folder" || name == "file" {
+			abs, err := filepath.Abs(value)
+			if err != nil {
+				failed = mesh.Errorf(mesh.IOError, "make %s absolute: %w", value, err)
+			}
+			value = abs
+		}
+		out[f.Name] = value
+	})
+	return out, failed
 }
 
 func newBrokerStatus(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show whether this machine's broker runs",
-		Args: a.noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.brokerStatus(cmd.Context()) },
+		Long: "Show whether this machine's broker runs. The exit status is 1 when it does not run or does not answer.",
+		Args: noArgs(a),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runBrokerStatus(cmd.Context(), a) },
 	}
 }
 
 // brokerStatusView is the JSON of broker status.
 type brokerStatusView struct {
 	header
-	Running bool             `json:"running"`
+	Running bool             `json:"running" jsonschema:"the broker of this user's folder runs"`
 	PID     int              `json:"pid,omitzero"`
 	URL     string           `json:"url"`
-	Health  *protocol.Health `json:"health,omitzero"`
+	Health  *protocol.Health `json:"health,omitzero" jsonschema:"what answers at url"`
 }
 
-func (a *app) brokerStatus(ctx context.Context) error {
-	settings, err := a.brokerSettings()
+func runBrokerStatus(ctx context.Context, a *app) error {
+	settings, err := brokerSettings(a)
 	if err != nil {
 		return err
 	}
-	v := brokerStatusView{header: newHeader(), URL: "http://" + settings.Listen, PID: readPID(a.home.Broker.PID())}
-	health, err := brokerHealth(ctx, settings.Listen)
-	if err == nil {
-		v.Running, v.Health = true, &health
+	v := brokerStatusView{header: newHeader(), URL: brokerURL(settings)}
+	if v.Running = brokerLives(a); v.Running {
+		v.PID = readPID(a.home.Broker.PID())
+	}
+	if health, err := brokerHealth(ctx, settings); err == nil {
+		v.Health = &health
 	}
 	if err := a.print(v, func(s term.Stream) { writeBrokerStatus(s, v) }); err != nil {
 		return err
 	}
-	if !v.Running {
+	if !v.Running || v.Health == nil {
 		return exitError(mesh.ExitCancelled)
 	}
 	return nil
 }
 
 func writeBrokerStatus(s term.Stream, v brokerStatusView) {
-	if !v.Running {
-		s.Line("%s no broker answers at %s", s.Paint(term.Dim, "○"), v.URL)
+	switch {
+	case v.Running && v.Health != nil:
+		s.OK("the broker runs", joinFacts("pid "+strconv.Itoa(v.PID), v.Health.Version, "up "+unit(time.Duration(v.Health.Uptime)*time.Second)))
+	case v.Running:
+		s.Warn("the broker runs" + pidFact(v.PID) + " and does not answer")
+	case v.Health != nil:
+		s.Off("this user's broker does not run; another one answers")
+	default:
+		s.Off("the broker does not run")
 		s.Hint("claudemesh up starts one for this machine, claudemesh broker serve one for a team")
-		return
 	}
-	s.OK("the broker runs", "pid "+strconv.Itoa(v.PID)+", "+v.Health.Version)
-	s.Pairs([2]string{"url", v.URL}, [2]string{"database", v.Health.DB}, [2]string{"up for", (time.Duration(v.Health.Uptime) * time.Second).String()})
+	database := ""
+	if v.Health != nil {
+		database = v.Health.DB
+	}
+	s.Pairs([2]string{"url", v.URL}, [2]string{"database", database})
 }
 
 // brokerSettings are those of this machine's broker.
-func (a *app) brokerSettings() (config.Broker, error) {
+func brokerSettings(a *app) (config.Broker, error) {
 	return config.LoadBroker(config.Sources{File: a.home.Broker.Settings(), Env: a.sys.Lookup})
 }
 
-// brokerHealth asks the broker behind an address of this machine.
-func brokerHealth(ctx context.Context, listen string) (protocol.Health, error) {
+// brokerLives reports whether the broker of this user's data folder runs.
+func brokerLives(a *app) bool { return local.Locked(a.home.Broker.Lock()) }
+
+// brokerURL is the address of this machine's broker for people.
+func brokerURL(settings config.Broker) string {
+	if settings.TLSCert != "" {
+		return "https://" + dialAddress(settings.Listen)
+	}
+	return "http://" + dialAddress(settings.Listen)
+}
+
+// dialAddress is where a listen address is reached from this machine.
+func dialAddress(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// maxHealth bounds what is read of a program that may be anything.
+const maxHealth = 64 << 10
+
+// brokerHealth asks what listens where this machine's broker should. No proxy is asked, and a certificate is not
+// checked: it is made for another name, and nothing secret is said.
+func brokerHealth(ctx context.Context, settings config.Broker) (protocol.Health, error) {
 	var h protocol.Health
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+listen+protocol.PathHealth, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, brokerURL(settings)+protocol.PathHealth, nil)
 	if err != nil {
-		return h, mesh.Errorf(mesh.BadRequest, "broker address: %w", err)
+		return h, mesh.Errorf(mesh.SettingsRefused, "broker address: %w", err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := client.Do(req)
 	if err != nil {
 		return h, mesh.Errorf(mesh.BrokerDown, "ask the broker: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }() // read to its end below
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxHealth))
 	if err != nil {
 		return h, mesh.Errorf(mesh.BrokerDown, "ask the broker: %w", err)
 	}
 	if err := wire.Decode(body, &h); err != nil || !strings.EqualFold(h.Status, "ok") {
-		return h, mesh.Errorf(mesh.BrokerDown, "what answers at %s is no broker", listen)
+		return h, mesh.Errorf(mesh.BrokerDown, "what answers at %s is no broker", settings.Listen)
 	}
 	return h, nil
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 
 	"github.com/claudemesh/claudemesh/internal/cli/term"
@@ -10,8 +12,12 @@ import (
 func newConfig(a *app) *cobra.Command {
 	var broker bool
 	show := &cobra.Command{
-		Use: "print", Short: "Show the settings in force and where each came from", Args: a.noArgs,
-		RunE: func(*cobra.Command, []string) error { return a.configPrint(broker) },
+		Use: "print", Short: "Show the settings in force and where each came from",
+		Long: "Show the settings in force and where each came from: a flag wins over a variable, a variable over the file, the file over " +
+			"the default.",
+		Example: "claudemesh config print --json=key,value,source",
+		Args:    noArgs(a),
+		RunE:    func(*cobra.Command, []string) error { return runConfig(a, broker) },
 	}
 	show.Flags().BoolVar(&broker, "broker", false, "those of this machine's broker")
 	return noun("config", "Show settings", show)
@@ -19,15 +25,16 @@ func newConfig(a *app) *cobra.Command {
 
 // settingView is one element of the JSON of config print.
 type settingView struct {
-	Key     string        `json:"key"`
+	Key     string        `json:"key" jsonschema:"empty when the file cannot set it"`
+	Flag    string        `json:"flag"`
+	Env     string        `json:"env"`
 	Value   string        `json:"value"`
 	Source  config.Source `json:"source"`
 	Default string        `json:"default"`
-	Env     string        `json:"env"`
 	Doc     string        `json:"doc"`
 }
 
-func (a *app) configPrint(broker bool) error {
+func runConfig(a *app, broker bool) error {
 	explain, file := config.ExplainDaemon, a.home.Config.Settings()
 	if broker {
 		explain, file = config.ExplainBroker, a.home.Broker.Settings()
@@ -38,12 +45,14 @@ func (a *app) configPrint(broker bool) error {
 	}
 	views := make([]settingView, 0, len(rows))
 	for _, r := range rows {
-		views = append(views, settingView{r.Key, r.Value, r.Source, r.Default, r.Env, r.Doc})
+		views = append(views, settingView{r.Key, r.Flag, r.Env, r.Value, r.Source, r.Default, r.Doc})
 	}
-	return a.print(views, func(s term.Stream) {
-		for _, v := range views {
-			s.Line("%s = %s %s", s.Paint(term.Bold, v.Key), term.Clean(v.Value), s.Paint(term.Dim, "("+string(v.Source)+")"))
-		}
-		s.Line("%s", s.Paint(term.Dim, file))
-	})
+	return a.print(views, func(s term.Stream) { writeSettings(s, views, file) })
+}
+
+func writeSettings(s term.Stream, settings []settingView, file string) {
+	for _, v := range settings {
+		s.Line("%s = %s %s", s.Paint(term.Bold, cmp.Or(v.Key, v.Env)), term.Clean(cmp.Or(v.Value, `""`)), s.Paint(term.Dim, "("+string(v.Source)+")"))
+	}
+	s.Line("%s", s.Paint(term.Dim, file))
 }

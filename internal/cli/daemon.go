@@ -17,37 +17,56 @@ import (
 
 func newDaemon(a *app) *cobra.Command {
 	cmd := noun("daemon", "Run and inspect this user's daemon",
-		newDaemonUp(a), newDaemonStatus(a), newDaemonVersion(a), newDaemonDown(a), newDaemonOutbox(a))
-	help := cmd.RunE
+		newDaemonUp(a), newDaemonStatus(a), newDaemonVersion(a), newDaemonDown(a), newOutbox(a))
+	cmd.Long = "Run and inspect this user's daemon. It holds the keys, the connections and the messages on their way; verbs start it " +
+		"when they need it."
+	other := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 || args[0] == "help" {
+		if len(args) == 0 {
 			return cmd.Help() // scripts probe with it: usage on stdout, status 0 (daemon 2.6)
 		}
-		return help(cmd, args)
+		return other(cmd, args)
 	}
 	return cmd
 }
 
+type daemonUpFlags struct {
+	foreground bool
+	tcp        bool
+	noTCP      bool
+	mesh       string
+	name       string
+}
+
 func newDaemonUp(a *app) *cobra.Command {
-	var foreground, tcp bool
+	var f daemonUpFlags
 	cmd := &cobra.Command{
 		Use: "up", Aliases: []string{"start"},
-		Short: "Start the daemon",
-		Long:  "Start the daemon in the background. Verbs that need it start it by themselves.",
-		Args:  a.noArgs,
+		Short:   "Start the daemon",
+		Long:    "Start the daemon in the background, for all joined meshes. Verbs that need it start it by themselves.",
+		Example: "claudemesh daemon up\nclaudemesh daemon up --foreground",
+		Args:    noArgs(a),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !foreground {
-				return a.daemonUp(cmd.Context())
+			if f.mesh != "" || f.name != "" {
+				a.warn("--mesh and --name have no effect any more: the daemon serves all joined meshes")
 			}
-			flags := map[string]string{}
-			if cmd.Flags().Changed("tcp") {
-				flags["tcp"] = strconv.FormatBool(tcp)
+			settings := map[string]string{}
+			if f.tcp || f.noTCP || cmd.Flags().Changed("tcp") {
+				settings["tcp"] = strconv.FormatBool(f.tcp && !f.noTCP)
 			}
-			return a.sys.Services.Daemon(cmd.Context(), a.service(flags))
+			if f.foreground {
+				return a.sys.Services.Daemon(cmd.Context(), a.daemonService(settings))
+			}
+			return runDaemonUp(cmd.Context(), a, settings)
 		},
 	}
-	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay in the foreground and log there")
-	cmd.Flags().BoolVar(&tcp, "tcp", false, "serve on 127.0.0.1 too, for holders of the local token")
+	fl := cmd.Flags()
+	fl.BoolVar(&f.foreground, "foreground", false, "stay in the foreground and log there")
+	fl.BoolVar(&f.tcp, "tcp", false, "serve on 127.0.0.1 too, for holders of the local token")
+	fl.BoolVar(&f.noTCP, "no-tcp", false, "serve on the socket only, whatever the settings say")
+	fl.StringVar(&f.mesh, "mesh", "", "as older service units have it")
+	fl.StringVar(&f.name, "name", "", "as older service units have it")
+	fl.Lookup("mesh").Hidden, fl.Lookup("name").Hidden = true, true
 	return cmd
 }
 
@@ -60,39 +79,41 @@ type daemonUpView struct {
 	Log      string `json:"log"`
 }
 
-func (a *app) daemonUp(ctx context.Context) error {
-	health, err := a.health(ctx)
-	if err == nil {
-		return mesh.Errorf(mesh.AlreadyRunning, "the daemon runs already (pid %d)", health.PID)
-	}
-	if _, err := a.starter().Start(ctx); err != nil {
+func runDaemonUp(ctx context.Context, a *app, settings map[string]string) error {
+	pid, started, err := ensureDaemon(ctx, a, settings)
+	if err != nil {
 		return err
 	}
-	if health, err = a.health(ctx); err != nil {
-		return err
+	if !started {
+		return mesh.Errorf(mesh.AlreadyRunning, "the daemon runs already (pid %d)", pid)
 	}
-	v := daemonUpView{newHeader(), true, true, health.PID, a.home.Daemon.Log()}
-	return a.print(v, func(s term.Stream) { s.OK("the daemon runs", "pid "+strconv.Itoa(v.PID)+", log "+v.Log) })
+	v := daemonUpView{newHeader(), true, true, pid, a.home.Daemon.Log()}
+	return a.print(v, func(s term.Stream) { s.OK("the daemon runs", joinFacts("pid "+strconv.Itoa(v.PID), "log "+v.Log)) })
 }
 
-// health asks a daemon that runs; it never starts one.
-func (a *app) health(ctx context.Context) (localapi.HealthAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
-	c := local.New(a.home.Daemon.Socket(), a.sys.Now)
-	defer func() { _ = c.Close() }() // only a question was asked
-	c.Token = a.sessionToken
-	return localapi.Health.Do(ctx, c, localapi.None{})
+// ensureDaemon makes the daemon answer, and says whether it had to be started.
+func ensureDaemon(ctx context.Context, a *app, settings map[string]string) (pid int, started bool, err error) {
+	if health, err := ask(ctx, a, localapi.Health, probeTime, localapi.None{}); err == nil {
+		return health.PID, false, nil
+	}
+	starter := a.starter()
+	for name, value := range settings {
+		starter.Flags = append(starter.Flags, "--"+name+"="+value)
+	}
+	started = !starter.Lives()
+	if _, err := starter.Start(ctx); err != nil {
+		return 0, false, err
+	}
+	health, err := ask(ctx, a, localapi.Health, probeTime, localapi.None{})
+	return health.PID, started, err
 }
-
-// probeTime is how long a living daemon may take to answer (daemon 16.2).
-const probeTime = 2500 * time.Millisecond
 
 func newDaemonStatus(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show whether the daemon runs and how each mesh does",
-		Args: a.noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.daemonStatus(cmd.Context()) },
+		Long: "Show whether the daemon runs and how each mesh does. The exit status is 1 when it does not run or does not answer.",
+		Args: noArgs(a),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDaemonStatus(cmd.Context(), a) },
 	}
 }
 
@@ -105,9 +126,9 @@ type daemonStatusView struct {
 	IPCError string                 `json:"ipc_error,omitzero"`
 }
 
-func (a *app) daemonStatus(ctx context.Context) error {
+func runDaemonStatus(ctx context.Context, a *app) error {
 	v := daemonStatusView{header: newHeader()}
-	health, err := a.health(ctx)
+	health, err := ask(ctx, a, localapi.Health, probeTime, localapi.None{})
 	switch {
 	case err == nil:
 		v.Running, v.PID, v.Health = true, health.PID, &health
@@ -126,37 +147,69 @@ func (a *app) daemonStatus(ctx context.Context) error {
 func writeDaemonStatus(s term.Stream, v daemonStatusView) {
 	switch {
 	case !v.Running:
-		s.Line("%s the daemon does not run", s.Paint(term.Dim, "○"))
+		s.Off("the daemon does not run")
 		s.Hint("claudemesh daemon up")
 		return
 	case v.Health == nil:
-		s.Warn("the daemon runs (pid " + strconv.Itoa(v.PID) + ") but does not answer: " + v.IPCError)
+		s.Warn("the daemon runs" + pidFact(v.PID) + " and does not answer: " + v.IPCError)
 		return
 	}
-	s.OK("the daemon runs", "pid "+strconv.Itoa(v.PID)+", "+v.Health.Version)
-	for _, m := range v.Health.Meshes {
-		s.Line("%s %s", s.Paint(term.Bold, m.Mesh), s.Paint(term.Dim, joinFacts(m.Status,
-			strconv.Itoa(m.OutboxPending)+" to send", strconv.Itoa(m.Sessions)+" session(s)", m.LastError)))
-	}
+	up := time.Duration(v.Health.UptimeS) * time.Second
+	s.OK("the daemon runs", joinFacts("pid "+strconv.Itoa(v.PID), v.Health.Version, "up "+unit(up)))
 	if len(v.Health.Meshes) == 0 {
-		s.Empty("no mesh joined")
+		writeNothingJoined(s)
 	}
+	var rows [][2]string
+	for _, m := range v.Health.Meshes {
+		failed := ""
+		if m.OutboxDead > 0 {
+			failed = count(m.OutboxDead, "message", "messages") + " failed"
+		}
+		rows = append(rows, [2]string{m.Mesh, joinFacts(m.Status, waiting(m.OutboxPending), failed, count(m.Sessions, "session", "sessions"))})
+		if m.LastError != "" {
+			rows = append(rows, [2]string{"", m.LastError})
+		}
+	}
+	s.Rows(rows...)
+}
+
+func pidFact(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	return " (pid " + strconv.Itoa(pid) + ")"
 }
 
 func newDaemonVersion(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Show version and features of the running daemon",
-		Args: a.noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			a.global.strict = true // a question about a daemon does not start one
-			answer, err := call(cmd.Context(), a, localapi.Version, probeTime, localapi.None{})
-			if err != nil {
-				return err
-			}
-			return a.print(answer, func(s term.Stream) {
-				s.Line("daemon %s · ipc %s · schema %d", term.Clean(answer.DaemonVersion), term.Clean(answer.IPCAPI), answer.SchemaVersion)
-			})
-		},
+		Args: noArgs(a),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDaemonVersion(cmd.Context(), a) },
+	}
+}
+
+// daemonVersionView is the JSON of daemon version.
+type daemonVersionView struct {
+	header
+	DaemonVersion string   `json:"daemon_version"`
+	IPCAPI        string   `json:"ipc_api"`
+	IPCFeatures   []string `json:"ipc_features"`
+	IPCSchema     int      `json:"ipc_schema_version"`
+}
+
+func runDaemonVersion(ctx context.Context, a *app) error {
+	answer, err := ask(ctx, a, localapi.Version, probeTime, localapi.None{})
+	if err != nil {
+		return err
+	}
+	v := daemonVersionView{newHeader(), answer.DaemonVersion, answer.IPCAPI, answer.IPCFeatures, answer.SchemaVersion}
+	return a.print(v, func(s term.Stream) { writeDaemonVersion(s, v) })
+}
+
+func writeDaemonVersion(s term.Stream, v daemonVersionView) {
+	s.Pairs([2]string{"daemon", v.DaemonVersion}, [2]string{"ipc", v.IPCAPI + ", schema " + strconv.Itoa(v.IPCSchema)})
+	for i, line := range term.Wrap(strings.Join(v.IPCFeatures, ", "), term.Columns-10) {
+		s.Line("%s%s", s.Paint(term.Dim, term.Pad([]string{"serves", ""}[min(i, 1)], 8)), term.Clean(line))
 	}
 }
 
@@ -164,51 +217,60 @@ func newDaemonDown(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "down", Aliases: []string{"stop"},
 		Short: "Stop the daemon",
-		Args:  a.noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.daemonDown(cmd.Context()) },
+		Long:  "Stop the daemon. Nothing is lost: what is on its way waits. The next verb that needs the daemon starts it again.",
+		Args:  noArgs(a),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runDaemonDown(cmd.Context(), a) },
 	}
 }
+
+// stopped is what came of stopping a service.
+type stopped struct {
+	Stopped bool   `json:"stopped"`
+	PID     int    `json:"pid,omitzero"`
+	Reason  string `json:"reason,omitzero" jsonschema:"not_running, shutdown_timeout or not_started_by_up"`
+}
+
+// Reasons why a service was not stopped.
+const (
+	reasonNotRunning = "not_running"
+	reasonTimeout    = "shutdown_timeout"
+	reasonForeign    = "not_started_by_up"
+)
 
 // stoppedView is the JSON of daemon down.
 type stoppedView struct {
 	header
-	Stopped bool   `json:"stopped"`
-	PID     int    `json:"pid,omitzero"`
-	Reason  string `json:"reason,omitzero" jsonschema:"not_running or shutdown_timeout"`
+	stopped
 }
 
-func (a *app) daemonDown(ctx context.Context) error {
-	v, err := a.stopDaemon(ctx)
+func runDaemonDown(ctx context.Context, a *app) error {
+	what, err := stopDaemon(ctx, a)
 	if err != nil {
 		return err
 	}
-	if err := a.print(v, func(s term.Stream) { writeStopped(s, "the daemon", v) }); err != nil {
+	if err := a.print(stoppedView{newHeader(), what}, func(s term.Stream) { writeStopped(s, "the daemon", what) }); err != nil {
 		return err
 	}
-	if v.Reason == reasonTimeout {
-		return exitError(mesh.ExitCancelled)
+	if what.Reason == reasonTimeout {
+		return exitError(mesh.ExitCancelled) // 1, as scripts know it (daemon 2.6)
 	}
 	return nil
 }
 
-// Reasons of a stoppedView.
-const (
-	reasonNotRunning = "not_running"
-	reasonTimeout    = "shutdown_timeout"
-)
-
-func (a *app) stopDaemon(ctx context.Context) (stoppedView, error) {
-	return stop(ctx, a.starter().Lives, readPID(a.home.Daemon.PID()))
+func stopDaemon(ctx context.Context, a *app) (stopped, error) {
+	return stop(ctx, a.starter().Lives, a.home.Daemon.PID())
 }
 
-func writeStopped(s term.Stream, what string, v stoppedView) {
+func writeStopped(s term.Stream, what string, v stopped) {
 	switch {
 	case v.Stopped:
 		s.OK(what+" is stopped", "pid "+strconv.Itoa(v.PID))
 	case v.Reason == reasonNotRunning:
-		s.Line("%s %s does not run", s.Paint(term.Dim, "○"), what)
+		s.Off(what + " does not run")
+	case v.Reason == reasonForeign:
+		s.Off(what + pidFact(v.PID) + " was not started by up and goes on")
 	default:
-		s.Warn(what + " (pid " + strconv.Itoa(v.PID) + ") was told to stop and has not yet")
+		s.Warn(what + pidFact(v.PID) + " was told to stop and still runs")
 	}
 }
 
@@ -219,88 +281,54 @@ func readPID(path string) int {
 		return 0
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil {
+	if err != nil || pid < 0 {
 		return 0
 	}
 	return pid
 }
 
-// Times of stopping (daemon 2.6), and of looking whether it happened.
+// Times of stopping (daemon 2.6), and of looking whether something happened.
 const (
 	stopTime = 8 * time.Second
-	stopStep = 20 * time.Millisecond
+	pollStep = 20 * time.Millisecond
 )
 
-// stop ends a service that holds its lock, by its pid, and waits until the lock is free. The lock, not the pid file,
+// stop ends a service that holds its lock, by its pid file, and waits until the lock is free. The lock, not the file,
 // says that it lives, so that no foreign process is ever told to stop.
-func stop(ctx context.Context, lives func() bool, pid int) (stoppedView, error) {
-	v := stoppedView{header: newHeader(), PID: pid}
-	if !lives() || pid == 0 {
-		v.PID, v.Reason = 0, reasonNotRunning
-		return v, nil
+func stop(ctx context.Context, lives func() bool, pidFile string) (stopped, error) {
+	if !lives() {
+		return stopped{Reason: reasonNotRunning}, nil
 	}
-	if err := local.Terminate(pid); err != nil {
-		return v, mesh.Errorf(mesh.IOError, "stop process %d: %w", pid, err)
+	v := stopped{PID: readPID(pidFile)}
+	if v.PID <= 1 {
+		return v, mesh.Errorf(mesh.IOError, "it runs, but %s does not say which process it is", pidFile)
 	}
-	ctx, cancel := context.WithTimeout(ctx, stopTime)
-	defer cancel()
-	tick := time.NewTicker(stopStep)
-	defer tick.Stop()
-	for lives() {
-		select {
-		case <-ctx.Done():
-			v.Reason = reasonTimeout
-			return v, nil
-		case <-tick.C:
-		}
+	if err := local.Terminate(v.PID); err != nil {
+		return v, mesh.Errorf(mesh.IOError, "stop process %d: %w", v.PID, err)
 	}
-	v.Stopped = true
+	switch err := poll(ctx, stopTime, func() bool { return !lives() }); {
+	case err == nil:
+		v.Stopped = true
+	case ctx.Err() != nil:
+		return v, err
+	default:
+		v.Reason = reasonTimeout
+	}
 	return v, nil
 }
 
-func newDaemonOutbox(a *app) *cobra.Command {
-	var req localapi.OutboxRequest
-	flags := map[string]*bool{}
-	list := &cobra.Command{
-		Use: "list", Short: "List what was sent, newest first", Args: a.noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			for status, on := range flags {
-				if *on {
-					req.Status = status
-				}
-			}
-			req.Mesh = a.global.mesh
-			return a.outbox(cmd.Context(), req)
-		},
-	}
-	for _, f := range []struct{ flag, status string }{
-		{"pending", "pending"}, {"inflight", "inflight"}, {"done", "done"}, {"failed", "dead"}, {"aborted", "aborted"},
-	} {
-		flags[f.status] = list.Flags().Bool(f.flag, false, "only those that are "+f.status)
-	}
-	list.MarkFlagsMutuallyExclusive("pending", "inflight", "done", "failed", "aborted")
-	list.Flags().IntVar(&req.Limit, "limit", 50, "at most this many, 1 to 500")
-	return noun("outbox", "Inspect what this machine sends", list)
-}
-
-// outboxView is the JSON of daemon outbox list.
-type outboxView struct {
-	header
-	localapi.OutboxAnswer
-}
-
-func (a *app) outbox(ctx context.Context, req localapi.OutboxRequest) error {
-	answer, err := call(ctx, a, localapi.Outbox, callTime, req)
-	if err != nil {
-		return err
-	}
-	return a.print(outboxView{newHeader(), answer}, func(s term.Stream) {
-		if len(answer.Items) == 0 {
-			s.Empty("empty")
+// poll asks until the answer is yes; the error is that of the context or of the time that is up.
+func poll(ctx context.Context, limit time.Duration, done func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(pollStep)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
 		}
-		for _, r := range answer.Items {
-			s.Line("%-8s %s %s", r.Status, s.Paint(term.Bold, string(r.ClientMessageID)), s.Paint(term.Dim, joinFacts(
-				r.Mesh, term.Short(r.TargetSpec, 16), strconv.Itoa(r.Attempts)+" attempt(s)", deref(r.BrokerMessageID), term.Short(deref(r.LastError), 60))))
-		}
-	})
+	}
+	return nil
 }

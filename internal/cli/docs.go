@@ -1,13 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -15,12 +15,12 @@ import (
 )
 
 // newDocs writes the generated pages; it is for the makers of this program.
-func newDocs(a *app, root *cobra.Command) *cobra.Command {
+func newDocs(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "docs <folder>", Hidden: true, Short: "Write the generated pages of the documentation",
 		Args: exactly("the folder"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			pages, err := pages(root)
+			pages, err := pages(a)
 			if err != nil {
 				return err
 			}
@@ -35,7 +35,7 @@ func newDocs(a *app, root *cobra.Command) *cobra.Command {
 }
 
 // pages gives every generated page by file name.
-func pages(root *cobra.Command) (map[string]string, error) {
+func pages(a *app) (map[string]string, error) {
 	settings, err := reference.Config()
 	if err != nil {
 		return nil, err
@@ -45,55 +45,39 @@ func pages(root *cobra.Command) (map[string]string, error) {
 		"localapi.md": reference.LocalAPI(),
 		"errors.md":   reference.Errors(),
 		"config.md":   settings,
-		"cli.md":      verbsPage(root),
+		"cli.md":      verbsPage(fullTree(a)),
 	}, nil
 }
 
-// verbsPage is docs/cli.md: every verb with its flags.
+// verbsPage is docs/cli.md: the help page of every verb, in the order of the root page.
 func verbsPage(root *cobra.Command) string {
 	var b strings.Builder
-	b.WriteString(reference.Banner + "# Verbs\n\nEvery verb takes these:\n\n```\n" + flags(root.PersistentFlags()) + "```\n")
-	for _, cmd := range root.Commands() {
-		verbPage(&b, cmd)
+	b.WriteString(reference.Banner + "# Verbs\n\n" +
+		"Data goes to standard output, everything else to standard error. With `--json` the answer is JSON: objects begin with\n" +
+		"`schema_version`, lists are bare arrays, and a verb that fails prints `{schema_version, ok: false, error, code, hint}`. Exit\n" +
+		"statuses are in [errors.md](errors.md).\n\n## Every verb takes these\n\n```\n")
+	var rows bytes.Buffer
+	writeRows(term.NewStream(&rows, true), flagRows(root.PersistentFlags()))
+	b.WriteString(rows.String() + "```\n")
+	for _, sec := range contents() {
+		for _, v := range sec.verbs {
+			if cmd, _, err := root.Find(v.names[:1]); err == nil && sec.title != "" {
+				verbPage(&b, cmd)
+			}
+		}
 	}
 	return b.String()
 }
 
 func verbPage(b *strings.Builder, cmd *cobra.Command) {
-	if cmd.Hidden || cmd.Name() == "help" || cmd.Name() == "completion" {
-		return
+	for _, sub := range cmd.Commands() {
+		verbPage(b, sub)
 	}
 	if cmd.HasSubCommands() {
-		for _, sub := range cmd.Commands() {
-			verbPage(b, sub)
-		}
 		return
 	}
-	text := cmd.Long
-	if text == "" {
-		text = cmd.Short + "."
-	}
-	fmt.Fprintf(b, "\n## `%s`\n\n%s\n\n```\n%s\n", cmd.CommandPath(), text, cmd.UseLine())
-	if len(cmd.Aliases) > 0 {
-		fmt.Fprintf(b, "also: %s\n", strings.Join(cmd.Aliases, ", "))
-	}
-	if own := flags(cmd.NonInheritedFlags()); own != "" {
-		b.WriteString("\n" + own)
-	}
-	b.WriteString("```\n")
-	if cmd.Example != "" {
-		fmt.Fprintf(b, "\n```sh\n%s\n```\n", cmd.Example)
-	}
-}
-
-// flags is the help text of a set, without the flag that asks for it.
-func flags(set *pflag.FlagSet) string {
-	kept := pflag.NewFlagSet("", pflag.ContinueOnError)
-	kept.SortFlags = true
-	set.VisitAll(func(f *pflag.Flag) {
-		if f.Name != "help" && f.Name != "version" && !f.Hidden {
-			kept.AddFlag(f)
-		}
-	})
-	return kept.FlagUsages()
+	var page bytes.Buffer
+	writeHelp(term.NewStream(&page, true), cmd)
+	text, _, _ := strings.Cut(page.String(), "\nFlags of every verb\n")
+	fmt.Fprintf(b, "\n## `%s`\n\n```\n%s\n```\n", cmd.CommandPath(), strings.Trim(text, "\n"))
 }

@@ -2,92 +2,127 @@ package cli
 
 import (
 	"context"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-type inboxFlags struct {
-	limit  int
-	unread bool
-	from   string
-	since  string
-	peek   bool
-}
-
 func newInbox(a *app) *cobra.Command {
-	var f inboxFlags
+	var req localapi.InboxRequest
+	var peek bool
 	cmd := &cobra.Command{
 		Use:   "inbox",
 		Short: "Read the messages that arrived",
-		Long: "Read the messages that arrived, newest first. Unread ones become read.\n\n" +
+		Long: "Read the messages that arrived, newest first. Unread ones become read once they are printed.\n\n" +
 			"Inside a session it shows that session's messages, outside all of this user's.",
-		Args: a.noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.inbox(cmd.Context(), f) },
+		Example: "claudemesh inbox --unread\n" +
+			"claudemesh inbox --json=sender_name,body --peek",
+		Annotations: map[string]string{alsoKey: "message inbox"},
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := checkRange(cmd, "limit", req.Limit, 1, 1000); err != nil {
+				return err
+			}
+			return noArgs(a)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runInbox(cmd.Context(), a, req, peek) },
 	}
 	fl := cmd.Flags()
-	fl.IntVar(&f.limit, "limit", 100, "at most this many, 1 to 1000")
-	fl.BoolVar(&f.unread, "unread", false, "unread ones only")
-	fl.StringVar(&f.from, "from", "", "from this `key` only")
-	fl.StringVar(&f.since, "since", "", "received at or after this ISO `time`")
-	fl.BoolVar(&f.peek, "peek", false, "leave unread messages unread")
+	fl.StringVar(&req.Mesh, "mesh", "", "of this mesh only, by its short `name`")
+	fl.IntVar(&req.Limit, "limit", 100, "at most so many, 1 to 1000")
+	fl.BoolVar(&req.UnreadOnly, "unread", false, "unread ones only")
+	fl.StringVar(&req.From, "from", "", "from this `key` only")
+	fl.StringVar(&req.Since, "since", "", "received at or after this `time`, such as 2026-01-31T08:00:00Z")
+	fl.BoolVar(&peek, "peek", false, "leave unread messages unread")
+	offer(cmd, "mesh", completeMeshes(a))
 	return cmd
 }
 
-func (a *app) inbox(ctx context.Context, f inboxFlags) error {
-	mark := !f.peek
-	answer, err := call(ctx, a, localapi.Inbox, callTime, localapi.InboxRequest{
-		Mesh: a.global.mesh, Limit: f.limit, UnreadOnly: f.unread, From: f.from, Since: f.since, MarkSeen: &mark,
-	})
+func runInbox(ctx context.Context, a *app, req localapi.InboxRequest, peek bool) error {
+	mark := false
+	req.MarkSeen = &mark // after they are printed, not before: what nobody saw stays unread (cli-lessons 1.2)
+	answer, err := call(ctx, a, localapi.Inbox, callTime, req)
 	if err != nil {
 		return err
 	}
-	if answer.HeldCount > 0 && !a.global.quiet {
-		a.err.Warn("messages are held for your human: they are read in a terminal outside this session")
+	if answer.HeldCount > 0 {
+		a.warn("%s held for your human, to be read in a terminal outside this session", count(answer.HeldCount, "message is", "messages are"))
 	}
-	return a.print(answer.Items, func(s term.Stream) { writeInbox(s, answer.Items) })
+	if err := a.print(answer.Items, func(s term.Stream) { writeInbox(s, answer.Items, a.sys.Now()) }); err != nil || peek {
+		return err
+	}
+	ids := unread(answer.Items)
+	if len(ids) == 0 {
+		return nil
+	}
+	if _, err := call(ctx, a, localapi.InboxSeen, callTime, localapi.SeenRequest{IDs: ids}); err != nil {
+		a.warn("the messages stay unread: %s", mesh.PublicText(err)) // the answer is printed: no second document
+		return exitError(mesh.CodeOf(err).Exit())
+	}
+	return nil
 }
 
-// writeInbox prints messages: who, how sure that is, when, and the text under it.
-func writeInbox(s term.Stream, items []localapi.InboxItem) {
+// unread lists the rows that became read by being printed: those with a text, and those that will never have one.
+func unread(items []localapi.InboxItem) []string {
+	var ids []string
+	for _, m := range items {
+		if m.SeenAt == nil && (m.Body != nil || m.Undecryptable) {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// writeInbox prints messages: who, when, how sure that is, the text, and the id to answer to.
+func writeInbox(s term.Stream, items []localapi.InboxItem, now time.Time) {
 	if len(items) == 0 {
 		s.Empty("no messages")
 		return
 	}
-	for _, m := range items {
+	for i, m := range items {
+		if i > 0 {
+			s.Blank()
+		}
 		mark := " "
 		if m.SeenAt == nil {
 			mark = s.Paint(term.Green, "●")
 		}
-		s.Line("%s %s %s", mark, s.Paint(term.Bold, m.SenderName), s.Paint(term.Dim, strings.Join(inboxFacts(m), " · ")))
+		s.Line("%s %s  %s", mark, s.Paint(term.Bold, m.SenderName), s.Paint(term.Dim, inboxFacts(m, now)))
 		switch {
 		case m.Undecryptable:
 			s.Line("    %s", s.Paint(term.Yellow, "this message does not open with any key of this machine"))
 		case m.Held:
 			s.Line("    %s", s.Paint(term.Yellow, "held for your human"))
 		case m.Body == nil:
-			s.Line("    %s", s.Paint(term.Dim, "no text"))
+			s.Line("    %s", s.Paint(term.Dim, "its text is not for this caller"))
 		default:
-			for line := range strings.SplitSeq(strings.TrimRight(*m.Body, "\n"), "\n") {
-				s.Line("    %s", term.CleanBlock(line))
-			}
+			s.Block("    ", *m.Body)
 		}
+		s.Line("    %s", s.Paint(term.Dim, joinFacts("id "+string(m.BrokerMessageID), prefixed("answers ", deref(m.ReplyToID)))))
 	}
 }
 
-func inboxFacts(m localapi.InboxItem) []string {
-	facts := []string{m.Mesh, m.ReceivedAt}
-	if m.Priority == "now" {
-		facts = append(facts, "urgent")
+func inboxFacts(m localapi.InboxItem, now time.Time) string {
+	urgent, encrypted, verified := "", "", ""
+	if m.Priority == mesh.Now {
+		urgent = "urgent"
 	}
 	if !m.Encrypted && !m.Undecryptable {
-		facts = append(facts, "not encrypted")
+		encrypted = "not encrypted"
 	}
 	if !m.Verified {
-		facts = append(facts, "name claimed by the relay")
+		verified = "claimed by the relay"
 	}
-	return append(facts, term.Short(string(m.BrokerMessageID), 12))
+	return joinFacts(ago(now, m.ReceivedAt), m.Mesh, prefixed("to ", deref(m.Topic)), m.Subtype, urgent, encrypted, verified)
+}
+
+// prefixed is text with a word before it, or nothing.
+func prefixed(word, text string) string {
+	if text == "" {
+		return ""
+	}
+	return word + text
 }

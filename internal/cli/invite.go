@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,23 +16,65 @@ import (
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
+// days is a length of time that may also be given in days.
+type days time.Duration
+
+// Set reads 7d, or what time.ParseDuration takes (pflag.Value).
+func (d *days) Set(text string) error {
+	length, err := time.ParseDuration(text)
+	if number, ok := strings.CutSuffix(text, "d"); ok {
+		var n uint64
+		n, err = strconv.ParseUint(number, 10, 16)
+		length = time.Duration(n) * 24 * time.Hour
+	}
+	if err != nil || length <= 0 {
+		return errors.New("a length of time is wanted, such as 12h or 7d")
+	}
+	*d = days(length)
+	return nil
+}
+
+// String is the value as Set reads it (pflag.Value).
+func (d *days) String() string {
+	if length := time.Duration(*d); length%(24*time.Hour) != 0 {
+		return length.String()
+	}
+	return fmt.Sprintf("%dd", time.Duration(*d)/(24*time.Hour))
+}
+
+// Type names the value in help pages (pflag.Value).
+func (d *days) Type() string { return "time" }
+
 func newShare(a *app) *cobra.Command {
 	var req localapi.InviteCreateRequest
-	var expires time.Duration
+	expires := days(7 * 24 * time.Hour)
 	cmd := &cobra.Command{
 		Use: "share", Aliases: []string{"invite"},
 		Short: "Make an invite link",
-		Long:  "Make an invite link. It is shown once and kept nowhere.",
-		Args:  a.noArgs,
+		Long:  "Make an invite link for a mesh that was made on this device. It is printed once and kept nowhere.",
+		Example: "claudemesh share\n" +
+			"claudemesh share --mesh team --uses 5 --expires 2d",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := checkRange(cmd, "uses", req.Uses, 1, 1000); err != nil {
+				return err
+			}
+			if req.Role != "admin" && req.Role != "member" {
+				return usage(cmd, "--role takes admin or member, not %q", req.Role)
+			}
+			return noArgs(a)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			req.ExpiresIn = expires.String()
-			return a.share(cmd.Context(), req)
+			req.ExpiresIn = time.Duration(expires).String()
+			return runShare(cmd.Context(), a, req)
 		},
 	}
 	fl := cmd.Flags()
-	fl.DurationVar(&expires, "expires", 7*24*time.Hour, "how long the link works")
+	fl.StringVar(&req.Slug, "mesh", "", "the mesh, by its short `name`; needed when several are joined")
+	fl.Var(&expires, "expires", "how long the link works")
 	fl.IntVar(&req.Uses, "uses", 1, "how many may join by it, 1 to 1000")
-	fl.StringVar(&req.Role, "role", "member", "admin or member")
+	fl.StringVar(&req.Role, "role", "member", "what who joins may do: admin or member")
+	offer(cmd, "mesh", completeMeshes(a))
+	offer(cmd, "role", nil, "member", "admin")
 	return cmd
 }
 
@@ -37,32 +82,35 @@ func newShare(a *app) *cobra.Command {
 type shareView struct {
 	header
 	localapi.InviteAnswer
-	Copied bool `json:"copied"`
+	Copied bool `json:"copied" jsonschema:"to the clipboard; never"`
 }
 
-func (a *app) share(ctx context.Context, req localapi.InviteCreateRequest) error {
-	slug, err := a.oneMesh(ctx)
-	if err != nil {
+func runShare(ctx context.Context, a *app, req localapi.InviteCreateRequest) (err error) {
+	if req.Slug, err = oneMesh(ctx, a, req.Slug); err != nil {
 		return err
 	}
-	req.Slug = slug
 	answer, err := call(ctx, a, localapi.InviteCreate, callTime, req)
 	if err != nil {
 		return err
 	}
-	return a.print(shareView{header: newHeader(), InviteAnswer: answer}, func(s term.Stream) {
-		s.OK("invite to "+answer.Mesh, answer.Role+", "+strconv.Itoa(answer.Uses)+" use(s), until "+answer.ExpiresAt)
-		s.Line("%s", s.Paint(term.Cyan, "claudemesh join '"+answer.URL+"'"))
-		if answer.LocalOnly {
-			a.err.Warn("the broker listens on this machine only: the link works here and nowhere else")
-		}
-	})
+	if answer.LocalOnly {
+		a.warn("the broker listens on this machine only: the link works here and nowhere else")
+	}
+	return a.print(shareView{header: newHeader(), InviteAnswer: answer}, func(s term.Stream) { writeShared(s, answer, a.sys.Now()) })
 }
 
-// oneMesh is the mesh of a verb that must not guess: --mesh, or the only one.
-func (a *app) oneMesh(ctx context.Context) (string, error) {
-	if a.global.mesh != "" {
-		return a.global.mesh, nil
+func writeShared(s term.Stream, v localapi.InviteAnswer, now time.Time) {
+	s.OK("invite to "+v.Mesh, joinFacts(v.Role, count(v.Uses, "use", "uses"), "ends "+ago(now, v.ExpiresAt)))
+	s.Blank()
+	s.Line("  %s", s.Paint(term.Cyan, "claudemesh join '"+v.URL+"'"))
+	s.Blank()
+	s.Hint("the link is not kept; claudemesh invites revoke " + string(v.InviteID) + " ends it")
+}
+
+// oneMesh is the mesh of a verb that must not guess: the one named, or the only one (cli 8).
+func oneMesh(ctx context.Context, a *app, slug string) (string, error) {
+	if slug != "" {
+		return slug, nil
 	}
 	answer, err := call(ctx, a, localapi.Meshes, callTime, localapi.None{})
 	switch {
@@ -71,29 +119,32 @@ func (a *app) oneMesh(ctx context.Context) (string, error) {
 	case len(answer.Meshes) == 0:
 		return "", mesh.Errorf(mesh.NothingJoined, "no mesh is joined")
 	case len(answer.Meshes) > 1:
-		slugs := make([]string, 0, len(answer.Meshes))
-		for _, m := range answer.Meshes {
-			slugs = append(slugs, m.Slug)
-		}
-		return "", mesh.Errorf(mesh.MeshRequired, "several meshes are joined").With(mesh.Details{Attached: slugs})
+		return "", mesh.Errorf(mesh.MeshRequired, "several meshes are joined").With(mesh.Details{Attached: slugs(answer.Meshes)})
 	}
 	return answer.Meshes[0].Slug, nil
 }
 
 func newInvites(a *app) *cobra.Command {
-	list := &cobra.Command{
-		Use: "list", Short: "List the invites of a mesh", Args: a.noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.invites(cmd.Context()) },
-	}
-	revoke := &cobra.Command{
-		Use: "revoke <invite-id>", Short: "End an invite", Args: exactly("the invite's id"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.revokeInvite(cmd.Context(), mesh.ID(args[0])) },
-	}
-	return noun("invites", "List and end invites", list, revoke)
+	return noun("invites", "List and end invites", newInviteList(a), newInviteRevoke(a))
 }
 
-func (a *app) invites(ctx context.Context) error {
-	slug, err := a.oneMesh(ctx)
+func newInviteList(a *app) *cobra.Command {
+	var slug string
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the invites of a mesh",
+		Long:    "List the invites of a mesh, newest first. Their links are not kept and cannot be shown again.",
+		Example: "claudemesh invites list --mesh team",
+		Args:    noArgs(a),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runInvites(cmd.Context(), a, slug) },
+	}
+	cmd.Flags().StringVar(&slug, "mesh", "", "the mesh, by its short `name`; needed when several are joined")
+	offer(cmd, "mesh", completeMeshes(a))
+	return cmd
+}
+
+func runInvites(ctx context.Context, a *app, slug string) error {
+	slug, err := oneMesh(ctx, a, slug)
 	if err != nil {
 		return err
 	}
@@ -108,35 +159,50 @@ func writeInvites(s term.Stream, invites []protocol.Invite, now time.Time) {
 	if len(invites) == 0 {
 		s.Empty("no invites")
 	}
+	var rows [][2]string
 	for _, i := range invites {
-		expires := time.Unix(i.ExpiresAt, 0)
-		state := "open"
-		switch {
-		case i.Revoked:
-			state = "revoked"
-		case i.Used >= i.MaxUses:
-			state = "used up"
-		case !expires.After(now):
-			state = "expired"
-		}
-		used := strconv.Itoa(i.Used) + "/" + strconv.Itoa(i.MaxUses)
-		s.Line("%s %s", s.Paint(term.Bold, string(i.InviteID)), s.Paint(term.Dim, joinFacts(state, i.Role, used, mesh.FormatTime(expires))))
+		rows = append(rows, [2]string{string(i.InviteID), joinFacts(inviteState(i, now), i.Role, strconv.Itoa(i.Used)+" of "+count(i.MaxUses, "use", "uses"))})
 	}
+	s.Rows(rows...)
 }
 
-func (a *app) revokeInvite(ctx context.Context, id mesh.ID) error {
-	slug, err := a.oneMesh(ctx)
-	if err != nil {
-		return err
+// inviteState says whether an invite still works.
+func inviteState(i protocol.Invite, now time.Time) string {
+	expires := time.Unix(i.ExpiresAt, 0)
+	switch {
+	case i.Revoked:
+		return "revoked"
+	case i.Used >= i.MaxUses:
+		return "used up"
+	case !expires.After(now):
+		return "expired"
 	}
-	if _, err := call(ctx, a, localapi.InviteRevoke, callTime, localapi.InviteRevokeRequest{Slug: slug, ID: id}); err != nil {
-		return err
-	}
-	return a.print(okView{newHeader(), true}, func(s term.Stream) { s.OK("the invite is ended", string(id)) })
+	return "ends " + ago(now, mesh.FormatTime(expires))
 }
 
-// okView is the JSON of a verb that only succeeds.
-type okView struct {
-	header
-	OK bool `json:"ok"`
+func newInviteRevoke(a *app) *cobra.Command {
+	var slug string
+	cmd := &cobra.Command{
+		Use:     "revoke <invite-id>",
+		Short:   "End an invite",
+		Long:    "End an invite, so that nobody joins by it any more. Who has joined by it stays.",
+		Example: "claudemesh invites revoke 3fTqWz81LmNbVcXyRk05pHsDgJaEuO7i",
+		Args:    exactly("the invite's id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runRevoke(cmd.Context(), a, localapi.InviteRevokeRequest{Slug: slug, ID: mesh.ID(args[0])})
+		},
+	}
+	cmd.Flags().StringVar(&slug, "mesh", "", "the mesh, by its short `name`; needed when several are joined")
+	offer(cmd, "mesh", completeMeshes(a))
+	return cmd
+}
+
+func runRevoke(ctx context.Context, a *app, req localapi.InviteRevokeRequest) (err error) {
+	if req.Slug, err = oneMesh(ctx, a, req.Slug); err != nil {
+		return err
+	}
+	if _, err := call(ctx, a, localapi.InviteRevoke, callTime, req); err != nil {
+		return err
+	}
+	return a.print(okView{newHeader(), true}, func(s term.Stream) { s.OK("the invite is ended", string(req.ID)) })
 }

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,18 +13,34 @@ import (
 )
 
 func newMessage(a *app) *cobra.Command {
-	return noun("message", "Send, read and follow messages", newSend(a), newInbox(a), newMessageStatus(a, "status <id>", false))
+	return noun("message", "Send, read and follow messages",
+		copyOf("send", newSend(a)), copyOf("inbox", newInbox(a)), newMessageStatus(a))
 }
 
-func newMessageStatus(a *app, use string, hidden bool) *cobra.Command {
-	return &cobra.Command{
-		Use: use, Hidden: hidden,
+func newMsgStatus(a *app) *cobra.Command {
+	cmd := copyOf("message status", newMessageStatus(a))
+	cmd.Use, cmd.Hidden = "msg-status <id>", true
+	return cmd
+}
+
+func newMessageStatus(a *app) *cobra.Command {
+	var req localapi.StatusRequest
+	cmd := &cobra.Command{
+		Use:   "status <id>",
 		Short: "Show how far a sent message has come",
-		Long: "Show how far a sent message has come, per recipient. <id> is what send printed: the client message id, the\n" +
-			"broker's id, or the first 8 or more characters of either.",
-		Args: exactly("the message id"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.messageStatus(cmd.Context(), args[0]) },
+		Long: "Show how far a sent message has come, per recipient. <id> is what send printed: the broker's id, the client message " +
+			"id, or the first 8 or more characters of either.",
+		Example:     "claudemesh message status 0192f0c1-8a3b-7c40-9d2e-5b1f6a7c8d90",
+		Annotations: map[string]string{alsoKey: "msg-status"},
+		Args:        exactly("the message id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req.ID = args[0]
+			return runMessageStatus(cmd.Context(), a, req)
+		},
 	}
+	cmd.Flags().StringVar(&req.Mesh, "mesh", "", "look in this mesh only, by its short `name`")
+	offer(cmd, "mesh", completeMeshes(a))
+	return cmd
 }
 
 // statusView is the JSON of message status.
@@ -31,36 +49,52 @@ type statusView struct {
 	localapi.StatusAnswer
 }
 
-func (a *app) messageStatus(ctx context.Context, id string) error {
-	answer, err := call(ctx, a, localapi.MessageStatus, callTime, localapi.StatusRequest{ID: id, Mesh: a.global.mesh})
+func runMessageStatus(ctx context.Context, a *app, req localapi.StatusRequest) error {
+	answer, err := call(ctx, a, localapi.MessageStatus, callTime, req)
 	if err != nil {
 		return err
 	}
-	return a.print(statusView{newHeader(), answer}, func(s term.Stream) { writeStatus(s, answer) })
+	return a.print(statusView{newHeader(), answer}, func(s term.Stream) { writeStatus(s, answer, a.sys.Now()) })
 }
 
-func writeStatus(s term.Stream, v localapi.StatusAnswer) {
+func writeStatus(s term.Stream, v localapi.StatusAnswer, now time.Time) {
+	queued := ""
+	if v.EnqueuedAt != "" {
+		queued = ago(now, v.EnqueuedAt)
+	}
 	s.Pairs(
 		[2]string{"state", string(v.State)},
 		[2]string{"message", string(v.MessageID)},
 		[2]string{"client id", string(v.ClientMessageID)},
 		[2]string{"mesh", v.Mesh},
 		[2]string{"target", v.TargetSpec},
-		[2]string{"queued at", v.EnqueuedAt},
+		[2]string{"queued", queued},
 		[2]string{"last error", v.LastError},
 	)
-	for _, r := range v.Recipients {
-		name := r.Name
-		if name == "" {
-			name = r.Pubkey.Short()
-		}
-		said := "relay says"
-		if r.Verified || r.State == mesh.StateQueued || r.State == mesh.StateAccepted {
-			said = ""
-		}
-		s.Line("%s %s %s", s.Paint(stateStyle(r.State), string(r.State)), term.Clean(name), s.Paint(term.Dim, joinFacts(r.At, said, r.Reason)))
+	if len(v.Recipients) > 0 {
+		s.Blank()
+		writeRecipients(s, v.Recipients, now)
 	}
 }
+
+// writeRecipients lists the copies of a message. A state that no recipient signed is the relay's word (design D5).
+func writeRecipients(s term.Stream, recipients []localapi.Recipient, now time.Time) {
+	for _, r := range recipients {
+		said := ""
+		if !r.Verified && (r.State.Reached(mesh.StateDelivered) || r.State.Failed()) {
+			said = "relay says"
+		}
+		name, when := cmp.Or(r.Name, r.Pubkey.Short()), ""
+		if r.At != "" {
+			when = ago(now, r.At)
+		}
+		s.Line("%s  %s  %s", s.Paint(stateStyle(r.State), term.Pad(term.Clean(string(r.State)), stateColumn)), term.Clean(name),
+			s.Paint(term.Dim, joinFacts(when, said, r.Reason)))
+	}
+}
+
+// stateColumn is the width of the longest state.
+const stateColumn = len(mesh.StateAcknowledged)
 
 func stateStyle(st mesh.State) term.Style {
 	switch {
@@ -70,16 +104,4 @@ func stateStyle(st mesh.State) term.Style {
 		return term.Green
 	}
 	return term.Yellow
-}
-
-// joinFacts puts dots between what is not empty.
-func joinFacts(facts ...string) string {
-	out := ""
-	for _, f := range facts {
-		if f != "" && out != "" {
-			out += " · "
-		}
-		out += f
-	}
-	return out
 }

@@ -1,7 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,26 +16,33 @@ import (
 )
 
 func newPeers(a *app) *cobra.Command {
-	return newPeerList(a, "peers", "List who is in the joined meshes")
+	cmd := newPeerList(a)
+	cmd.Use, cmd.Annotations = "peers", map[string]string{alsoKey: "peer list"}
+	return cmd
 }
 
 func newPeer(a *app) *cobra.Command {
-	return noun("peer", "See the peers of a mesh", newPeerList(a, "list", "List who is in the joined meshes"))
+	return noun("peer", "See the peers of a mesh", copyOf("peers", newPeerList(a)))
 }
 
-func newPeerList(a *app, use, short string) *cobra.Command {
+func newPeerList(a *app) *cobra.Command {
 	var req localapi.PeersRequest
 	cmd := &cobra.Command{
-		Use: use, Short: short,
-		Long: short + ", own rows first.\n\nWith one mesh the JSON is an array of peers, with several an array of {mesh, peers}.",
-		Args: a.noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			req.Mesh = a.global.mesh
-			return a.peers(cmd.Context(), req)
-		},
+		Use:   "list",
+		Short: "List who is in the joined meshes",
+		Long: "List who is in the joined meshes, own rows first. A message goes to a name or to a key; the first 16 characters of a " +
+			"key, as they are listed, are enough. A member without a session is a person whose daemon runs: messages wait in their " +
+			"inbox.\n\nWith one mesh the JSON is an array of peers, with several an array of {mesh, peers}.",
+		Example: "claudemesh peers --offline\n" +
+			"claudemesh peers --json=name,status,pubkey",
+		Args: noArgs(a),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runPeers(cmd.Context(), a, req) },
 	}
-	cmd.Flags().BoolVar(&req.All, "all", false, "daemons too")
-	cmd.Flags().BoolVar(&req.Offline, "offline", false, "known peers without a connection too")
+	fl := cmd.Flags()
+	fl.StringVar(&req.Mesh, "mesh", "", "of this mesh only, by its short `name`")
+	fl.BoolVar(&req.All, "all", false, "daemons too")
+	fl.BoolVar(&req.Offline, "offline", false, "known peers without a connection too")
+	offer(cmd, "mesh", completeMeshes(a))
 	return cmd
 }
 
@@ -38,24 +50,34 @@ func newPeerList(a *app, use, short string) *cobra.Command {
 type meshPeers struct {
 	Mesh  string          `json:"mesh"`
 	Peers []localapi.Peer `json:"peers"`
+	away  string          // status of a mesh that did not answer; empty for one that did
 }
 
-func (a *app) peers(ctx context.Context, req localapi.PeersRequest) error {
+func runPeers(ctx context.Context, a *app, req localapi.PeersRequest) error {
 	answer, err := call(ctx, a, localapi.Peers, callTime, req)
 	if err != nil {
 		return err
 	}
-	rosters := byMesh(answer)
-	if len(rosters) == 1 {
-		return a.print(rosters[0].Peers, func(s term.Stream) { writePeers(s, rosters, answer.Meshes) })
+	for _, m := range answer.Meshes {
+		if !m.OK && a.global.json.On { // the text says it above each list
+			a.warn("%s does not answer (%s): the list is who was known last", m.Mesh, m.Status)
+		}
 	}
-	return a.print(rosters, func(s term.Stream) { writePeers(s, rosters, answer.Meshes) })
+	rosters := byMesh(answer)
+	human := func(s term.Stream) { writePeers(s, rosters, a.sys.Now()) }
+	if len(rosters) == 1 {
+		return a.print(rosters[0].Peers, human)
+	}
+	return a.print(rosters, human)
 }
 
 func byMesh(answer localapi.PeersAnswer) []meshPeers {
 	rosters := make([]meshPeers, 0, len(answer.Meshes))
 	for _, m := range answer.Meshes {
 		r := meshPeers{Mesh: m.Mesh, Peers: []localapi.Peer{}}
+		if !m.OK {
+			r.away = cmp.Or(m.Status, "closed")
+		}
 		for _, p := range answer.Peers {
 			if p.Mesh == m.Mesh {
 				r.Peers = append(r.Peers, p)
@@ -66,69 +88,157 @@ func byMesh(answer localapi.PeersAnswer) []meshPeers {
 	return rosters
 }
 
-func writePeers(s term.Stream, rosters []meshPeers, states []localapi.MeshState) {
+// Columns of the list: marks and names of common length leave room for the key within 80.
+const (
+	maxNameColumn = 26
+	statusColumn  = len("offline")
+	detailIndent  = "    "
+)
+
+// writePeers prints rosters: under each mesh this session, the other own rows, who is online, who is not.
+func writePeers(s term.Stream, rosters []meshPeers, now time.Time) {
 	if len(rosters) == 0 {
-		s.Empty("no mesh joined")
+		writeNothingJoined(s)
 		return
 	}
-	for i, r := range rosters {
-		s.Section(r.Mesh)
-		if !states[i].OK {
-			s.Warn("not connected to the broker (" + states[i].Status + "): this is what was known last")
-		}
-		if len(r.Peers) == 0 {
+	claimed := false
+	for _, r := range rosters {
+		s.Heading(r.Mesh, rosterSummary(r))
+		switch {
+		case len(r.Peers) == 0 && r.away == "":
 			s.Empty("nobody")
+		case len(r.Peers) == 0:
+			s.Empty("nobody is known")
 		}
-		for _, p := range r.Peers {
-			writePeer(s, p)
+		width := nameColumn(r.Peers)
+		for _, p := range slices.SortedStableFunc(slices.Values(r.Peers), peerOrder) {
+			writePeer(s, p, width, now)
+			claimed = claimed || !p.Verified && !p.IsSelf
 		}
+	}
+	if claimed {
+		s.Blank()
+		s.Line("%s", s.Paint(term.Dim, "Names are the broker's word. What you send is sealed to the key beside them."))
 	}
 }
 
-func writePeer(s term.Stream, p localapi.Peer) {
-	self := ""
+// rosterSummary counts a roster; of one that did not answer nobody can say who is online.
+func rosterSummary(r meshPeers) string {
+	peers, on := r.Peers, 0
+	if r.away != "" {
+		return r.away + ": who was known last"
+	}
+	for _, p := range peers {
+		if online(p) {
+			on++
+		}
+	}
+	text := strconv.Itoa(on) + " online"
+	if off := len(peers) - on; off > 0 {
+		text += ", " + strconv.Itoa(off) + " offline"
+	}
+	return text
+}
+
+func nameColumn(peers []localapi.Peer) int {
+	width := 0
+	for _, p := range peers {
+		if n := term.Width(term.Clean(p.DisplayName)); n <= maxNameColumn {
+			width = max(width, n)
+		}
+	}
+	return width
+}
+
+func peerOrder(x, y localapi.Peer) int {
+	return cmp.Or(cmp.Compare(peerRank(x), peerRank(y)), cmp.Compare(strings.ToLower(x.DisplayName), strings.ToLower(y.DisplayName)), cmp.Compare(x.Pubkey, y.Pubkey))
+}
+
+func peerRank(p localapi.Peer) int {
 	switch {
 	case p.IsThisSession:
-		self = "this session"
+		return 0
+	case p.IsSelf && online(p):
+		return 1
+	case online(p):
+		return 2
 	case p.IsSelf:
-		self = "yours"
+		return 3
 	}
-	facts := joinFacts(self, p.Channel, p.PeerType, p.Pubkey.Short(), memberFact(p), claimed(p), lastSeen(p))
-	s.Line("%s %s %s", presenceDot(s, p), s.Paint(term.Bold, p.DisplayName), s.Paint(term.Dim, facts))
+	return 4
+}
+
+// writePeer prints one peer: what to call it, how it is, its key, whose it is; below it what else is known.
+func writePeer(s term.Stream, p localapi.Peer, width int, now time.Time) {
+	name := s.Paint(term.Bold, p.DisplayName)
+	n := term.Width(term.Clean(p.DisplayName))
+	tail := strings.TrimRight(term.Pad(peerState(p), statusColumn)+"  "+term.Clean(p.Pubkey.Short())+"  "+s.Paint(term.Dim, whose(p)), " ")
+	if n > width {
+		s.Line("%s %s", presenceDot(s, p), name)
+		s.Line("  %s%s", strings.Repeat(" ", width+2), tail)
+	} else {
+		s.Line("%s %s%s%s", presenceDot(s, p), name, strings.Repeat(" ", width-n+2), tail)
+	}
+	for _, detail := range []string{peerFacts(p, now), deref(p.Summary)} {
+		if detail != "" {
+			s.Line("%s%s", detailIndent, s.Paint(term.Dim, term.Fit(term.Clean(detail), term.Columns-2-len(detailIndent))))
+		}
+	}
+}
+
+// whose says to whom a row belongs, as far as its name does not.
+func whose(p localapi.Peer) string {
+	member := ""
+	if p.MemberName != "" && p.MemberName != p.DisplayName {
+		member = "of " + term.Short(p.MemberName, 20)
+	}
+	verified := ""
+	if p.Verified && !p.IsSelf {
+		verified = "verified"
+	}
+	switch {
+	case p.IsThisSession:
+		return "this session"
+	case p.PeerRole == mesh.ControlPlane:
+		return joinFacts("daemon", member)
+	case p.IsSelf && isMember(p):
+		return "you, no session"
+	case p.IsSelf:
+		return "yours"
+	case isMember(p):
+		return joinFacts("no session", verified)
+	}
+	return joinFacts(member, verified)
+}
+
+// isMember reports whether a row stands for a member and not for one of their sessions.
+func isMember(p localapi.Peer) bool {
+	return p.Pubkey == p.MemberPubkey && p.PeerRole != mesh.ControlPlane
+}
+
+// peerFacts is the second line: groups and role, the program, the folder, when it was last there.
+func peerFacts(p localapi.Peer, now time.Time) string {
+	var facts []string
 	for _, g := range p.Groups {
-		s.Line("    %s", s.Paint(term.Dim, joinFacts("@"+g.Name, g.Role)))
+		facts = append(facts, "@"+g.Name+prefixed(":", g.Role))
 	}
-	if p.Summary != nil && *p.Summary != "" {
-		s.Line("    %s", term.Clean(*p.Summary))
+	facts = append(facts, p.Role, p.Channel, p.Model, p.CWD)
+	if !online(p) && p.LastSeenAt != "" {
+		facts = append(facts, "seen "+ago(now, p.LastSeenAt))
 	}
-	if p.CWD != "" {
-		s.Line("    %s", s.Paint(term.Dim, p.CWD))
-	}
-}
-
-func memberFact(p localapi.Peer) string {
-	if p.MemberName == "" || p.MemberName == p.DisplayName {
-		return ""
-	}
-	return "of " + p.MemberName
-}
-
-func claimed(p localapi.Peer) string {
-	if p.Verified || p.IsSelf {
-		return ""
-	}
-	return "name claimed by the relay"
-}
-
-func lastSeen(p localapi.Peer) string {
-	if online(p) {
-		return ""
-	}
-	return joinFacts("offline", p.LastSeenAt)
+	return joinFacts(facts...)
 }
 
 // online is what the row says; brokers that list only connections say nothing.
 func online(p localapi.Peer) bool { return p.Online == nil || *p.Online }
+
+// peerState is the status as a word: colours are not seen by everyone.
+func peerState(p localapi.Peer) string {
+	if !online(p) {
+		return "offline"
+	}
+	return term.Clean(string(cmp.Or(p.Status, mesh.Idle)))
+}
 
 func presenceDot(s term.Stream, p localapi.Peer) string {
 	switch {

@@ -1,88 +1,206 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-// The groups of the help page, in its order.
-const (
-	groupStart   = "start"
-	groupMessage = "message"
-	groupMesh    = "mesh"
-	groupDaemon  = "daemon"
-	groupOther   = "other"
-)
+// section is a part of the help page.
+type section struct {
+	title string
+	verbs []verb
+}
 
-// newRoot lists every verb. The order is that of the help page.
+// verb is a line of the table of contents: the words that name it, as its constructor has them, and how it is made.
+type verb struct {
+	names []string
+	make  func(*app) *cobra.Command
+}
+
+// contents lists every verb, in the order of the help page. Those of the last section are not shown.
+func contents() []section {
+	return []section{
+		{"Start", []verb{
+			{[]string{"up"}, newUp},
+			{[]string{"down"}, newDown},
+			{[]string{"demo"}, newDemo},
+		}},
+		{"Messages", []verb{
+			{[]string{"send"}, newSend},
+			{[]string{"inbox"}, newInbox},
+			{[]string{"message"}, newMessage},
+		}},
+		{"Meshes and peers", []verb{
+			{[]string{"peers"}, newPeers},
+			{[]string{"peer"}, newPeer},
+			{[]string{"whoami"}, newWhoami},
+			{[]string{"list", "ls"}, newList},
+			{[]string{"create", "new"}, newCreate},
+			{[]string{"share", "invite"}, newShare},
+			{[]string{"invites"}, newInvites},
+			{[]string{"join", "add"}, newJoin},
+			{[]string{"leave"}, newLeave},
+		}},
+		{"Daemon and broker", []verb{
+			{[]string{"daemon"}, newDaemon},
+			{[]string{"broker"}, newBroker},
+			{[]string{"mcp"}, newMCP},
+		}},
+		{"Other", []verb{
+			{[]string{"config"}, newConfig},
+			{[]string{"completions", "completion"}, newCompletions},
+			{[]string{"version"}, newVersion},
+			{[]string{"help"}, newHelp},
+		}},
+		{"", []verb{
+			{[]string{"msg-status"}, newMsgStatus},
+			{[]string{"docs"}, newDocs},
+		}},
+	}
+}
+
+// newTree makes the verb that the arguments name, or all of them where they name none: the whole tree costs each start a
+// tenth of its time (decision 0001).
+func newTree(a *app) (*cobra.Command, error) {
+	root := newRoot(a)
+	word := firstWord(a.sys.Args)
+	switch word {
+	case "", "help", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
+		addAll(root, a)
+	default:
+		v, ok := find(word)
+		if !ok {
+			return nil, unknown(root, word, allNames())
+		}
+		root.AddCommand(v.make(a))
+		root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // cobra adds its own otherwise
+	}
+	root.SetArgs(a.sys.Args)
+	return root, nil
+}
+
+// fullTree is every verb.
+func fullTree(a *app) *cobra.Command {
+	root := newRoot(a)
+	addAll(root, a)
+	return root
+}
+
+func addAll(root *cobra.Command, a *app) {
+	for _, s := range contents() {
+		for _, v := range s.verbs {
+			cmd := v.make(a)
+			if cmd.Name() == "help" {
+				root.SetHelpCommand(cmd)
+			}
+			root.AddCommand(cmd)
+		}
+	}
+}
+
+func find(word string) (verb, bool) {
+	for _, s := range contents() {
+		for _, v := range s.verbs {
+			if slices.Contains(v.names, word) {
+				return v, true
+			}
+		}
+	}
+	return verb{}, false
+}
+
+// allNames lists the words that begin a command line.
+func allNames() []string {
+	var all []string
+	for _, s := range contents() {
+		for _, v := range s.verbs {
+			if s.title != "" {
+				all = append(all, v.names...)
+			}
+		}
+	}
+	return all
+}
+
+// firstWord is the word that names the verb, found as cobra finds it: flags before it that are not known to be switches
+// take the word behind them.
+func firstWord(args []string) string {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		switch {
+		case arg == "--":
+			return ""
+		case arg == "" || strings.Contains(arg, "=") && arg[0] == '-':
+		case arg[0] != '-':
+			return arg
+		case strings.HasPrefix(arg, "--") && !isSwitch(arg[2:]), len(arg) == 2 && !isSwitch(arg[1:]):
+			i++
+		}
+	}
+	return ""
+}
+
+// isSwitch reports whether a flag of every verb takes no word behind it.
+func isSwitch(name string) bool {
+	switch name {
+	case "json", "quiet", "q", "verbose", "v", "strict", "no-daemon", "yes", "y", "help", "h", "version", "V":
+		return true
+	}
+	return false
+}
+
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "claudemesh",
-		Short: "A peer mesh for AI coding sessions",
-		Long: "claudemesh connects AI coding sessions: each has a name, a key and a presence, and they send each other\n" +
-			"end-to-end encrypted messages across terminals, machines and people.",
+		Use:           "claudemesh",
+		Short:         "A peer mesh for AI coding sessions",
 		SilenceErrors: true, SilenceUsage: true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args:              cobra.ArbitraryArgs,
+		PersistentPreRunE: a.begin,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return unknown(cmd, args[0])
+			return unknown(cmd, args[0], allNames())
 		},
 	}
-	root.AddGroup(
-		&cobra.Group{ID: groupStart, Title: "Start"},
-		&cobra.Group{ID: groupMessage, Title: "Messages"},
-		&cobra.Group{ID: groupMesh, Title: "Meshes and peers"},
-		&cobra.Group{ID: groupDaemon, Title: "Daemon and broker"},
-		&cobra.Group{ID: groupOther, Title: "Other"},
-	)
-	root.SetHelpCommandGroupID(groupOther)
-	root.SetCompletionCommandGroupID(groupOther)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%s", err) })
-	a.globalFlags(root)
-	add(root, groupStart, newUp(a), newDown(a), newDemo(a))
-	add(root, groupMessage, newSend(a), newInbox(a), newMessage(a), newMessageStatus(a, "msg-status <id>", true))
-	add(root, groupMesh, newCreate(a), newShare(a), newJoin(a), newLeave(a), newList(a), newInvites(a), newPeers(a), newPeer(a), newWhoami(a))
-	add(root, groupDaemon, newDaemon(a), newBroker(a), newMCP(a))
-	add(root, groupOther, newConfig(a), newVersion(a), newDocs(a, root))
-	root.Version = "-" // makes cobra add the flag; newVersion prints
-	root.SetVersionTemplate(versionLine())
-	return root
-}
-
-func add(root *cobra.Command, group string, verbs ...*cobra.Command) {
-	for _, v := range verbs {
-		v.GroupID = group
-		root.AddCommand(v)
-	}
-}
-
-func (a *app) globalFlags(root *cobra.Command) {
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(a.out, cmd) })
+	root.SetFlagErrorFunc(wrongFlag)
 	f := root.PersistentFlags()
-	f.StringVar(&a.global.json, "json", "", "print JSON; `fields` keeps only those of a list, as in --json=name,status")
-	f.Lookup("json").NoOptDefVal = allFields
-	f.StringVar(&a.global.mesh, "mesh", "", "the mesh, by its short `name`")
-	f.BoolVarP(&a.global.quiet, "quiet", "q", false, "print no notices")
-	f.BoolVarP(&a.global.verbose, "verbose", "v", false, "say more about errors")
+	f.Var(&a.global.json, "json", "print JSON; with a list of `fields`, only those")
+	f.Lookup("json").NoOptDefVal = "true"
+	f.BoolVarP(&a.global.quiet, "quiet", "q", false, "print no notices and warnings")
+	f.BoolVarP(&a.global.verbose, "verbose", "v", false, "say more about internal errors")
 	f.BoolVar(&a.global.strict, "strict", false, "fail when the daemon does not run, instead of starting it")
 	f.BoolVar(&a.global.noDaemon, "no-daemon", false, "do the work in this process; refused while a daemon runs")
 	f.BoolVarP(&a.global.yes, "yes", "y", false, "answer yes to questions")
+	f.BoolP("help", "h", false, "print help for the verb")
+	f.BoolP("version", "V", false, "print the version of this program")
+	return root
 }
 
 // unknown refuses a word that is no verb, naming the nearest.
-func unknown(cmd *cobra.Command, word string) error {
-	near := cmd.SuggestionsFor(word)
-	if len(near) == 0 {
-		return mesh.Errorf(mesh.Usage, "%q is not a verb of %s", word, cmd.CommandPath())
+func unknown(cmd *cobra.Command, word string, names []string) error {
+	if strings.Contains(word, "://") {
+		return usage(cmd, "a link is no verb; to join its mesh: claudemesh join '%s'", word)
 	}
-	return mesh.Errorf(mesh.Usage, "%q is not a verb of %s; did you mean %s?", word, cmd.CommandPath(), strings.Join(near, ", "))
+	text := fmt.Sprintf("there is no verb %q", word)
+	if cmd.HasParent() {
+		text += " of " + pathOf(cmd)
+	}
+	if near := nearest(word, names); near != "" {
+		text += "; did you mean " + near + "?"
+	}
+	return usage(cmd, "%s", text)
 }
 
 // noun is a verb that only holds others.
@@ -90,37 +208,111 @@ func noun(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage(cmd, "%s needs one of: %s", cmd.CommandPath(), names(cmd))
+			switch {
+			case len(args) == 0:
+				return usage(cmd, "%s needs one of: %s", pathOf(cmd), strings.Join(subNames(cmd), ", "))
+			case args[0] == "help":
+				return cmd.Help()
 			}
-			return unknown(cmd, args[0])
+			return unknown(cmd, args[0], subNames(cmd))
 		},
 	}
 	cmd.AddCommand(verbs...)
 	return cmd
 }
 
-func names(cmd *cobra.Command) string {
+func subNames(cmd *cobra.Command) []string {
 	var all []string
 	for _, c := range cmd.Commands() {
 		all = append(all, c.Name())
 	}
-	return strings.Join(all, ", ")
+	return all
+}
+
+// Annotations of a verb that stands in two places: the one that the root page shows names the other, which names it.
+const (
+	alsoKey = "also"
+	copyKey = "copy"
+)
+
+// copyOf makes the other one of a verb.
+func copyOf(original string, cmd *cobra.Command) *cobra.Command {
+	cmd.Annotations = map[string]string{copyKey: original}
+	return cmd
+}
+
+// wrongFlag says in our words what is wrong with a flag, naming the nearest.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	var missing *pflag.NotExistError
+	var bare *pflag.ValueRequiredError
+	var bad *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &missing):
+		return unknownFlag(cmd, missing)
+	case errors.As(err, &bare):
+		return usage(cmd, "--%s needs a value", bare.GetFlag().Name)
+	case errors.As(err, &bad):
+		return usage(cmd, "--%s: %q is wrong: %w", bad.GetFlag().Name, bad.GetValue(), plainCause(bad))
+	}
+	return usage(cmd, "%w", err)
+}
+
+// plainCause is why a value was refused, without the names of Go functions.
+func plainCause(bad *pflag.InvalidValueError) error {
+	switch bad.GetFlag().Value.Type() {
+	case "int":
+		return errors.New("a whole number is wanted")
+	case "bool":
+		return errors.New("true or false is wanted")
+	}
+	return bad.Unwrap()
+}
+
+func unknownFlag(cmd *cobra.Command, missing *pflag.NotExistError) error {
+	text := "there is no flag --" + missing.GetSpecifiedName()
+	if short := missing.GetSpecifiedShortnames(); short != "" {
+		text = "there is no flag -" + missing.GetSpecifiedName()
+	} else {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				names = append(names, f.Name)
+			}
+		})
+		if near := nearest(missing.GetSpecifiedName(), names); near != "" {
+			return usage(cmd, "%s; did you mean --%s?", text, near)
+		}
+	}
+	if strings.Contains(cmd.Use, "...") {
+		text += "; text that begins with a dash stands behind --"
+	}
+	return usage(cmd, "%s", text)
 }
 
 // noArgs accepts nothing but the field list of a spaced `--json a,b` (cli 2.3).
-func (a *app) noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 1 && a.global.json == allFields && fieldList(args[0]) {
-		a.global.json = args[0]
+func noArgs(a *app) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 && follows(a.sys.Args, "--json", args[0]) && a.global.json.Set(args[0]) == nil {
+			return nil
+		}
+		if len(args) > 0 {
+			return usage(cmd, "%q is one word too many", args[0])
+		}
 		return nil
 	}
-	if len(args) > 0 {
-		return usage(cmd, "%q is one word too many", args[0])
-	}
-	return nil
 }
 
-// exactly accepts n words, named for the error.
+// follows reports whether word stands right behind flag.
+func follows(args []string, flag, word string) bool {
+	for i := 1; i < len(args); i++ {
+		if args[i-1] == flag && args[i] == word {
+			return true
+		}
+	}
+	return false
+}
+
+// exactly accepts as many words as are named.
 func exactly(what ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -130,5 +322,23 @@ func exactly(what ...string) cobra.PositionalArgs {
 			return usage(cmd, "%q is one word too many", args[len(what)])
 		}
 		return nil
+	}
+}
+
+// checkRange refuses a number outside its bounds, so that it is never cut in silence.
+func checkRange(cmd *cobra.Command, flag string, n, least, most int) error {
+	if n < least || n > most {
+		return usage(cmd, "--%s takes %d to %d, not %d", flag, least, most, n)
+	}
+	return nil
+}
+
+// offer completes a flag with fixed words, or with what fn finds.
+func offer(cmd *cobra.Command, flag string, fn cobra.CompletionFunc, words ...string) {
+	if fn == nil {
+		fn = cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+	}
+	if err := cmd.RegisterFlagCompletionFunc(flag, fn); err != nil {
+		panic(mesh.Errorf(mesh.Internal, "offer words for --%s: %w", flag, err)) // no such flag: a mistake in the verb
 	}
 }

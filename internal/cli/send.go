@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/claudemesh/claudemesh/internal/cli/term"
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -18,6 +20,7 @@ import (
 const maxStdin = 1 << 20
 
 type sendFlags struct {
+	mesh      string
 	priority  string
 	replyTo   string
 	id        string
@@ -32,31 +35,56 @@ func newSend(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send <to> <message...>",
 		Short: "Send a message to a peer, a @group or everyone (*)",
-		Long: "Send a message. <to> is a name, a key, a prefix of a key of 16 or more characters, @group or *.\n" +
-			"A message of - is read from standard input.\n\n" +
-			"\"queued\" means that it is on this machine's disk and leaves as soon as it can, also after a crash or\n" +
-			"a reboot. --wait waits until it has come further and fails when it does not.",
-		Example: "  claudemesh send alice \"the tests are green\"\n" +
-			"  git diff | claudemesh send alice - --wait",
+		Long: "Send a message. <to> is a name, a key, the first 16 or more characters of a key, @group or *. A message of - is " +
+			"read from standard input; one that begins with a dash stands behind --.\n\n" +
+			"\"queued\" means that it is on this machine's disk and leaves as soon as it can, also after a crash or a reboot. " +
+			"--wait waits until it has come further, and fails when it does not.",
+		Example: "claudemesh send alice \"the tests are green\"\n" +
+			"git diff | claudemesh send alice - --wait\n" +
+			"claudemesh send alice -- --help shows every flag",
+		Annotations: map[string]string{alsoKey: "message send"},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return usage(cmd, "%s is missing", []string{"the recipient", "the message"}[len(args)])
 			}
-			return nil
+			return f.check(cmd)
 		},
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.send(cmd.Context(), f, args) },
-		ValidArgsFunction: a.completePeers,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runSend(cmd.Context(), a, f, args) },
+		ValidArgsFunction: completePeers(a),
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.priority, "priority", "next", "now, next or low")
+	fl.StringVar(&f.mesh, "mesh", "", "look for the recipient in this mesh only, by its short `name`")
+	fl.StringVar(&f.priority, "priority", "next", "how urgent it is: now, next or low")
 	fl.StringVar(&f.replyTo, "reply-to", "", "the `id` of the message that this one answers")
 	fl.StringVar(&f.id, "id", "", "client message `id`; the same id again sends nothing twice")
+	fl.StringVar(&f.id, "idempotency-key", "", "as --id")
 	fl.BoolVar(&f.self, "self", false, "allow your own member as recipient: all your sessions")
 	fl.BoolVar(&f.encrypted, "require-encrypted", false, "refuse recipients whose messages the broker can read")
-	fl.StringVar(&f.wait, "wait", "", "wait until `state`: accepted, delivered, surfaced or acknowledged")
+	fl.StringVar(&f.wait, "wait", "", "wait for a `state`: accepted, delivered (when none is named), surfaced or acknowledged")
+	fl.DurationVar(&f.timeout, "timeout", 0, "how long --wait waits; default: the setting send_wait, 30s")
 	fl.Lookup("wait").NoOptDefVal = string(mesh.StateDelivered)
-	fl.DurationVar(&f.timeout, "timeout", 30*time.Second, "how long --wait waits")
+	fl.Lookup("idempotency-key").Hidden = true
+	offer(cmd, "mesh", completeMeshes(a))
+	offer(cmd, "priority", nil, "now", "next", "low")
+	offer(cmd, "wait", nil, "accepted", "delivered", "surfaced", "acknowledged")
 	return cmd
+}
+
+// check refuses values that could only be misunderstood.
+func (f sendFlags) check(cmd *cobra.Command) error {
+	wait := mesh.State(f.wait)
+	switch {
+	case f.wait != "" && (!wait.Known() || wait.Failed() || wait == mesh.StateQueued):
+		return usage(cmd, "--wait takes accepted, delivered, surfaced or acknowledged, not %q", f.wait)
+	case cmd.Flags().Changed("timeout") && f.wait == "":
+		return usage(cmd, "--timeout goes with --wait")
+	case cmd.Flags().Changed("timeout") && f.timeout < time.Millisecond:
+		return usage(cmd, "--timeout takes a length of time such as 30s, not %s", f.timeout)
+	}
+	if _, err := mesh.ParsePriority(f.priority); err != nil {
+		return usage(cmd, "--priority takes now, next or low, not %q", f.priority)
+	}
+	return nil
 }
 
 // sendView is the JSON of send.
@@ -77,81 +105,71 @@ type sendView struct {
 	Recipients      []localapi.Recipient `json:"recipients,omitzero"`
 }
 
-func (a *app) send(ctx context.Context, f sendFlags, args []string) error {
-	req, err := a.sendRequest(f, args)
+func runSend(ctx context.Context, a *app, f sendFlags, args []string) error {
+	text, err := messageText(a.sys.Stdin, args[1:])
 	if err != nil {
 		return err
 	}
-	limit := callTime
-	if req.Wait != "" {
-		limit += f.timeout
+	wait, err := sendWait(a, f)
+	if err != nil {
+		return err
 	}
-	answer, err := call(ctx, a, localapi.Send, limit, req)
+	req := localapi.SendRequest{
+		To: args[0], Message: text, Priority: f.priority, ReplyToID: f.replyTo, Mesh: f.mesh, ToSelf: f.self, RequireEncrypted: f.encrypted,
+		ClientMessageID: cmp.Or(f.id, string(mesh.NewClientID(a.sys.Now()))), Wait: mesh.State(f.wait), WaitMs: wait.Milliseconds(),
+	}
+	answer, err := call(ctx, a, localapi.Send, callTime+wait, req)
 	if mesh.IsCode(err, mesh.Timeout) && ctx.Err() == nil {
 		// Whether it was queued is unknown; the same id cannot make two of it (daemon 25, row 38).
-		answer, err = call(ctx, a, localapi.Send, limit, req)
+		answer, err = call(ctx, a, localapi.Send, callTime+wait, req)
+	}
+	if err == nil && answer.State.Failed() {
+		err = mesh.Errorf(mesh.Undelivered, "the message with this id is %s", answer.State).With(mesh.Details{State: answer.State})
 	}
 	if err != nil {
-		return err
+		return &sendError{err, mesh.ClientID(req.ClientMessageID)}
 	}
-	v := sendView{
-		header: newHeader(), OK: true, MessageID: string(answer.BrokerMessageID), ClientMessageID: answer.ClientMessageID,
-		Target: answer.Target, TargetName: answer.TargetName, Mesh: answer.Mesh, Via: "daemon", Duplicate: answer.Duplicate,
-		Status: answer.Status, State: answer.State, Encrypted: answer.Encrypted,
-		RecipientOnline: answer.RecipientOnline, Recipients: answer.Recipients,
+	v := newSendView(answer)
+	if !v.Encrypted {
+		a.warn("the broker's operator can read messages to groups and to everyone")
 	}
-	if v.MessageID == "" {
-		v.MessageID = string(answer.ClientMessageID)
-	}
-	return a.print(v, func(s term.Stream) { writeSent(s, a.err, v) })
+	return a.print(v, func(s term.Stream) { writeSent(s, v, a.sys.Now()) })
 }
 
-func (a *app) sendRequest(f sendFlags, args []string) (localapi.SendRequest, error) {
-	var none localapi.SendRequest
-	if _, err := mesh.ParsePriority(f.priority); err != nil {
-		return none, err
+func newSendView(answer localapi.SendAnswer) sendView {
+	return sendView{
+		header: newHeader(), OK: true, MessageID: cmp.Or(string(answer.BrokerMessageID), string(answer.ClientMessageID)),
+		ClientMessageID: answer.ClientMessageID, Target: answer.Target, TargetName: answer.TargetName, Mesh: answer.Mesh,
+		Via: "daemon", Duplicate: answer.Duplicate, Status: answer.Status, State: cmp.Or(answer.State, mesh.StateQueued),
+		Encrypted: answer.Encrypted, RecipientOnline: answer.RecipientOnline, Recipients: answer.Recipients,
 	}
-	wait := mesh.State(f.wait)
-	if f.wait != "" && (!wait.Known() || wait.Failed() || wait == mesh.StateQueued) {
-		return none, mesh.Errorf(mesh.Usage, "--wait takes accepted, delivered, surfaced or acknowledged, not %q", f.wait)
-	}
-	text, err := a.messageText(args[1:])
-	if err != nil {
-		return none, err
-	}
-	id := f.id
-	if id == "" {
-		id = string(mesh.NewClientID(a.sys.Now()))
-	}
-	return localapi.SendRequest{
-		To: args[0], Message: text, Priority: f.priority, ReplyToID: f.replyTo, ClientMessageID: id, Mesh: a.global.mesh,
-		ToSelf: f.self, RequireEncrypted: f.encrypted, Wait: wait, WaitMs: waitMs(wait, f.timeout),
-	}, nil
 }
 
-func waitMs(wait mesh.State, timeout time.Duration) int64 {
-	if wait == "" {
-		return 0
+// sendWait is how long a state is waited for: the flag, else the setting; nothing without --wait.
+func sendWait(a *app, f sendFlags) (time.Duration, error) {
+	if f.wait == "" || f.timeout != 0 {
+		return f.timeout, nil
 	}
-	return timeout.Milliseconds()
+	settings, err := config.LoadDaemon(config.Sources{File: a.home.Config.Settings(), Env: a.sys.Lookup})
+	return settings.SendWait, err
 }
 
 // messageText joins the words, or reads standard input for a single -.
-func (a *app) messageText(words []string) (string, error) {
+func messageText(stdin io.Reader, words []string) (string, error) {
 	text := strings.Join(words, " ")
 	if len(words) == 1 && words[0] == "-" {
-		data, err := io.ReadAll(io.LimitReader(a.sys.Stdin, maxStdin+1))
+		data, err := io.ReadAll(io.LimitReader(stdin, maxStdin+1))
 		if err != nil {
 			return "", mesh.Errorf(mesh.IOError, "read the message: %w", err)
 		}
 		if len(data) > maxStdin {
-			return "", mesh.Errorf(mesh.PayloadTooLarge, "the message is over %d bytes", maxStdin)
+			return "", mesh.Errorf(mesh.PayloadTooLarge, "the message is over %d bytes", maxStdin).With(mesh.Details{LimitBytes: maxStdin})
 		}
 		text = string(data)
 	}
 	switch {
 	case text == "":
-		return "", mesh.Errorf(mesh.Usage, "the message is empty")
+		return "", mesh.Errorf(mesh.BadRequest, "the message is empty")
 	case !utf8.ValidString(text):
 		return "", mesh.Errorf(mesh.BadRequest, "the message is not valid UTF-8")
 	}
@@ -159,47 +177,32 @@ func (a *app) messageText(words []string) (string, error) {
 }
 
 // writeSent says what is known and no more (design D5).
-func writeSent(s, notes term.Stream, v sendView) {
-	to := v.TargetName
-	if to == "" {
-		to = term.Short(v.Target, 16)
-	}
-	detail := term.Short(string(v.MessageID), 12)
-	if v.Mesh != "" {
-		detail = v.Mesh + ", " + detail
-	}
-	state := v.State
-	if state == "" {
-		state = mesh.StateQueued
-	}
-	word := string(state) + " for " + to
+func writeSent(s term.Stream, v sendView, now time.Time) {
+	to := cmp.Or(v.TargetName, term.Short(v.Target, 16))
+	facts := joinFacts(v.Mesh, v.MessageID)
 	if v.Duplicate {
-		word = "already accepted for " + to
+		facts = joinFacts(facts, "the same id was sent before")
 	}
-	s.OK(word, detail)
-	if v.RecipientOnline != nil && !*v.RecipientOnline && !state.Reached(mesh.StateDelivered) {
+	s.OK(stateFor(v.State, to), facts)
+	if len(v.Recipients) > 1 {
+		writeRecipients(s, v.Recipients, now)
+	}
+	if v.RecipientOnline != nil && !*v.RecipientOnline && !v.State.Reached(mesh.StateDelivered) {
 		s.Hint(to + " is offline and gets it on return")
-	}
-	if !v.Encrypted {
-		notes.Warn("the broker's operator can read messages to groups and to everyone")
 	}
 }
 
-// completePeers offers the names of the roster; it never starts a daemon.
-func (a *app) completePeers(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+// stateFor is a state as a sentence about a recipient.
+func stateFor(state mesh.State, to string) string {
+	switch state {
+	case mesh.StateAccepted:
+		return "accepted by the broker for " + to
+	case mesh.StateDelivered:
+		return "delivered to " + to
+	case mesh.StateSurfaced:
+		return "shown to " + to
+	case mesh.StateAcknowledged:
+		return "acknowledged by " + to
 	}
-	a.global.strict = true
-	answer, err := call(cmd.Context(), a, localapi.Peers, time.Second, localapi.PeersRequest{Mesh: a.global.mesh, Offline: true})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var all []string
-	for _, p := range answer.Peers {
-		if !p.IsThisSession {
-			all = append(all, p.DisplayName)
-		}
-	}
-	return all, cobra.ShellCompDirectiveNoFileComp
+	return string(state) + " for " + to
 }

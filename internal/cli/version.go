@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/claudemesh/claudemesh/internal/buildinfo"
@@ -9,8 +11,8 @@ import (
 
 func newVersion(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Show the version of this program",
-		Args: a.noArgs,
+		Use: "version", Short: "Print the version of this program",
+		Args: noArgs(a),
 		RunE: func(*cobra.Command, []string) error {
 			b := buildinfo.Read()
 			v := versionView{newHeader(), b.Version, b.Commit, b.Time}
@@ -27,7 +29,19 @@ type versionView struct {
 	Time    string `json:"time,omitzero"`
 }
 
-// versionLine is what --version prints (cli 3).
+// asksVersion reports whether only the version is wanted, which is then printed before any verb is made (decision
+// 0001): the bare verb, or the flag anywhere. Help goes before it (cli 2.1).
+func asksVersion(args []string) bool {
+	if i := slices.Index(args, "--"); i >= 0 {
+		args = args[:i]
+	}
+	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+		return false
+	}
+	return slices.Contains(args, "--version") || slices.Contains(args, "-V") || len(args) == 1 && args[0] == "version"
+}
+
+// versionLine is what asksVersion is answered with (cli 3).
 func versionLine() string { return "  claudemesh v" + trimV(buildinfo.Version()) + "\n" }
 
 func trimV(version string) string {

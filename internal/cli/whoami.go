@@ -13,12 +13,14 @@ import (
 func newWhoami(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "whoami", Short: "Show who you are: meshes, keys and session",
-		Args: a.noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.whoami(cmd.Context()) },
+		Long: "Show who you are: your key and role in each joined mesh and, inside a host session, that session's name and keys. The " +
+			"exit status is 2 when no mesh is joined.",
+		Args: noArgs(a),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runWhoami(cmd.Context(), a) },
 	}
 }
 
-// whoamiView is the JSON of whoami. There is no account, so nobody is ever signed in.
+// whoamiView is the JSON of whoami. There is no account, so nobody is ever signed in (cli 24).
 type whoamiView struct {
 	header
 	SignedIn bool              `json:"signed_in"`
@@ -42,16 +44,12 @@ type whoamiMesh struct {
 	IsOwner      bool     `json:"is_owner"`
 }
 
-func (a *app) whoami(ctx context.Context) error {
+func runWhoami(ctx context.Context, a *app) error {
 	answer, err := call(ctx, a, localapi.Whoami, callTime, localapi.None{})
 	if err != nil {
 		return err
 	}
-	v := whoamiView{header: newHeader(), User: answer.User, Session: answer.Session}
-	v.Local = whoamiLocal{ConfigPath: answer.ConfigPath, Meshes: []whoamiMesh{}}
-	for _, m := range answer.Meshes {
-		v.Local.Meshes = append(v.Local.Meshes, whoamiMesh{m.Slug, m.MeshID, m.MemberID, m.Pubkey, term.Short(string(m.Pubkey), 12), m.Role, m.IsOwner})
-	}
+	v := newWhoamiView(answer)
 	if err := a.print(v, func(s term.Stream) { writeWhoami(s, v) }); err != nil {
 		return err
 	}
@@ -61,25 +59,42 @@ func (a *app) whoami(ctx context.Context) error {
 	return nil
 }
 
+func newWhoamiView(answer localapi.WhoamiAnswer) whoamiView {
+	v := whoamiView{header: newHeader(), User: answer.User, Session: answer.Session}
+	v.Local = whoamiLocal{ConfigPath: answer.ConfigPath, Meshes: []whoamiMesh{}}
+	for _, m := range answer.Meshes {
+		prefix := string(m.Pubkey[:min(12, len(m.Pubkey))])
+		v.Local.Meshes = append(v.Local.Meshes, whoamiMesh{m.Slug, m.MeshID, m.MemberID, m.Pubkey, prefix, m.Role, m.IsOwner})
+	}
+	return v
+}
+
 func writeWhoami(s term.Stream, v whoamiView) {
 	if v.Session != nil {
 		s.Section("session")
 		s.Pairs([2]string{"name", v.Session.DisplayName}, [2]string{"id", v.Session.SessionID}, [2]string{"host", v.Session.Host.Name})
+		var rows [][2]string
 		for _, m := range v.Session.Sessions {
-			s.Line("%s %s", s.Paint(term.Bold, m.Mesh), s.Paint(term.Dim, joinFacts(m.DisplayName, m.SessionPubkey.Short(), m.Status)))
+			rows = append(rows, [2]string{m.Mesh, joinFacts(m.DisplayName, m.SessionPubkey.Short(), m.Status)})
 		}
+		s.Rows(rows...)
 	}
 	s.Section("member")
 	s.Pairs([2]string{"user", v.User}, [2]string{"config", v.Local.ConfigPath})
 	if len(v.Local.Meshes) == 0 {
-		s.Empty("no mesh joined")
-		s.Hint("claudemesh up makes one on this machine, claudemesh join <link> joins another")
+		writeNothingJoined(s)
 	}
+	var rows [][2]string
 	for _, m := range v.Local.Meshes {
-		role := m.Role
-		if m.IsOwner {
-			role = "owner"
-		}
-		s.Line("%s %s", s.Paint(term.Bold, m.Slug), s.Paint(term.Dim, joinFacts(role, m.Pubkey.Short())))
+		rows = append(rows, [2]string{m.Slug, joinFacts(roleWord(m.Role, m.IsOwner), m.Pubkey.Short())})
 	}
+	s.Rows(rows...)
+}
+
+// roleWord is what a member may do, for people.
+func roleWord(role string, owner bool) string {
+	if owner {
+		return "owner"
+	}
+	return role
 }

@@ -34,6 +34,7 @@ type Starter struct {
 	Daemon     paths.Daemon
 	Executable string   // this program
 	Environ    []string // of the new daemon, before host variables are taken out
+	Flags      []string // further flags of `daemon up`
 	Forbidden  bool     // the environment forbids starting
 	Now        mesh.Clock
 }
@@ -121,7 +122,8 @@ func (s *Starter) answers(ctx context.Context) bool {
 
 // spawn starts `daemon up --foreground`, detached. The channel gives its exit.
 func (s *Starter) spawn() (<-chan error, error) {
-	return Spawn(s.Executable, []string{"daemon", "up", "--foreground"}, s.Environ, s.Daemon.Log())
+	args := append([]string{"daemon", "up", "--foreground"}, s.Flags...)
+	return Spawn(s.Executable, args, s.Environ, s.Daemon.Log())
 }
 
 // Spawn starts a program of ours as a process that outlives this one: a session of its own, nothing of a host session

@@ -25,6 +25,7 @@ func TestFiles(t *testing.T) {
 	tests := []struct{ got, want string }{
 		{h.Config.File(), "config.json"},
 		{h.Config.Lock(), "config.json.lock"},
+		{h.Config.UpLock(), ".up.lock"},
 		{h.Config.Settings(), "settings.json"},
 		{owner, "keys/Mesh1.owner.json"},
 		{session, "keys/Mesh1/0b9c-4d.json"},
@@ -38,6 +39,7 @@ func TestFiles(t *testing.T) {
 		{h.Daemon.Token(), "daemon/local-token"},
 		{h.Daemon.SpawnLock(), "daemon/.spawn.lock"},
 		{h.Daemon.SpawnFailure(), "daemon/.spawn-failure"},
+		{h.Daemon.VersionCheck(), "daemon/.version-check"},
 		{h.Daemon.MCPLog(), "daemon/mcp.log"},
 		// printf %s abc | sha256sum
 		{h.Daemon.SessionToken("abc"), "daemon/sessions/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad.token"},
@@ -46,6 +48,7 @@ func TestFiles(t *testing.T) {
 		{h.Broker.PID(), "broker/broker.pid"},
 		{h.Broker.Log(), "broker/broker.log"},
 		{h.Broker.CreateToken(), "broker/create-token"},
+		{h.Broker.StartedByUp(), "broker/.started-by-up"},
 		{h.Broker.Settings(), "broker/broker.json"},
 	}
 	for _, tc := range tests {

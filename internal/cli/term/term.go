@@ -1,7 +1,8 @@
-// Package term writes for people: streams, colour where a terminal can show it, marks, tables, and text that cannot
+// Package term writes for people: streams, colour where a terminal can show it, marks, columns, and text that cannot
 // play tricks on the terminal.
 //
-// Data goes to Out, talk to Err. Colour is decided per stream: a terminal, no NO_COLOR, TERM not dumb.
+// Data goes to standard output, talk to standard error. Colour is decided per stream: a terminal, no NO_COLOR, TERM not
+// dumb (cli 7.2).
 package term
 
 import (
@@ -9,11 +10,12 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/mattn/go-isatty"
 )
+
+// Columns is the width that everything for people keeps within, where the words allow it.
+const Columns = 80
 
 // Stream is one of the standard streams.
 type Stream struct {
@@ -32,6 +34,18 @@ func NewStream(w io.Writer, noColour bool) Stream {
 	return s
 }
 
+// To is s with its text going to w: what is written for a terminal can be collected first.
+func (s Stream) To(w io.Writer) Stream {
+	s.Writer = w
+	return s
+}
+
+// Plainly is s without colour.
+func (s Stream) Plainly() Stream {
+	s.colour = false
+	return s
+}
+
 // Style is a colour or weight.
 type Style string
 
@@ -44,6 +58,8 @@ const (
 	Red    Style = "31"
 	Cyan   Style = "36"
 	Clay   Style = "38;5;173"
+	Title  Style = "1;38;5;173"
+	Orange Style = "38;5;208"
 )
 
 // Paint gives text in a style, or plain where the stream shows no colour. The text is made safe first.
@@ -60,8 +76,17 @@ const margin = "  "
 
 // Line writes one line. Arguments are printed as they are: pass foreign text through Clean or Paint.
 func (s Stream) Line(format string, args ...any) {
-	_, _ = fmt.Fprintf(s, margin+format+"\n", args...) // a closed terminal is nobody's loss
+	text := strings.TrimRight(fmt.Sprintf(margin+format, args...), " ")
+	_, _ = io.WriteString(s, text+"\n") // a closed terminal is nobody's loss; data is collected first
 }
+
+// Plain writes one line without the margin, as log-like notices stand.
+func (s Stream) Plain(format string, args ...any) {
+	_, _ = fmt.Fprintf(s, format+"\n", args...) // as Line
+}
+
+// Blank writes an empty line.
+func (s Stream) Blank() { _, _ = fmt.Fprintln(s) } // as Line
 
 // OK writes a success with a dim detail, which may be empty.
 func (s Stream) OK(message, detail string) {
@@ -72,6 +97,9 @@ func (s Stream) OK(message, detail string) {
 	s.Line("%s", line)
 }
 
+// Off writes that something is not there or does not run.
+func (s Stream) Off(message string) { s.Line("%s %s", s.Paint(Dim, "○"), Clean(message)) }
+
 // Warn writes a warning.
 func (s Stream) Warn(message string) { s.Line("%s %s", s.Paint(Yellow, "⚠"), Clean(message)) }
 
@@ -79,10 +107,16 @@ func (s Stream) Warn(message string) { s.Line("%s %s", s.Paint(Yellow, "⚠"), C
 func (s Stream) Hint(text string) { s.Line("%s", s.Paint(Dim, "→ "+text)) }
 
 // Section writes a title between blank lines.
-func (s Stream) Section(title string) {
-	_, _ = fmt.Fprintln(s) // as Line
-	s.Line("%s %s", s.Paint(Dim, "—"), s.Paint(Clay, title))
-	_, _ = fmt.Fprintln(s) // as Line
+func (s Stream) Section(title string) { s.Heading(title, "") }
+
+// Heading is Section with a dim detail.
+func (s Stream) Heading(title, detail string) {
+	if detail != "" {
+		detail = s.Paint(Dim, " · "+detail)
+	}
+	s.Blank()
+	s.Line("%s %s%s", s.Paint(Dim, "—"), s.Paint(Clay, title), detail)
+	s.Blank()
 }
 
 // Empty writes that there is nothing to list.
@@ -93,46 +127,30 @@ func (s Stream) Pairs(pairs ...[2]string) {
 	width := 0
 	for _, p := range pairs {
 		if p[1] != "" {
-			width = max(width, len(p[0])+2)
+			width = max(width, Width(Clean(p[0]))+2)
 		}
 	}
 	for _, p := range pairs {
 		if p[1] != "" {
-			s.Line("%s%s%s", s.Paint(Dim, p[0]), strings.Repeat(" ", width-len(p[0])), Clean(p[1]))
+			s.Line("%s%s%s", s.Paint(Dim, p[0]), strings.Repeat(" ", width-Width(Clean(p[0]))), Clean(p[1]))
 		}
 	}
 }
 
-// Clean makes foreign text safe to print on one line: control, bidirectional and invisible characters become �.
-func Clean(text string) string { return strings.Map(safe, strings.ToValidUTF8(text, "\uFFFD")) }
-
-// CleanBlock is Clean for text of several lines: line feeds and tabs stay.
-func CleanBlock(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return r
-		}
-		return safe(r)
-	}, strings.ToValidUTF8(strings.ReplaceAll(text, "\r\n", "\n"), "\uFFFD"))
-}
-
-func safe(r rune) rune {
-	if r == ' ' || unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r) {
-		return r
+// Rows writes names and dim facts about them in two columns.
+func (s Stream) Rows(rows ...[2]string) {
+	width := 0
+	for _, r := range rows {
+		width = max(width, Width(Clean(r[0])))
 	}
-	return utf8.RuneError
-}
-
-// Short cuts text to n characters, with an ellipsis.
-func Short(text string, n int) string {
-	runes := []rune(text)
-	if len(runes) <= n {
-		return text
+	for _, r := range rows {
+		s.Line("%s%s  %s", s.Paint(Bold, r[0]), strings.Repeat(" ", width-Width(Clean(r[0]))), s.Paint(Dim, r[1]))
 	}
-	return string(runes[:n]) + "…"
 }
 
-// Plain writes one line without the margin, as log-like notices stand.
-func (s Stream) Plain(format string, args ...any) {
-	_, _ = fmt.Fprintf(s, format+"\n", args...) // as Line
+// Block writes text of several lines, indented and safe.
+func (s Stream) Block(indent, text string) {
+	for line := range strings.SplitSeq(strings.TrimRight(CleanBlock(text), "\n"), "\n") {
+		s.Line("%s%s", indent, line)
+	}
 }
