@@ -89,7 +89,7 @@ func runMCP(ctx context.Context, s cli.Service) error {
 
 func runDemo(ctx context.Context, s cli.Service) error {
 	return demo.Run(ctx, demo.Options{
-		Executable: s.Executable, Environ: s.Environ, Out: s.Stdout, NoColour: s.Env.NoColor, Now: s.Now,
+		Executable: s.Executable, Environ: s.Environ, Out: s.Stdout, NoColour: s.Env.NoColor, Now: s.Now, Stage: s.Settings.Flags["stage"],
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -23,30 +24,51 @@ type Options struct {
 	Out        io.Writer
 	NoColour   bool
 	Now        mesh.Clock
+	// Stage is the folder to play in. Run without it makes one and runs the program again in there, with a home and an
+	// environment of its own: the player is also the host program of the sessions, and a host's home has settings.
+	Stage string
 }
 
 // stage is the demonstration: two homes and what they share.
 type stage struct {
 	out       term.Stream
 	now       mesh.Clock
-	dir       string
 	anna, ben *home
 	began     time.Time
 }
 
 // Run shows everything, cleans up, and fails loudly where something did not come out as promised.
-func Run(ctx context.Context, opt Options) (err error) {
+func Run(ctx context.Context, opt Options) error {
+	if opt.Stage != "" {
+		return play(ctx, opt)
+	}
 	dir, err := os.MkdirTemp("", "cmdemo") // short: a socket's path has 107 bytes
 	if err != nil {
 		return mesh.Errorf(mesh.IOError, "make a temporary folder: %w", err)
 	}
-	s := &stage{out: term.NewStream(opt.Out, opt.NoColour), now: opt.Now, dir: dir, began: opt.Now()}
+	cmd := exec.CommandContext(ctx, opt.Executable, "demo", "--stage", dir)
+	cmd.Args[0] = "claude" // the name of the host program that it plays; its rules are read from its command line
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it cleans up by itself
+	cmd.WaitDelay = cleanTime
+	cmd.Env, cmd.Stdout, cmd.Stderr = ownEnv(opt.Environ, dir, "stage"), opt.Out, os.Stderr
+	if opt.NoColour {
+		cmd.Env = append(cmd.Env, "NO_COLOR=1")
+	}
+	if err = cmd.Run(); err != nil {
+		err = mesh.Errorf(mesh.Undelivered, "the demonstration failed: %w", err)
+	}
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
+// play is the demonstration in its folder.
+func play(ctx context.Context, opt Options) (err error) {
+	s := &stage{out: term.NewStream(opt.Out, opt.NoColour), now: opt.Now, began: opt.Now()}
 	listen, err := freeAddress()
 	if err != nil {
-		return errors.Join(err, os.RemoveAll(dir))
+		return err
 	}
-	s.anna = newHome("anna", filepath.Join(dir, "a"), listen, opt)
-	s.ben = newHome("ben", filepath.Join(dir, "b"), listen, opt)
+	s.anna = newHome("anna", filepath.Join(opt.Stage, "a"), listen, opt)
+	s.ben = newHome("ben", filepath.Join(opt.Stage, "b"), listen, opt)
 	defer func() { err = errors.Join(err, s.clean()) }()
 	for _, act := range []struct {
 		title string
@@ -62,7 +84,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 		s.out.Section(act.title)
 		if err := act.play(ctx); err != nil {
 			s.out.Line("%s", s.out.Paint(term.Red, "✘ "+act.title))
-			return fmt.Errorf("%s: %w", act.title, err)
+			return mesh.Errorf(mesh.Undelivered, "%s: %w", act.title, err)
 		}
 	}
 	s.out.Section("done")
@@ -79,11 +101,11 @@ func freeAddress() (string, error) {
 	return ln.Addr().String(), ln.Close()
 }
 
-// clean stops what was started and removes the folder, whatever happened before.
+// clean stops what was started, whatever happened before.
 func (s *stage) clean() error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
 	defer cancel()
-	return errors.Join(s.ben.end(ctx), s.anna.end(ctx), os.RemoveAll(s.dir))
+	return errors.Join(s.ben.end(ctx), s.anna.end(ctx))
 }
 
 // cleanTime bounds stopping everything.
@@ -99,5 +121,5 @@ func check(ok bool, format string, args ...any) error {
 	if ok {
 		return nil
 	}
-	return mesh.Errorf(mesh.Internal, format, args...)
+	return mesh.Errorf(mesh.Undelivered, format, args...)
 }

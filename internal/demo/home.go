@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,20 +30,27 @@ type home struct {
 // foreign are variables of whoever runs the demonstration that must not reach it.
 var foreign = []string{"CLAUDEMESH_", "CLAUDE_", "CLAUDECODE", "HOME=", "USER=", "USERPROFILE="}
 
-func newHome(user, dir, listen string, opt Options) *home {
-	h := &home{user: user, executable: opt.Executable, now: opt.Now, paths: paths.At(filepath.Join(dir, ".claudemesh"))}
-	for _, kv := range opt.Environ {
+// ownEnv is an environment with nothing in it of whoever runs the demonstration that counts here.
+func ownEnv(environ []string, dir, user string) []string {
+	env := []string{"HOME=" + dir, "USERPROFILE=" + dir, "USER=" + user}
+	for _, kv := range environ {
 		keep := true
 		for _, prefix := range foreign {
 			keep = keep && !strings.HasPrefix(kv, prefix)
 		}
 		if keep {
-			h.environ = append(h.environ, kv)
+			env = append(env, kv)
 		}
 	}
-	h.environ = append(h.environ, "HOME="+dir, "USERPROFILE="+dir, "USER="+user, "NO_COLOR=1",
-		"CLAUDEMESH_BROKER_LISTEN="+listen, "CLAUDEMESH_BROKER_URL=ws://"+listen+"/ws")
-	return h
+	return env
+}
+
+func newHome(user, dir, listen string, opt Options) *home {
+	return &home{
+		user: user, executable: opt.Executable, now: opt.Now, paths: paths.At(filepath.Join(dir, ".claudemesh")),
+		environ: append(ownEnv(opt.Environ, dir, user), "NO_COLOR=1",
+			"CLAUDEMESH_BROKER_LISTEN="+listen, "CLAUDEMESH_BROKER_URL=ws://"+listen+"/ws"),
+	}
 }
 
 // verbTime bounds one verb.
@@ -70,7 +76,7 @@ func (h *home) runAs(ctx context.Context, env []string, v any, args ...string) (
 	err := cmd.Run()
 	took := h.now().Sub(began)
 	if err != nil {
-		return took, fmt.Errorf("%s: claudemesh %s: %w\n%s%s", h.user, strings.Join(args, " "), err, out.String(), diag.String())
+		return took, mesh.Errorf(mesh.Undelivered, "%s: claudemesh %s: %w\n%s%s", h.user, strings.Join(args, " "), err, out.String(), diag.String())
 	}
 	if v == nil {
 		return took, nil
@@ -145,7 +151,7 @@ func (h *home) inbox(ctx context.Context) ([]string, error) {
 	texts := make([]string, 0, len(rows))
 	for i := len(rows) - 1; i >= 0; i-- {
 		if rows[i].Body == nil || !rows[i].Encrypted {
-			return nil, mesh.Errorf(mesh.Internal, "%s has a message that is not an opened box", h.user)
+			return nil, mesh.Errorf(mesh.Undelivered, "%s has a message that is not an opened box", h.user)
 		}
 		texts = append(texts, *rows[i].Body)
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os/exec"
 	"strings"
@@ -19,6 +18,7 @@ import (
 type hostSession struct {
 	home   *home
 	id     string
+	name   string
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	shown  chan channelText
@@ -31,8 +31,9 @@ type channelText struct {
 	Meta    map[string]string `json:"meta"`
 }
 
-// hostName is that of a host program without modes in which it acts alone, so that nothing is held.
-const hostName = "inspector-client"
+// hostName is how the player calls itself. Its process has no flag that makes it act alone, and its home no settings, so
+// that nothing is held.
+const hostName = "claude-code"
 
 // frame is a JSON-RPC message of the MCP server, as far as it is read here.
 type frame struct {
@@ -46,8 +47,8 @@ type frame struct {
 const maxShown = 64
 
 // open starts a session in a home and completes the handshake.
-func (h *home) open(ctx context.Context, id string) (*hostSession, error) {
-	s := &hostSession{home: h, id: id, shown: make(chan channelText, maxShown), exited: make(chan error, 1)}
+func (h *home) open(ctx context.Context, id, name string) (*hostSession, error) {
+	s := &hostSession{home: h, id: id, name: name, shown: make(chan channelText, maxShown), exited: make(chan error, 1)}
 	s.cmd = exec.Command(h.executable, "mcp") // ends with its standard input
 	s.cmd.Env = append(h.environ, s.env()...)
 	var err error
@@ -82,7 +83,9 @@ func (h *home) open(ctx context.Context, id string) (*hostSession, error) {
 }
 
 // env is what a host gives to the programs of a session.
-func (s *hostSession) env() []string { return []string{"CLAUDE_CODE_SESSION_ID=" + s.id} }
+func (s *hostSession) env() []string {
+	return []string{"CLAUDE_CODE_SESSION_ID=" + s.id, "CLAUDEMESH_DISPLAY_NAME=" + s.name}
+}
 
 func (s *hostSession) write(line string) error {
 	if _, err := io.WriteString(s.in, line+"\n"); err != nil {
@@ -155,7 +158,7 @@ func (s *hostSession) whoami(ctx context.Context) (string, error) {
 		}
 		select {
 		case <-deadline:
-			return "", fmt.Errorf("the session is not registered: %w", err)
+			return "", mesh.Errorf(mesh.Undelivered, "the session is not registered: %w", err)
 		case <-ctx.Done():
 			return "", ctx.Err()
 		case <-tick.C:
@@ -165,11 +168,11 @@ func (s *hostSession) whoami(ctx context.Context) (string, error) {
 
 // sessions opens a session in each home, and lets them write to each other from their shells.
 func (s *stage) sessions(ctx context.Context) error {
-	a, err := s.anna.open(ctx, "demo-session-of-anna")
+	a, err := s.anna.open(ctx, "demo-session-of-anna", "api")
 	if err != nil {
 		return err
 	}
-	b, err := s.ben.open(ctx, "demo-session-of-ben")
+	b, err := s.ben.open(ctx, "demo-session-of-ben", "web")
 	if err != nil {
 		return err
 	}
