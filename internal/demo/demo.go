@@ -47,7 +47,7 @@ func Run(ctx context.Context, opt Options) error {
 		return mesh.Errorf(mesh.IOError, "make a temporary folder: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, opt.Executable, "demo", "--stage", dir)
-	cmd.Args[0] = "claude" // the name of the host program that it plays; its rules are read from its command line
+	cmd.Args[0] = "claude"                                                // the name of the host program that it plays; its rules are read from its command line
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it cleans up by itself
 	cmd.WaitDelay = cleanTime
 	cmd.Env, cmd.Stdout, cmd.Stderr = ownEnv(opt.Environ, dir, "stage"), opt.Out, os.Stderr
