@@ -82,9 +82,12 @@ func (s *Server) admit(r *http.Request) (caller, error) {
 	return c, nil
 }
 
+// sessionHeader carries the token of a session; older clients put it into Authorization.
+const sessionHeader = "X-Claudemesh-Session"
+
 // sessionToken is the token of a session, in either of its headers (daemon 7).
 func sessionToken(r *http.Request) string {
-	if t := r.Header.Get("X-Claudemesh-Session"); t != "" {
+	if t := r.Header.Get(sessionHeader); t != "" {
 		return t
 	}
 	t, _ := strings.CutPrefix(r.Header.Get("Authorization"), "ClaudeMesh-Session ")

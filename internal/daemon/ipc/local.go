@@ -13,14 +13,32 @@ import (
 
 // Do answers a request of this very process, as if it had come over the socket (localapi.Doer, design A8).
 func (s *Server) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
-	ctx = context.WithValue(ctx, peerKey{}, registry.Caller{PID: os.Getpid(), UID: os.Getuid()})
+	return s.As(registry.Caller{PID: os.Getpid(), UID: os.Getuid()}, "").Do(ctx, r)
+}
+
+// As gives the way in of a process with the token of its session, or with none.
+func (s *Server) As(who registry.Caller, token string) localapi.Doer { return door{s, who, token} }
+
+// door is the way in of one caller.
+type door struct {
+	server *Server
+	who    registry.Caller
+	token  string
+}
+
+// Do answers a request (localapi.Doer).
+func (d door) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
+	ctx = context.WithValue(ctx, peerKey{}, d.who)
 	req, err := http.NewRequestWithContext(ctx, r.Method, "http://localhost"+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
 		return localapi.Response{}, mesh.Errorf(mesh.BadRequest, "make a request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if d.token != "" {
+		req.Header.Set(sessionHeader, d.token)
+	}
 	w := &recorder{header: http.Header{}, status: http.StatusOK}
-	s.ServeHTTP(w, req)
+	d.server.ServeHTTP(w, req)
 	return localapi.Response{Status: w.status, Body: w.body.Bytes()}, ctx.Err()
 }
 
