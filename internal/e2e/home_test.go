@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/local"
+	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
 )
@@ -149,7 +150,6 @@ type (
 		Role    string   `json:"peerRole"`
 		Self    bool     `json:"isSelf"`
 		This    bool     `json:"isThisSession"`
-		Online  bool     `json:"online"`
 		Channel string   `json:"channel"`
 	}
 )
@@ -200,6 +200,22 @@ func (h *home) texts() []string {
 		all = append(all, r.text())
 	}
 	return all
+}
+
+// sessions gives the ids of the sessions that the daemon knows.
+func (h *home) sessions() []string {
+	h.t.Helper()
+	client := local.New(h.paths.Daemon.Socket(), time.Now)
+	defer func() { _ = client.Close() }() // its answer has been read
+	answer, err := localapi.Sessions.Do(context.Background(), client, localapi.None{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var ids []string
+	for _, s := range answer.Sessions {
+		ids = append(ids, s.SessionID)
+	}
+	return ids
 }
 
 // broker and daemon are the processes of a home that hold a lock.

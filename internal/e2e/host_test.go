@@ -8,11 +8,16 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/claudemesh/claudemesh/internal/local"
+	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
 // hostVariable makes the test binary a host program: it holds the path of the program under test.
@@ -25,12 +30,13 @@ const (
 	hostAnswers = 4
 )
 
-// order is what a host program is told: to run a verb in the session's shell, or, without one, to let its MCP server die and
-// start another.
+// order is what a host program is told: to run a verb in the session's shell, or to read the event stream as a process of
+// the session, or, without either, to let its MCP server die and start another.
 type order struct {
-	Args []string `json:"args"`
-	Env  []string `json:"env,omitempty"`  // beside what a host gives to its shell
-	Bare bool     `json:"bare,omitempty"` // without what a host gives to its shell
+	Args   []string `json:"args"`
+	Follow bool     `json:"follow,omitempty"` // no verb: read the event stream from its beginning for a moment
+	Env    []string `json:"env,omitempty"`    // beside what a host gives to its shell
+	Bare   bool     `json:"bare,omitempty"`   // without what a host gives to its shell
 }
 
 // answer is what came of an order.
@@ -54,9 +60,12 @@ func playHost() {
 			break // the test is done with it
 		}
 		var a answer
-		if len(o.Args) > 0 {
+		switch {
+		case o.Follow:
+			a = h.follow(o)
+		case len(o.Args) > 0:
 			a = h.shell(o)
-		} else {
+		default:
 			_ = server.Process.Kill() // one that has ended already is as good
 			_ = server.Wait()         // killed
 			server = h.serve()
@@ -104,4 +113,41 @@ func (h hostProgram) shell(o order) answer {
 	}
 	r := finish(cmd)
 	return answer{r.out, r.err, r.exit}
+}
+
+// followTime is how long an event stream is read that has said everything at its beginning.
+const followTime = 500 * time.Millisecond
+
+// follow answers with the texts of the messages in the event stream, as a JSON array.
+func (h hostProgram) follow(o order) answer {
+	ctx, cancel := context.WithTimeout(context.Background(), followTime)
+	defer cancel()
+	daemon := paths.At(filepath.Join(os.Getenv("HOME"), ".claudemesh")).Daemon
+	client := local.New(daemon.Socket(), time.Now)
+	if !o.Bare {
+		_, id, _ := strings.Cut(h.session[0], "=")
+		token, _, err := paths.ReadSecret(daemon.SessionToken(id))
+		if err != nil {
+			return answer{Err: err.Error(), Exit: -1}
+		}
+		client.Token = func() string { return strings.TrimSpace(string(token)) }
+	}
+	texts := []string{}
+	err := client.Events(ctx, localapi.EventsRequest{}, "0", func(e local.Event) error {
+		var row inboxRow
+		if e.Kind != localapi.EventMessage {
+			return nil
+		}
+		err := json.Unmarshal(e.Data, &row)
+		texts = append(texts, row.text())
+		return err
+	})
+	if ctx.Err() == nil {
+		return answer{Err: fmt.Sprint(err), Exit: mesh.CodeOf(err).Exit()}
+	}
+	out, err := json.Marshal(texts)
+	if err != nil {
+		panic(err)
+	}
+	return answer{Out: string(out)}
 }

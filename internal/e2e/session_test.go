@@ -142,6 +142,20 @@ func (s *session) bare(args ...string) answer {
 	return a
 }
 
+// follow gives the texts of the messages in the event stream that a process of the session gets.
+func (s *session) follow() []string {
+	s.h.t.Helper()
+	a, err := s.tell(order{Follow: true})
+	var texts []string
+	if err == nil {
+		err = json.Unmarshal([]byte(a.Out), &texts)
+	}
+	if err != nil {
+		s.h.t.Fatalf("%s: events: %v\n%s", s.id, err, a.Err)
+	}
+	return texts
+}
+
 // must runs a verb in the session's shell that has to succeed.
 func (s *session) must(args ...string) string {
 	s.h.t.Helper()
