@@ -60,6 +60,10 @@ func TestGroup(t *testing.T) {
 			_, err := tx.Exec("INSERT OR FAIL INTO note VALUES (80, 'a'), (79, 'b')")
 			return err
 		},
+		85: func(tx *Tx) error { // hides its change behind a reading
+			_, err := tx.Exec("SELECT 1; INSERT INTO note VALUES (85, 'a')")
+			return errors.Join(err, refused)
+		},
 		90: func(tx *Tx) error { // would roll back the others
 			_, err := tx.Exec("INSERT OR ROLLBACK INTO note VALUES (89, 'a')")
 			return err
@@ -103,7 +107,7 @@ func TestGroup(t *testing.T) {
 	if _, ok := errors.AsType[*PanicError](errs[40]); !ok {
 		t.Errorf("write 40: %v, want its panic", errs[40])
 	}
-	for n, target := range map[int]error{10: refused, 20: ErrUnique, 30: refused, 60: errControl, 80: ErrUnique, 90: errControl} {
+	for n, target := range map[int]error{10: refused, 20: ErrUnique, 30: refused, 60: errControl, 80: ErrUnique, 85: refused, 90: errControl} {
 		if !errors.Is(errs[n], target) {
 			t.Errorf("write %d: %v, want %v", n, errs[n], target)
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -34,10 +35,16 @@ type stmt struct {
 	prepared
 	params  int            // highest $n of its text
 	reads   bool           // cannot change the file
-	control bool           // begins, ends or widens a transaction
+	control bool           // not for a Tx: begins, ends or widens a transaction
 	busy    bool           // rows of it are open
 	vals    []driver.Value // reused by the rows of it
 }
+
+var (
+	reading = regexp.MustCompile(`(?i)^\s*(?:SELECT|VALUES|EXPLAIN)\b[^;]*;?\s*$`)
+	// Inside a trigger BEGIN and END stand elsewhere. OR ROLLBACK would take the writes of others with it.
+	controlling = regexp.MustCompile(`(?i)^\s*END\b|(?:^|;)\s*(?:BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|ATTACH|DETACH|VACUUM)\b|\bOR\s+ROLLBACK\b`)
+)
 
 type prepared interface {
 	driver.Stmt
@@ -99,14 +106,12 @@ func (c *conn) prepare(ctx context.Context, query string) (*stmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &stmt{prepared: ds.(prepared), params: params(query)}
-	switch verb(query) {
-	case "SELECT", "VALUES", "EXPLAIN":
-		st.reads = true
-	case "BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "ATTACH", "DETACH", "VACUUM":
-		st.control = true
+	st := &stmt{
+		prepared: ds.(prepared),
+		params:   params(query),
+		reads:    reading.MatchString(query),
+		control:  controlling.MatchString(query),
 	}
-	st.control = st.control || strings.Contains(strings.ToUpper(query), "OR ROLLBACK") // of all, not of its own Tx
 	if !found {
 		c.stmts[query] = st
 	}
@@ -203,14 +208,4 @@ func params(query string) int {
 		}
 	}
 	return highest
-}
-
-// verb returns the first word of a statement in upper case.
-func verb(query string) string {
-	query = strings.TrimSpace(query)
-	end := strings.IndexFunc(query, func(r rune) bool { return (r|0x20) < 'a' || (r|0x20) > 'z' })
-	if end < 0 {
-		end = len(query)
-	}
-	return strings.ToUpper(query[:end])
 }

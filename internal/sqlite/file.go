@@ -31,13 +31,12 @@ func claim(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
-	if err == nil {
-		return abs, f.Close()
+	info, err := os.Stat(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return abs, create(abs)
 	}
-	info, statErr := os.Stat(abs)
 	switch {
-	case statErr != nil:
+	case err != nil:
 		return "", err
 	case !info.Mode().IsRegular():
 		return "", fmt.Errorf("%w: %s", ErrNotDatabase, info.Mode().Type())
@@ -45,8 +44,32 @@ func claim(path string) (string, error) {
 		return "", fmt.Errorf("%w: %d bytes", ErrNotDatabase, info.Size()) // SQLite takes one byte for an empty file
 	case info.Mode().Perm()&0o200 == 0:
 		return "", fmt.Errorf("%w: mode %s", ErrReadOnly, info.Mode()) // root could write it, but somebody said no
+	case info.Size() == 0:
+		return abs, orphan(abs)
 	}
 	return filepath.EvalSymlinks(abs) // the log lies beside the file, not beside the link
+}
+
+func create(path string) error {
+	if err := orphan(path); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // another process was faster
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// orphan refuses a log whose file is gone or empty: SQLite would delete it.
+func orphan(path string) error {
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+		return fmt.Errorf("%w: a log of %d bytes without its file", ErrCorrupt, log.Size())
+	}
+	return nil
 }
 
 // harden takes the file and what lies beside it from other users. Files left by the TypeScript daemon have

@@ -214,6 +214,25 @@ func TestOpenRefusesPlaces(t *testing.T) {
 	}
 }
 
+// TestOpenOrphan finds a log whose file is gone, or empty: SQLite would begin a new file and delete the log.
+func TestOpenOrphan(t *testing.T) {
+	t.Parallel()
+	_, log := crashed(t, options())
+	for _, there := range []bool{false, true} {
+		path := newPath(t)
+		if there {
+			write(t, path, nil)
+		}
+		write(t, path+"-wal", log)
+		if _, err := Open(t.Context(), path, options()); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("Open with an empty file %v: %v, want %v", there, err, ErrCorrupt)
+		}
+		if !bytes.Equal(read(t, path+"-wal"), log) {
+			t.Errorf("with an empty file %v the log changed", there)
+		}
+	}
+}
+
 func TestOpenEmptyFile(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

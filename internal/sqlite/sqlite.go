@@ -65,8 +65,9 @@ type DB struct {
 // its committer. WAL with a sync at every commit, foreign keys, secure delete (design A6).
 //
 // It refuses with an error of this package what it does not understand, before it has changed a byte of it:
-// a folder, another format, another program's tables, a newer schema, an edited migration, damage that shows
-// in the structure. The caller decides whether to keep such a file aside.
+// a folder, another format, another program's tables, a newer schema, an edited migration, a log without its
+// file, damage in the structure. It reads files up to 8 MiB whole for that; Check does so for larger ones.
+// The caller decides whether to keep such a file aside, with its -wal and -shm.
 func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 	db, err := open(ctx, path, opt)
 	if err != nil {
@@ -173,7 +174,8 @@ func checkWriter(ctx context.Context, w *conn) error {
 }
 
 // Read runs fn on a snapshot of what was committed when its first statement ran. A write in it fails with
-// ErrReadOnly. At most four run at a time, others wait; fn must not wait for a Read of its own.
+// ErrReadOnly. At most four run at a time, others wait; fn must not wait for a Read of its own. Ctx ends the
+// waiting, not fn. The log cannot shrink below what the oldest snapshot needs, so fn is short.
 func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	c, err := db.reader(ctx)
 	if err != nil {
