@@ -22,6 +22,7 @@ func TestDirectMessageIsAckedPushedAndReceipted(t *testing.T) {
 		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1")
 		req := request(string(key("bob1")), "hello")
 		req.ReplyToID, req.TraceID, req.BodyVersion, req.Priority = "earlier", "trace-1", 1, mesh.Now
+		sentAt := mesh.FormatTime(time.Now())
 		a := ann.try(req)
 		if len(a.MessageID) != 32 || !a.Queued || a.Recipients != 1 || a.Duplicate || a.ID != "hello" {
 			t.Errorf("got ack %+v, want an id of 32 characters and one recipient", a)
@@ -31,7 +32,7 @@ func TestDirectMessageIsAckedPushedAndReceipted(t *testing.T) {
 			SenderName: "ann", TargetSpec: string(key("bob1")), TargetKind: protocol.KindSession, Priority: mesh.Now,
 			ReplyToID: "earlier", TraceID: "trace-1", BodyVersion: 1,
 			ClientMessageID: "hello", RequestFingerprint: strings.Repeat("ab", 32), Nonce: req.Nonce, Ciphertext: req.Ciphertext,
-			CreatedAt: "2000-01-01T00:00:00.000Z",
+			CreatedAt: sentAt,
 		}
 		live := bob.pushes()
 		if d := cmp.Diff([]protocol.PushedMessage{want}, live); d != "" {
@@ -45,9 +46,10 @@ func TestDirectMessageIsAckedPushedAndReceipted(t *testing.T) {
 		if r := ann.receipts(); len(r) != 0 {
 			t.Errorf("got receipts %+v before the recipient acknowledged", r)
 		}
+		ackedAt := mesh.FormatTime(time.Now())
 		bob.ack(live...)
 		wantReceipt := protocol.Receipt{
-			Seq: 1, MessageID: a.MessageID, ClientMessageID: "hello", Recipient: key("bob1"), State: mesh.StateDelivered, At: "2000-01-01T00:00:00.000Z",
+			Seq: 1, MessageID: a.MessageID, ClientMessageID: "hello", Recipient: key("bob1"), State: mesh.StateDelivered, At: ackedAt,
 		}
 		if d := cmp.Diff([]protocol.Receipt{wantReceipt}, ann.receipts()); d != "" {
 			t.Errorf("receipts (-want +got):\n%s", d)

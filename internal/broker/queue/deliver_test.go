@@ -70,7 +70,7 @@ func TestUnacknowledgedPushComesAgainAfterItsLease(t *testing.T) {
 		bob.ack(first[1])
 		time.Sleep(29 * time.Second)
 		wantTexts(t, "before the lease is over", bob)
-		time.Sleep(2 * time.Second)
+		time.Sleep(3 * time.Second) // it is looked for sixteen times a lease
 		again := wantTexts(t, "after the lease", bob, "one")
 		if len(again) == 1 && again[0].MessageID != first[0].MessageID {
 			t.Errorf("got message id %s, want %s again", again[0].MessageID, first[0].MessageID)

@@ -24,7 +24,7 @@ func (q *Queue) do(effects []hub.Effect) {
 		case hub.Load:
 			q.loads.add(load{to: q.dir.connected(e.Box), box: e.Box, page: e.Page})
 		case hub.Finish:
-			q.writer.add(&finish{row: e.Row, to: q.dir.connected(e.Box), outcome: outcomes[e.Outcome], at: q.now()})
+			q.writer.addLazy(&finish{row: e.Row, to: q.dir.connected(e.Box), outcome: outcomes[e.Outcome], at: q.now()})
 		case hub.Close:
 			if l := q.forget(e.Conn); l != nil {
 				l.out.Close(e.Code, e.Reason)

@@ -23,25 +23,27 @@ type finish struct {
 
 func (f *finish) apply(tx *sqlite.Tx, l *ledger) error {
 	f.done, f.receipt = false, 0
+	run := int64(0)
 	if f.outcome != store.Written {
 		var err error
+		run = l.run
 		if f.receipt, err = l.nextReceipt(tx, f.row.Sender.N); err != nil {
 			return err
 		}
 	}
 	done, err := store.FinishDelivery(tx, store.Final{
-		Message: f.row.N, To: f.to.n, Outcome: f.outcome, Receipt: f.receipt, At: f.at,
+		Message: f.row.N, To: f.to.n, Outcome: f.outcome, Receipt: f.receipt, Run: run, At: f.at,
 	})
 	if err != nil || !done {
 		f.receipt = 0
 		return err
 	}
 	f.done = true
-	if f.receipt > 0 {
-		l.keepReceipt(f.row.Sender.N, f.receipt)
-	}
 	l.release(f.to.mesh, store.Delivery{Message: f.row.N, To: f.to.n, Sender: f.row.Sender.N, Bytes: f.row.Bytes})
-	return nil
+	if f.receipt == 0 {
+		return nil
+	}
+	return l.keepReceipt(tx, f.row.Sender.N, f.receipt)
 }
 
 // frame is the receipt as it is sent.

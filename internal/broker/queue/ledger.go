@@ -14,6 +14,8 @@ type ledger struct {
 	loaded   bool
 	messages int64               // highest Message.N
 	receipts map[int64]int64     // highest number, by Member.N of the sender; filled as they come
+	run      int64               // of receipts, that is open
+	inRun    int                 // receipts in it
 	pairs    map[pair]use        // what one sender has waiting in one mailbox
 	boxes    map[store.Box]int64 // bytes waiting in a mailbox
 	meshes   map[mesh.ID]int64   // bytes waiting in a mesh
@@ -29,6 +31,9 @@ type use struct {
 	bytes int64
 }
 
+// runReceipts is how many receipts share a run: a few pages of their index.
+const runReceipts = 2048
+
 // maxReceiptSenders bounds ledger.receipts; at the bound they are read again as they come.
 const maxReceiptSenders = 1 << 16
 
@@ -43,6 +48,9 @@ func (l *ledger) load(tx *sqlite.Tx) error {
 	l.boxes, l.meshes = map[store.Box]int64{}, map[mesh.ID]int64{}
 	var err error
 	if l.messages, err = store.LastMessage(tx); err != nil {
+		return err
+	}
+	if err := l.openRun(tx); err != nil {
 		return err
 	}
 	all, err := store.ListUsage(tx)
@@ -111,7 +119,7 @@ func (l *ledger) nextReceipt(tx *sqlite.Tx, sender int64) (int64, error) {
 	last, ok := l.receipts[sender]
 	if !ok {
 		var err error
-		if last, err = store.LastReceipt(tx, sender); err != nil {
+		if last, err = store.LastReceipt(tx, sender, l.run); err != nil {
 			return 0, err
 		}
 		if len(l.receipts) >= maxReceiptSenders {
@@ -122,4 +130,21 @@ func (l *ledger) nextReceipt(tx *sqlite.Tx, sender int64) (int64, error) {
 	return last + 1, nil
 }
 
-func (l *ledger) keepReceipt(sender, seq int64) { l.receipts[sender] = seq }
+// keepReceipt counts a receipt that was written.
+func (l *ledger) keepReceipt(tx *sqlite.Tx, sender, seq int64) error {
+	l.receipts[sender] = seq
+	if l.inRun++; l.inRun < runReceipts {
+		return nil
+	}
+	return l.openRun(tx)
+}
+
+// openRun begins the run after the last one in use.
+func (l *ledger) openRun(tx *sqlite.Tx) error {
+	last, err := store.LastRun(tx)
+	if err != nil {
+		return err
+	}
+	l.run, l.inRun = last+1, 0
+	return store.CloseRun(tx, last)
+}

@@ -116,7 +116,7 @@ func (q *Queue) note(l *line) {
 	if own := l.boxes[len(l.boxes)-1]; own.n.Session != 0 {
 		s.session = own.n.Session
 	}
-	q.writer.add(s)
+	q.writer.addLazy(s)
 }
 
 // SetStatus notes what a peer is doing, which decides what it is pushed (wire 5).

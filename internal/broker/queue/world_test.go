@@ -193,8 +193,12 @@ func (w *world) claim(c hub.Conn) {
 	})
 }
 
-// settle waits until everything that was asked for is done.
-func (w *world) settle() { synctest.Wait() }
+// settle waits until everything that was asked for is done. The clock moves only when something waits for company.
+func (w *world) settle() {
+	for synctest.Wait(); w.q.writer.pending.Load() > 0; synctest.Wait() {
+		time.Sleep(lazyDelay)
+	}
+}
 
 // Send implements Outbound.
 func (p *peer) Send(frame []byte) bool { return p.SendThen(frame, nil) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
@@ -25,24 +26,62 @@ type writer struct {
 
 	mu      sync.Mutex
 	waiting []op
+	asked   bool // the committer was asked to take what waits
+	timed   bool // it will be in a moment
 
 	running []op    // the committer's
 	ledger  *ledger // the committer's
 }
 
+// What nobody waits for shares the group of the next message, or goes after this time or with so many others: a
+// sync of its own would only keep that message waiting. Losing it with the process costs a repetition.
+const (
+	lazyDelay = 2 * time.Millisecond
+	lazyOps   = 512
+)
+
 func newWriter(db *sqlite.DB, l *ledger, done func([]op, error)) *writer {
 	return &writer{db: db, ledger: l, done: done}
 }
 
-// add queues an op. It blocks only while other users of the store fill its queue.
+// add queues an op that somebody waits for. It blocks only while other users of the store fill its queue.
 func (w *writer) add(o op) {
 	w.pending.Add(1)
 	w.mu.Lock()
 	w.waiting = append(w.waiting, o)
-	first := len(w.waiting) == 1
+	w.mu.Unlock()
+	w.ask()
+}
+
+// addLazy queues an op that can wait for others.
+func (w *writer) addLazy(o op) {
+	w.pending.Add(1)
+	w.mu.Lock()
+	w.waiting = append(w.waiting, o)
+	now, start := len(w.waiting) >= lazyOps, !w.timed && !w.asked
+	w.timed = w.timed || start
+	w.mu.Unlock()
+	switch {
+	case now:
+		w.ask()
+	case start:
+		time.AfterFunc(lazyDelay, func() {
+			w.mu.Lock()
+			w.timed = false
+			w.mu.Unlock()
+			w.ask()
+		})
+	}
+}
+
+// ask takes a place in the committer's queue for what waits, unless it has one.
+func (w *writer) ask() {
+	w.mu.Lock()
+	first := !w.asked && len(w.waiting) > 0
+	w.asked = w.asked || first
 	w.mu.Unlock()
 	if !first {
-		return // the one before it took the place in the committer's queue
+		return
 	}
 	if err := w.db.Submit(context.Background(), w.run, w.committed); err != nil {
 		w.done(w.take(), err)
@@ -53,7 +92,7 @@ func (w *writer) take() []op {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ops := w.waiting
-	w.waiting = nil
+	w.waiting, w.asked = nil, false
 	return ops
 }
 

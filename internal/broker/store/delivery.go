@@ -65,15 +65,16 @@ type Final struct {
 	To      Box
 	Outcome Outcome
 	Receipt int64 // number among the receipts of its sender, 0 for none
+	Run     int64 // of the receipt
 	At      time.Time
 }
 
-const finishDelivery = `UPDATE delivery SET state = $4, receipt = $5, final_at = $6
+const finishDelivery = `UPDATE delivery SET state = $4, receipt = $5, run = $6, final_at = $7
 	WHERE message = $1 AND member = $2 AND session = $3 AND state = 0`
 
 // FinishDelivery ends a waiting copy. It reports false when the copy was final before, or is gone.
 func FinishDelivery(tx *sqlite.Tx, f Final) (bool, error) {
-	n, err := tx.Exec(finishDelivery, f.Message, f.To.Member, f.To.Session, int64(f.Outcome), f.Receipt, ms(f.At))
+	n, err := tx.Exec(finishDelivery, f.Message, f.To.Member, f.To.Session, int64(f.Outcome), f.Receipt, f.Run, ms(f.At))
 	if err != nil {
 		return false, fmt.Errorf("finish delivery: %w", err)
 	}

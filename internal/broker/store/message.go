@@ -68,11 +68,12 @@ type Accepted struct {
 	Recipients  int
 }
 
+const findAccepted = `SELECT id, fingerprint, recipients FROM message WHERE sender = $1 AND client_id = $2`
+
 // FindAccepted reads what a sender's client id was used for; false when it was not.
 func FindAccepted(tx *sqlite.Tx, sender int64, id mesh.ClientID) (Accepted, bool, error) {
 	var a Accepted
-	err := tx.QueryRow(`SELECT id, fingerprint, recipients FROM message WHERE sender = $1 AND client_id = $2`,
-		sender, string(id)).Scan(&a.ID, &a.Fingerprint, &a.Recipients)
+	err := tx.QueryRow(findAccepted, sender, string(id)).Scan(&a.ID, &a.Fingerprint, &a.Recipients)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, false, nil
 	}

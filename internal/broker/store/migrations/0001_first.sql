@@ -22,7 +22,7 @@ CREATE TABLE member (
   joined_at    INTEGER NOT NULL,
   last_seen_at INTEGER NOT NULL DEFAULT 0,
   revoked_at   INTEGER NOT NULL DEFAULT 0,
-  receipt_seq  INTEGER NOT NULL DEFAULT 0 -- highest number among receipts that were pruned
+  receipt_seq  INTEGER NOT NULL DEFAULT 0 -- highest number among its receipts in closed runs, and pruned ones
 ) STRICT;
 CREATE UNIQUE INDEX member_key ON member (mesh_id, peer_pubkey) WHERE revoked_at = 0;
 CREATE INDEX member_mesh ON member (mesh_id);
@@ -91,7 +91,9 @@ CREATE TABLE message (
   UNIQUE (client_id, sender)
 ) STRICT;
 
--- One copy of a message. A mailbox is (member, 0) or (member, session).
+-- One copy of a message. A mailbox is (member, 0) or (member, session). A receipt is the end of a copy as its
+-- sender is told of it, numbered per sender. The index on them is by runs of some thousand of all senders: by sender
+-- alone, each receipt would write a page of its own.
 CREATE TABLE delivery (
   message    INTEGER NOT NULL,           -- message.n
   member     INTEGER NOT NULL,           -- member.n of the recipient
@@ -102,7 +104,8 @@ CREATE TABLE delivery (
   state      INTEGER NOT NULL DEFAULT 0, -- 0 waiting, 1 delivered, 2 written to a client that never acknowledges, 3 expired, 4 rejected
   final_at   INTEGER NOT NULL DEFAULT 0,
   receipt    INTEGER NOT NULL DEFAULT 0, -- number among the sender's receipts, from 1; 0 without one
+  run        INTEGER NOT NULL DEFAULT 0, -- of the receipt; 0 without one
   PRIMARY KEY (message, member, session)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_waiting ON delivery (member, session, message, urgent) WHERE state = 0;
-CREATE INDEX delivery_receipt ON delivery (sender, receipt) WHERE receipt > 0;
+CREATE INDEX delivery_receipt ON delivery (run, sender, receipt) WHERE run > 0;

@@ -1,0 +1,182 @@
+package queue
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+// sink is an Outbound that counts, and acknowledges on the goroutine of its reader.
+type sink struct {
+	got  atomic.Int64
+	acks chan mesh.ID
+}
+
+func (s *sink) Send(frame []byte) bool { return s.SendThen(frame, nil) }
+
+func (s *sink) SendThen(frame []byte, written func()) bool {
+	s.got.Add(1)
+	if s.acks != nil && strings.HasPrefix(string(frame[:min(len(frame), 14)]), `{"type":"push"`) {
+		i := strings.Index(string(frame[:64]), `"messageId":"`) + len(`"messageId":"`)
+		s.acks <- mesh.ID(frame[i : i+32])
+	}
+	if written != nil {
+		written()
+	}
+	return true
+}
+
+func (s *sink) Close(mesh.CloseCode, string) {}
+
+// BenchmarkAccept measures durable accepts of 1 KiB boxes with 64 senders that wait for each ack, on a real file. It
+// reports how many of them share a commit, and the statements of a message with its acknowledgement, where one comes.
+func BenchmarkAccept(b *testing.B) {
+	for _, c := range []struct {
+		name              string
+		senders, inFlight int
+		online            bool
+	}{
+		{"c1", 1, 1, true}, {"c64", 64, 1, true}, {"c64offline", 64, 1, false}, {"w4x128", 4, 128, true}, {"w4x128offline", 4, 128, false},
+	} {
+		b.Run(c.name, func(b *testing.B) { benchmarkAccept(b, c.senders, c.inFlight, c.online) })
+	}
+}
+
+func benchmarkAccept(b *testing.B, senders, inFlight int, online bool) {
+	set := settings()
+	set.PairRows, set.PairBytes, set.RecipientBytes, set.MeshBytes = 1<<30, 1<<50, 1<<50, 1<<50
+	set.SendPerSecond, set.SendBurst = 1<<30, 1<<30
+	ctx, cancel := context.WithCancel(context.Background())
+	db, err := store.Open(ctx, filepath.Join(b.TempDir(), "broker.db"), time.Now, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	q := New(Options{DB: db, Settings: set, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	var groups, statements atomic.Int64
+	stored := q.writer.done
+	q.writer.done = func(ops []op, err error) {
+		groups.Add(1)
+		statements.Add(2) // begin, commit
+		for _, o := range ops {
+			switch o := o.(type) {
+			case *accept:
+				statements.Add(1 + int64(len(o.placed))) // the message, its copies
+			case *finish:
+				statements.Add(1)
+			}
+		}
+		stored(ops, err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- q.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-done
+		if err := db.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
+	people := benchMesh(b, db, senders)
+	var acking sync.WaitGroup
+	to := people[0]
+	if online {
+		out := &sink{acks: make(chan mesh.ID, 1<<16)}
+		attachBench(b, q, to, out)
+		acking.Go(func() {
+			for id := range out.acks {
+				_, _ = q.ClientAck(ctx, to, protocol.ClientAckRequest{BrokerMessageID: id})
+			}
+		})
+		defer acking.Wait()
+		defer close(out.acks)
+	}
+	for _, p := range people[1:] {
+		attachBench(b, q, p, &sink{})
+	}
+	body := base64.StdEncoding.EncodeToString(make([]byte, 1040))
+	nonce := base64.StdEncoding.EncodeToString(make([]byte, 24))
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	b.ResetTimer()
+	start := time.Now()
+	var group sync.WaitGroup
+	for _, p := range people[1:] {
+		group.Go(func() {
+			window := make(chan struct{}, inFlight)
+			for left.Add(-1) >= 0 {
+				window <- struct{}{}
+				id := mesh.NewClientID(time.Now())
+				q.Accept(ctx, p, protocol.SendRequest{
+					ID: string(id), TargetSpec: string(to.SessionKey), Priority: mesh.Next, Nonce: nonce, Ciphertext: body,
+					ClientMessageID: id, RequestFingerprint: strings.Repeat("ab", 32),
+				}, func(a protocol.Ack, _ error) {
+					if !a.Queued {
+						b.Errorf("got %+v", a)
+					}
+					_, _ = protocol.Send.EncodeReply("", a) // as the mux does
+					<-window
+				})
+			}
+			for range inFlight {
+				window <- struct{}{}
+			}
+		})
+	}
+	group.Wait()
+	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "accepts/s")
+	b.ReportMetric(float64(b.N)/float64(max(1, groups.Load())), "accepts/group")
+	b.ReportMetric(float64(statements.Load())/float64(b.N), "statements/op")
+}
+
+func benchMesh(b *testing.B, db *sqlite.DB, senders int) []*session.Session {
+	var people []*session.Session
+	err := db.Write(context.Background(), func(tx *sqlite.Tx) error {
+		m := store.Mesh{ID: id("m"), Slug: "m", Name: "m", OwnerKey: key("m"), CreatedAt: time.Now()}
+		if err := store.AddMesh(tx, m); err != nil {
+			return err
+		}
+		for i := range senders + 1 {
+			name := fmt.Sprintf("p%dz", i)
+			s := &session.Session{
+				Conn: mesh.ConnID(i + 1), Mesh: m.ID, Member: id(name), MemberKey: key(name), SessionKey: key(name + "s"), Name: name, Go: true,
+			}
+			row, _, err := store.AddMember(tx, store.Member{ID: s.Member, Mesh: m.ID, Key: s.MemberKey, Name: name, Role: store.RoleMember, JoinedAt: time.Now()})
+			if err != nil {
+				return err
+			}
+			if _, err := store.ClaimSession(tx, store.Session{Mesh: m.ID, Key: s.SessionKey, Member: row.N, Proved: true, LastSeen: time.Now()}); err != nil {
+				return err
+			}
+			people = append(people, s)
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return people
+}
+
+func attachBench(b *testing.B, q *Queue, s *session.Session, out Outbound) {
+	err := q.Attach(context.Background(), hub.Conn{
+		ID: s.Conn, Mesh: s.Mesh, Member: s.Member, MemberKey: s.MemberKey, SessionKey: s.SessionKey, Name: s.Name,
+		Role: mesh.SessionRole, Lease: true, Receipts: true, Go: true, Status: mesh.Idle,
+	}, out, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+}
