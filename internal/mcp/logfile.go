@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,24 +19,29 @@ const logLimitBytes = 1 << 20
 type logFile struct {
 	path string
 
-	mu   sync.Mutex
-	file *os.File
+	mu     sync.Mutex
+	file   *os.File
+	closed bool
 }
 
 // Write appends one line.
 func (l *logFile) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return 0, fs.ErrClosed
+	}
 	if err := l.ready(); err != nil {
 		return 0, err
 	}
 	return l.file.Write(line)
 }
 
-// Close closes the file.
+// Close closes the file; later lines are lost.
 func (l *logFile) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.closed = true
 	if l.file == nil {
 		return nil
 	}

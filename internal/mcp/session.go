@@ -109,13 +109,9 @@ func (v *session) run(ctx context.Context) {
 	release := v.alone(ctx)
 	wait := reopenMin
 	for ctx.Err() == nil {
-		began := v.starter.Now()
-		err := v.follow(ctx)
+		err := v.follow(ctx, func() { wait = reopenMin })
 		if ctx.Err() != nil {
 			break
-		}
-		if v.starter.Now().Sub(began) > wait {
-			wait = reopenMin // it was connected meanwhile
 		}
 		v.log.Warn("not connected to the daemon", slog.Any(logkey.Err, err), slog.Int64(logkey.WaitMS, wait.Milliseconds()))
 		pause(ctx, wait)
@@ -142,9 +138,9 @@ func (v *session) alone(ctx context.Context) (release func()) {
 	return func() { _ = turn.Unlock() } // the file stays until the session is forgotten
 }
 
-// follow reaches the daemon, registers where that is needed, and shows what comes until the stream ends. No event id is
-// given: the daemon claims each message for this session once, also those that it held back for a while (design D6, E3).
-func (v *session) follow(ctx context.Context) error {
+// follow reaches the daemon, registers where that is needed, calls connected, and shows what comes until the stream ends.
+// No event id is given: the daemon claims each message for this session once, also those that it held back for a while (design D6, E3).
+func (v *session) follow(ctx context.Context, connected func()) error {
 	if err := v.reach(ctx); err != nil {
 		return err
 	}
@@ -153,6 +149,7 @@ func (v *session) follow(ctx context.Context) error {
 			return fmt.Errorf("register the session: %w", err)
 		}
 	}
+	connected()
 	return v.client.Events(ctx, localapi.EventsRequest{Deliver: true}, "", func(e local.Event) error { return v.event(ctx, e) })
 }
 
