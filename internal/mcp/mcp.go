@@ -75,11 +75,12 @@ func Run(ctx context.Context, opt Options) error {
 // another process has the other end.
 func endWithParent(ctx context.Context, cancel context.CancelFunc, log *slog.Logger) {
 	parent, err := host.Find(os.Getppid())
-	if err == nil {
-		err = host.Exited(ctx, parent.PID, parent.Start)
+	if err != nil {
+		log.Warn("the host is not watched", slog.Any(logkey.Err, err)) // the end of stdin is left
+		return
 	}
-	if ctx.Err() == nil {
-		log.Info("the host is gone", slog.Int(logkey.PID, parent.PID), slog.Any(logkey.Err, err))
+	if host.Exited(ctx, parent.PID, parent.Start) == nil {
+		log.Info("the host is gone", slog.Int(logkey.PID, parent.PID))
 		cancel()
 	}
 }

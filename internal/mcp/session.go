@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -56,8 +57,8 @@ func newSession(opt Options, program info, s *server, log *slog.Logger) *session
 			Daemon: opt.Daemon, Executable: opt.Executable, Environ: opt.Environ, Forbidden: opt.Env.NoAutospawn, Now: opt.Now,
 		},
 		request: localapi.RegisterRequest{
-			SessionID: mesh.NewToken(), PID: os.Getppid(), CWD: opt.WorkDir, DisplayName: host.Line(opt.Env.DisplayName),
-			Host: localapi.Host{Name: host.Line(program.Name), Version: host.Line(program.Version)},
+			SessionID: mesh.NewToken(), PID: os.Getppid(), CWD: opt.WorkDir, DisplayName: mesh.SafeName(opt.Env.DisplayName, ""),
+			Host: localapi.Host{Name: short(program.Name), Version: short(program.Version)},
 		},
 	}
 	claude := opt.Env.Claude
@@ -68,7 +69,7 @@ func newSession(opt Options, program info, s *server, log *slog.Logger) *session
 		if claude.SessionID != "" {
 			v.request.SessionID, v.lasting = claude.SessionID, true
 		}
-		if claude.ProjectDir != "" {
+		if filepath.IsAbs(claude.ProjectDir) {
 			v.request.CWD = claude.ProjectDir
 		}
 	}
@@ -78,6 +79,9 @@ func newSession(opt Options, program info, s *server, log *slog.Logger) *session
 	v.offers = newOffers(v.client, log)
 	return v
 }
+
+// short is what a host says of itself, at a length that the daemon takes.
+func short(text string) string { return host.Line(text[:min(len(text), 100)]) }
 
 // claudePID is the process of the session: Claude Code itself where a shell or a runner stands in between, else what
 // the host said, else who started this process.
@@ -167,8 +171,11 @@ func (v *session) known(ctx context.Context) bool {
 // reach makes sure that a daemon listens.
 func (v *session) reach(ctx context.Context) error {
 	conn, err := local.Dial(ctx, v.daemon.Socket())
-	if err == nil {
+	switch {
+	case err == nil:
 		return conn.Close()
+	case !mesh.IsCode(err, mesh.DaemonDown):
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()

@@ -16,10 +16,10 @@ import (
 // Restore takes the sessions of the last run whose process lives still, and forgets the others. Call it once, before
 // Run and before callers are let in.
 func (r *Registry) Restore(ctx context.Context) error {
-	if err := r.take(ctx); err != nil {
+	if err := r.turn.take(ctx); err != nil {
 		return err
 	}
-	defer r.release()
+	defer r.turn.release()
 	rows, err := r.opt.DB.ListSessions(ctx)
 	if err != nil {
 		return err
@@ -69,15 +69,15 @@ func (r *Registry) linesOrLess(e *entry, joined []membership.Mesh) []Line {
 
 // Refresh attaches and detaches connections after the joined meshes changed, and marks the keys of all sessions as used.
 func (r *Registry) Refresh(ctx context.Context) error {
-	if err := r.take(ctx); err != nil {
+	if err := r.turn.take(ctx); err != nil {
 		return err
 	}
-	defer r.release()
+	defer r.turn.release()
 	joined, err := r.opt.Book.List()
 	if err != nil {
 		return err
 	}
-	for _, old := range r.entries() {
+	for _, old := range r.table.list() {
 		e := *old
 		e.Lines = r.linesOrLess(&e, joined)
 		if !sameLines(old.Lines, e.Lines) {
@@ -101,10 +101,10 @@ func sameLines(a, b []Line) bool {
 
 // Deregister ends the registration of a token and returns it; session_unknown.
 func (r *Registry) Deregister(ctx context.Context, token string, c Caller) (Session, error) {
-	if err := r.take(ctx); err != nil {
+	if err := r.turn.take(ctx); err != nil {
 		return Session{}, err
 	}
-	defer r.release()
+	defer r.turn.release()
 	s, err := r.ByToken(token, c)
 	if err != nil {
 		return Session{}, err
@@ -117,7 +117,7 @@ func (r *Registry) forget(ctx context.Context, s Session) error {
 	if err := r.opt.DB.RemoveSession(ctx, s.ID); err != nil {
 		return err
 	}
-	r.change(s.ID, nil)
+	r.table.change(s.ID, nil)
 	for _, l := range s.Lines {
 		r.opt.Lines.Detach(s, l)
 	}
@@ -126,38 +126,16 @@ func (r *Registry) forget(ctx context.Context, s Session) error {
 	return nil
 }
 
-// watch asks Run to wait for the end of a process, once.
-func (r *Registry) watch(p host.Process) {
-	p.Parent = 0 // it may change
-	r.mu.Lock()
-	fresh := !r.watched[p]
-	if fresh {
-		r.watched[p] = true
-		r.pending = append(r.pending, p)
-	}
-	r.mu.Unlock()
-	if fresh {
-		select {
-		case r.wake <- struct{}{}:
-		default: // it is awake already
-		}
-	}
-}
-
 // Run watches the processes of the sessions until ctx ends: one that exited is forgotten within 5 s (daemon 18.2).
 func (r *Registry) Run(ctx context.Context) error {
 	var watchers sync.WaitGroup
 	defer watchers.Wait()
 	for {
-		r.mu.Lock()
-		pending := r.pending
-		r.pending = nil
-		r.mu.Unlock()
-		for _, p := range pending {
+		for _, p := range r.watched.take() {
 			watchers.Go(func() { r.reap(ctx, p) })
 		}
 		select {
-		case <-r.wake:
+		case <-r.watched.wake:
 		case <-ctx.Done():
 			return nil
 		}
@@ -187,14 +165,12 @@ const reapAgain = 5 * time.Second
 
 // bury forgets the sessions of a process that has exited.
 func (r *Registry) bury(ctx context.Context, p host.Process) error {
-	if err := r.take(ctx); err != nil {
+	if err := r.turn.take(ctx); err != nil {
 		return err
 	}
-	defer r.release()
-	r.mu.Lock()
-	delete(r.watched, p)
-	r.mu.Unlock()
-	for _, e := range r.entries() {
+	defer r.turn.release()
+	r.watched.remove(p)
+	for _, e := range r.table.list() {
 		if e.Process.PID != p.PID || e.Process.Start != p.Start {
 			continue
 		}

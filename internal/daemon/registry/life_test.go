@@ -71,10 +71,10 @@ func TestAProcessThatCameBackIsWatchedAgain(t *testing.T) {
 		end(cmd)
 		g.await(t, 0)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.watched) != 0 {
-		t.Errorf("%d ended processes are watched still", len(g.watched))
+	g.watched.mu.Lock()
+	defer g.watched.mu.Unlock()
+	if n := len(g.watched.all); n != 0 {
+		t.Errorf("%d ended processes are watched still", n)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestRestoreRefusesAnotherProcessOfTheSameID(t *testing.T) {
 	root := t.TempDir()
 	g := newRig(t, root)
 	g.mustRegister(t, request("s1"), self())
-	row := g.entry("s1").row()
+	row := g.table.find("s1").row()
 	row.StartTime += "1"
 	if err := g.db.SaveSession(t.Context(), row); err != nil {
 		t.Fatal(err)

@@ -2,13 +2,11 @@ package registry
 
 import (
 	"context"
-	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -48,10 +46,10 @@ func (r *Registry) Register(ctx context.Context, req localapi.RegisterRequest, c
 	if err != nil || c.UID != os.Getuid() || !descends(c.PID, p) {
 		return localapi.RegisterAnswer{}, mesh.Errorf(mesh.Forbidden, "only a process of the session may register it")
 	}
-	if err := r.take(ctx); err != nil {
+	if err := r.turn.take(ctx); err != nil {
 		return localapi.RegisterAnswer{}, err
 	}
-	defer r.release()
+	defer r.turn.release()
 	if err := r.mayReplace(req); err != nil {
 		return localapi.RegisterAnswer{}, err
 	}
@@ -111,14 +109,14 @@ func printable(s string) bool {
 
 // mayReplace refuses a session id that is taken by a process that lives, unless the caller has its token.
 func (r *Registry) mayReplace(req localapi.RegisterRequest) error {
-	old := r.entry(req.SessionID)
+	old := r.table.find(req.SessionID)
 	if old == nil {
-		if len(r.entries()) >= maxSessions {
+		if len(r.table.list()) >= maxSessions {
 			return mesh.Errorf(mesh.Capacity, "this machine has %d sessions already", maxSessions)
 		}
 		return nil
 	}
-	if p, err := host.Find(old.Process.PID); err != nil || p.Start != old.Process.Start || old.has(req.OldToken) {
+	if p, err := host.Find(old.Process.PID); err != nil || p.Start != old.Process.Start || old.has(hash(req.OldToken)) {
 		return nil
 	}
 	return mesh.Errorf(mesh.Forbidden, "session %s is registered and runs: replacing it takes its token", req.SessionID)
@@ -134,7 +132,7 @@ func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entr
 		ID: req.SessionID, Process: p, CWD: req.CWD, Role: req.Role, Groups: req.Groups, MessageMode: req.MessageMode,
 		Host: req.Host, Registered: r.opt.Now(),
 	}}
-	if old := r.entry(e.ID); old != nil && old.Process.PID == p.PID && old.Process.Start == p.Start {
+	if old := r.table.find(e.ID); old != nil && old.Process.PID == p.PID && old.Process.Start == p.Start {
 		e.Registered = old.Registered // the session goes on
 	}
 	e.rules = reader(e.Session)
@@ -144,7 +142,7 @@ func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entr
 	if e.Lines, err = r.lines(e, joined); err != nil {
 		return nil, err
 	}
-	e.Name = r.freeName(e.ID, proposeName(req, e.rules))
+	e.Name = r.table.freeName(e.ID, proposeName(req, e.rules))
 	return e, nil
 }
 
@@ -186,8 +184,8 @@ func (r *Registry) lines(e *entry, joined []membership.Mesh) ([]Line, error) {
 
 // install makes an entry the session of its id, for everyone to see, and brings its connections in line.
 func (r *Registry) install(e *entry) {
-	old := r.entry(e.ID)
-	r.change(e.ID, e)
+	old := r.table.find(e.ID)
+	r.table.change(e.ID, e)
 	if old != nil {
 		for _, l := range old.Lines {
 			if now, ok := e.Line(l.MeshID); !ok || now.Pubkey() != l.Pubkey() {
@@ -198,7 +196,7 @@ func (r *Registry) install(e *entry) {
 	for _, l := range e.Lines {
 		r.opt.Lines.Attach(e.Session, l)
 	}
-	r.watch(e.Process)
+	r.watched.add(e.Process)
 }
 
 // row is what is kept of an entry.
@@ -219,13 +217,6 @@ func (e *entry) views() []localapi.SessionMesh {
 	return list
 }
 
-// has reports whether token is that of the session.
-func (e *entry) has(token string) bool {
-	return subtle.ConstantTimeCompare([]byte(hash(token)), []byte(e.tokenHash)) == 1
-}
-
-func (e *entry) setToken(tokenHash string) { e.tokenHash, e.Prefix = tokenHash, tokenHash[:8] }
-
 // fallbackName is for a session that nothing names.
 const fallbackName = "session"
 
@@ -239,23 +230,3 @@ func proposeName(req localapi.RegisterRequest, rules *host.Reader) string {
 	}
 	return fallbackName
 }
-
-// freeName adds -2, -3, … to a name that another session of this machine has, or one that looks like it.
-func (r *Registry) freeName(id, name string) string {
-	taken := map[string]bool{}
-	for _, e := range r.entries() {
-		if e.ID != id {
-			taken[mesh.Fold(e.Name)] = true
-		}
-	}
-	free := name
-	for n := 2; taken[mesh.Fold(free)]; n++ {
-		suffix := "-" + strconv.Itoa(n)
-		runes := []rune(name)
-		free = strings.TrimSpace(string(runes[:min(len(runes), maxNameRunes-len(suffix))])) + suffix
-	}
-	return free
-}
-
-// maxNameRunes is the longest name there may be (mesh.CheckName).
-const maxNameRunes = 64

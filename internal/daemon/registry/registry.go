@@ -3,11 +3,8 @@
 package registry
 
 import (
-	"context"
 	"log/slog"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
@@ -42,23 +39,10 @@ type Options struct {
 
 // Registry is the sessions. Its methods may be called from any goroutine.
 type Registry struct {
-	opt  Options
-	turn chan struct{} // holds one token, which is with whoever changes sessions
-
-	mu       sync.Mutex // guards what follows; never held over I/O
-	sessions map[string]*entry
-	changed  chan struct{}
-	watched  map[host.Process]bool // processes whose end is waited for, or will be
-	pending  []host.Process        // of these, those that Run has not taken up yet
-	wake     chan struct{}         // tells Run of them
-}
-
-// entry is a session with what only the registry needs of it. It is never changed once it is in the map.
-type entry struct {
-	Session
-	tokenHash string
-	only      []mesh.ID // meshes it is limited to; none: all
-	rules     *host.Reader
+	opt     Options
+	turn    turn // with whoever changes sessions
+	table   *table
+	watched *watchlist
 }
 
 // Session is one registered session. It is a copy: changing it changes nothing.
@@ -106,50 +90,20 @@ func (s Session) Line(id mesh.ID) (Line, bool) {
 }
 
 // New returns a registry without sessions.
-func New(opt Options) *Registry {
-	r := &Registry{
-		opt: opt, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), changed: make(chan struct{}),
-		sessions: map[string]*entry{}, watched: map[host.Process]bool{},
-	}
-	r.turn <- struct{}{}
-	return r
-}
+func New(opt Options) *Registry { return &Registry{opt, newTurn(), newTable(), newWatchlist()} }
 
 // Find returns a session by its id.
 func (r *Registry) Find(id string) (Session, bool) {
-	e := r.entry(id)
+	e := r.table.find(id)
 	if e == nil {
 		return Session{}, false
 	}
 	return e.Session, true
 }
 
-func (r *Registry) entry(id string) *entry {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.sessions[id]
-}
-
-// entries returns all of them, oldest registration first.
-func (r *Registry) entries() []*entry {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := make([]*entry, 0, len(r.sessions))
-	for _, e := range r.sessions {
-		all = append(all, e)
-	}
-	slices.SortFunc(all, func(a, b *entry) int {
-		if c := a.Registered.Compare(b.Registered); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return all
-}
-
 // List returns the sessions, oldest registration first.
 func (r *Registry) List() []Session {
-	all := r.entries()
+	all := r.table.list()
 	list := make([]Session, len(all))
 	for i, e := range all {
 		list[i] = e.Session
@@ -159,7 +113,7 @@ func (r *Registry) List() []Session {
 
 // ByKey returns the session that has a session key in a mesh.
 func (r *Registry) ByKey(id mesh.ID, key mesh.Key) (Session, bool) {
-	for _, e := range r.entries() {
+	for _, e := range r.table.list() {
 		if l, ok := e.Line(id); ok && l.Pubkey() == key {
 			return e.Session, true
 		}
@@ -169,40 +123,11 @@ func (r *Registry) ByKey(id mesh.ID, key mesh.Key) (Session, bool) {
 
 // Rules are what the host of a session allows now; the strictest when there is no such session.
 func (r *Registry) Rules(id string) host.Rules {
-	if e := r.entry(id); e != nil {
+	if e := r.table.find(id); e != nil {
 		return e.rules.Rules()
 	}
 	return host.Strictest()
 }
 
 // Changed returns a channel that is closed when a session comes, changes or goes. Take it before reading.
-func (r *Registry) Changed() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.changed
-}
-
-// change replaces or, for a nil entry, removes a session, and tells of it.
-func (r *Registry) change(id string, e *entry) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e == nil {
-		delete(r.sessions, id)
-	} else {
-		r.sessions[id] = e
-	}
-	close(r.changed)
-	r.changed = make(chan struct{})
-}
-
-// take waits for the turn to change sessions. The caller gives it back with release.
-func (r *Registry) take(ctx context.Context) error {
-	select {
-	case <-r.turn:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (r *Registry) release() { r.turn <- struct{}{} }
+func (r *Registry) Changed() <-chan struct{} { return r.table.next() }

@@ -361,7 +361,7 @@ func TestLimit(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, t.TempDir())
 	for i := range maxSessions {
-		g.change(string(rune('a'+i)), &entry{Session: Session{ID: string(rune('a' + i))}})
+		g.table.change(string(rune('a'+i)), &entry{Session: Session{ID: string(rune('a' + i))}})
 	}
 	if _, err := g.Register(t.Context(), request("one more"), self()); !mesh.IsCode(err, mesh.Capacity) {
 		t.Errorf("got %v, want capacity", err)

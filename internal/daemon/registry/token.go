@@ -34,7 +34,7 @@ func (r *Registry) keep(ctx context.Context, e *entry, token string) error {
 	if err == nil {
 		return nil
 	}
-	if old := r.entry(e.ID); old != nil {
+	if old := r.table.find(e.ID); old != nil {
 		return errors.Join(err, r.opt.DB.SaveSession(ctx, old.row()))
 	}
 	return errors.Join(err, r.opt.DB.RemoveSession(ctx, e.ID))
@@ -43,8 +43,9 @@ func (r *Registry) keep(ctx context.Context, e *entry, token string) error {
 // ByToken returns the session of a token; session_unknown when there is none or the caller's process does not descend
 // from the session's (design C6).
 func (r *Registry) ByToken(token string, c Caller) (Session, error) {
-	for _, e := range r.entries() {
-		if e.has(token) {
+	sum := hash(token)
+	for _, e := range r.table.list() {
+		if e.has(sum) {
 			if c.UID == os.Getuid() && descends(c.PID, e.Process) {
 				return e.Session, nil
 			}
@@ -68,7 +69,7 @@ func descends(pid int, p host.Process) bool {
 // Inside reports whether a process is one of a registered session, or descends from one.
 func (r *Registry) Inside(pid int) bool {
 	starts := map[int]string{}
-	for _, e := range r.entries() {
+	for _, e := range r.table.list() {
 		starts[e.Process.PID] = e.Process.Start
 	}
 	if len(starts) == 0 {
@@ -85,7 +86,7 @@ func (r *Registry) Inside(pid int) bool {
 // sweepFiles removes the token and lock files of sessions that are not registered.
 func (r *Registry) sweepFiles() {
 	keep := map[string]bool{}
-	for _, e := range r.entries() {
+	for _, e := range r.table.list() {
 		keep[r.opt.Daemon.SessionToken(e.ID)], keep[r.opt.Daemon.SessionLock(e.ID)] = true, true
 	}
 	files, _ := os.ReadDir(r.opt.Daemon.Sessions()) // no folder, no files

@@ -1,0 +1,166 @@
+package registry
+
+import (
+	"context"
+	"crypto/subtle"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/claudemesh/claudemesh/internal/host"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// entry is a session with what only the registry needs of it. It is never changed once it is in the table.
+type entry struct {
+	Session
+	tokenHash string
+	only      []mesh.ID // meshes it is limited to; none: all
+	rules     *host.Reader
+}
+
+// has reports whether the token of that hash is the session's.
+func (e *entry) has(tokenHash string) bool {
+	return subtle.ConstantTimeCompare([]byte(tokenHash), []byte(e.tokenHash)) == 1
+}
+
+func (e *entry) setToken(tokenHash string) { e.tokenHash, e.Prefix = tokenHash, tokenHash[:8] }
+
+// table is the sessions in memory. It may be shared; its lock is never held over I/O.
+type table struct {
+	mu       sync.Mutex
+	sessions map[string]*entry
+	changed  chan struct{}
+}
+
+func newTable() *table { return &table{sessions: map[string]*entry{}, changed: make(chan struct{})} }
+
+// find returns a session by its id; nil when there is none.
+func (t *table) find(id string) *entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sessions[id]
+}
+
+// list returns all of them, oldest registration first.
+func (t *table) list() []*entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]*entry, 0, len(t.sessions))
+	for _, e := range t.sessions {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *entry) int {
+		if c := a.Registered.Compare(b.Registered); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return all
+}
+
+// change replaces or, for a nil entry, removes a session, and tells of it.
+func (t *table) change(id string, e *entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e == nil {
+		delete(t.sessions, id)
+	} else {
+		t.sessions[id] = e
+	}
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// next is closed at the next change.
+func (t *table) next() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.changed
+}
+
+// maxNameRunes is the longest name there may be (mesh.CheckName).
+const maxNameRunes = 64
+
+// freeName adds -2, -3, … to a name that another session of this machine has, or one that looks like it.
+func (t *table) freeName(id, name string) string {
+	taken := map[string]bool{}
+	for _, e := range t.list() {
+		if e.ID != id {
+			taken[mesh.Fold(e.Name)] = true
+		}
+	}
+	free := name
+	for n := 2; taken[mesh.Fold(free)]; n++ {
+		suffix := "-" + strconv.Itoa(n)
+		runes := []rune(name)
+		free = strings.TrimSpace(string(runes[:min(len(runes), maxNameRunes-len(suffix))])) + suffix
+	}
+	return free
+}
+
+// turn is held by one at a time, and waiting for it ends with a context.
+type turn chan struct{}
+
+func newTurn() turn {
+	t := make(turn, 1)
+	t <- struct{}{}
+	return t
+}
+
+// take waits for the turn. The caller gives it back with release.
+func (t turn) take(ctx context.Context) error {
+	select {
+	case <-t:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) release() { t <- struct{}{} }
+
+// watchlist is the processes whose end is waited for.
+type watchlist struct {
+	mu      sync.Mutex
+	all     map[host.Process]bool // without their parents, which may change
+	pending []host.Process        // of these, those that Run has not taken up yet
+	wake    chan struct{}         // tells Run of them
+}
+
+func newWatchlist() *watchlist {
+	return &watchlist{all: map[host.Process]bool{}, wake: make(chan struct{}, 1)}
+}
+
+// add asks Run to wait for the end of a process, once.
+func (w *watchlist) add(p host.Process) {
+	p.Parent = 0
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.all[p] {
+		return
+	}
+	w.all[p] = true
+	w.pending = append(w.pending, p)
+	select {
+	case w.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// take returns what was added since the last time.
+func (w *watchlist) take() []host.Process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	pending := w.pending
+	w.pending = nil
+	return pending
+}
+
+// remove forgets a process that has ended.
+func (w *watchlist) remove(p host.Process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.all, p)
+}
