@@ -3,7 +3,6 @@ package local
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -33,26 +32,22 @@ func (c *Client) Events(ctx context.Context, req localapi.EventsRequest, lastID 
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }() // nothing was written that could be lost
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer func() { _ = conn.Close() }()                         // nothing was written that could be lost
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // a deadline would be set anew by the next line
 	defer stop()
-	path := localapi.Events.Path()
+	ask := localapi.Request{Method: localapi.Events.Method(), Path: localapi.Events.Path()}
 	if req.Deliver {
-		path += "?deliver=true"
+		ask.Path += "?deliver=true"
 	}
-	head := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
+	lines := []string{"Accept: text/event-stream"}
 	if lastID != "" {
-		head += "Last-Event-ID: " + lastID + "\r\n"
+		lines = append(lines, "Last-Event-ID: "+lastID)
 	}
-	if c.Token != nil {
-		if token := c.Token(); token != "" {
-			head += "X-Claudemesh-Session: " + token + "\r\n"
-		}
+	if _, err = conn.Write(c.head(ask, lines...)); err != nil {
+		err = mesh.Errorf(mesh.DaemonDown, "ask for events: %w", err)
+	} else {
+		err = readEvents(conn, fn, func() { _ = conn.SetReadDeadline(c.now().Add(silence)) })
 	}
-	if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
-		return mesh.Errorf(mesh.DaemonDown, "ask for events: %w", err)
-	}
-	err = readEvents(conn, fn, func() { _ = conn.SetReadDeadline(c.now().Add(silence)) })
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -92,10 +87,8 @@ func readEvents(r io.Reader, fn func(Event) error, alive func()) error {
 	if err := lines.Err(); err != nil {
 		return mesh.Errorf(mesh.DaemonDown, "read events: %w", err)
 	}
-	return errEnded
+	return mesh.Errorf(mesh.DaemonDown, "the event stream ended")
 }
-
-var errEnded = &mesh.Error{Code: mesh.DaemonDown, Err: errors.New("the event stream ended")}
 
 // field takes one line of an event. Comments begin with a colon.
 func (e *Event) field(line string) {
@@ -107,9 +100,10 @@ func (e *Event) field(line string) {
 	case "event":
 		e.Kind = value
 	case "data":
-		if len(e.Data) > 0 {
-			e.Data = append(e.Data, '\n')
+		if e.Data == nil {
+			e.Data = []byte(value)
+			return
 		}
-		e.Data = append(e.Data, value...)
+		e.Data = append(append(e.Data, '\n'), value...)
 	}
 }

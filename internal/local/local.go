@@ -15,7 +15,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,7 +26,7 @@ import (
 // maxAnswer bounds the body of one answer; the largest is a page of 1,000 messages.
 const maxAnswer = 128 << 20
 
-// dialTimeout bounds connecting to a socket: a listener with a full backlog blocks.
+// dialTimeout bounds connecting to a socket: on some systems a listener with a full backlog makes us wait.
 const dialTimeout = 2500 * time.Millisecond
 
 // Client calls one daemon. Calls may come from several goroutines; they take turns.
@@ -36,18 +36,26 @@ type Client struct {
 	// Token gives the session token of a verb run inside a host session, read anew for each request; nil means none.
 	Token func() string
 
-	mu   sync.Mutex
-	conn net.Conn
-	in   *bufio.Reader
+	limitBytes int64         // of one answer
+	turn       chan struct{} // full while a call is under way, which then owns what follows
+	conn       net.Conn      // nil when there is none
+	in         *bufio.Reader
 }
 
 // New returns a client of the daemon behind a socket. It opens nothing.
-func New(socket string, now mesh.Clock) *Client { return &Client{socket: socket, now: now} }
+func New(socket string, now mesh.Clock) *Client {
+	return &Client{socket: socket, now: now, limitBytes: maxAnswer, turn: make(chan struct{}, 1)}
+}
 
-// Close ends the connection.
+// Close ends the connection once no call is under way. A later call makes another one.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
+	return c.drop()
+}
+
+// drop closes the connection, if there is one.
+func (c *Client) drop() error {
 	if c.conn == nil {
 		return nil
 	}
@@ -56,46 +64,109 @@ func (c *Client) Close() error {
 	return err
 }
 
-// Do carries one request (localapi.Doer). No daemon is daemon_down; a connection that broke after the request was
-// written is timeout, because the daemon may have done it: ask again with the same client message id.
+// Do carries one request (localapi.Doer). No daemon, or one that takes no whole request, is daemon_down; a connection
+// that broke after the request was written is timeout, because the daemon may have done it: ask again with the same
+// client message id. A connection that was idle may have been closed meanwhile: what certainly was not done, or may be
+// done twice, is asked once more on a new one.
 func (c *Client) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.connect(ctx); err != nil {
-		return localapi.Response{}, err
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return localapi.Response{}, ctx.Err()
 	}
-	conn := c.conn
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes the read below
-	resp, err := c.exchange(r)
-	if !stop() || err != nil || resp.last {
-		_ = conn.Close() // what is left on it belongs to nobody
-		c.conn = nil
+	idle := c.conn != nil
+	resp, err := c.ask(ctx, r)
+	var lost *lostError
+	if idle && errors.As(err, &lost) && (!lost.written || r.Method == http.MethodGet) {
+		resp, err = c.ask(ctx, r)
 	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return localapi.Response{}, ctx.Err()
-		}
-		return localapi.Response{}, mesh.Errorf(mesh.Timeout, "the daemon broke off: %w", err)
-	}
-	return resp.Response, nil
+	return resp, err
 }
 
-// answer is a response, and whether the daemon closes the connection behind it.
+// ask makes one exchange and keeps the connection if it can serve another.
+func (c *Client) ask(ctx context.Context, r localapi.Request) (localapi.Response, error) {
+	if c.conn == nil {
+		conn, err := Dial(ctx, c.socket)
+		if err != nil {
+			return localapi.Response{}, err
+		}
+		c.conn, c.in = conn, bufio.NewReaderSize(conn, 8<<10)
+	}
+	conn := c.conn
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes the exchange
+	resp, err := c.exchange(r)
+	if !stop() || err != nil || resp.last {
+		_ = c.drop() // what is left on it belongs to nobody
+	}
+	if err != nil && ctx.Err() != nil {
+		return localapi.Response{}, ctx.Err()
+	}
+	return resp.Response, err
+}
+
+// answer is a response, and whether the connection ends behind it.
 type answer struct {
 	localapi.Response
 	last bool
 }
 
-func (c *Client) connect(ctx context.Context) error {
-	if c.conn != nil {
-		return nil
+// lostError is a request without any answer.
+type lostError struct {
+	err     *mesh.Error
+	written bool // whole: the daemon may have done it
+}
+
+// Error says what happened.
+func (e *lostError) Error() string { return e.err.Error() }
+
+// Unwrap gives the error with its code.
+func (e *lostError) Unwrap() error { return e.err }
+
+// exchange writes a request and reads its answer. A daemon may answer, and close, before it has read all of a request
+// that it refuses.
+func (c *Client) exchange(r localapi.Request) (answer, error) {
+	_, unwritten := c.conn.Write(c.head(r))
+	if _, err := c.in.Peek(1); err != nil {
+		if unwritten != nil {
+			return answer{}, &lostError{mesh.Errorf(mesh.DaemonDown, "ask the daemon: %w", unwritten), false}
+		}
+		return answer{}, &lostError{mesh.Errorf(mesh.Timeout, "the daemon broke off: %w", err), true}
 	}
-	conn, err := Dial(ctx, c.socket)
+	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
-		return err
+		return answer{}, mesh.Errorf(mesh.Timeout, "read the daemon's answer: %w", err)
 	}
-	c.conn, c.in = conn, bufio.NewReaderSize(conn, 8<<10)
-	return nil
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.limitBytes+1))
+	switch {
+	case err != nil:
+		return answer{}, mesh.Errorf(mesh.Timeout, "read the daemon's answer: %w", err)
+	case int64(len(body)) > c.limitBytes:
+		return answer{}, mesh.Errorf(mesh.Internal, "the daemon's answer is over %d bytes", c.limitBytes)
+	}
+	return answer{localapi.Response{Status: resp.StatusCode, Body: body}, resp.Close || unwritten != nil}, nil
+}
+
+// head writes a request with its body, in one piece, and with further header lines.
+func (c *Client) head(r localapi.Request, lines ...string) []byte {
+	b := bytes.NewBuffer(make([]byte, 0, 256+len(r.Body)))
+	fmt.Fprintf(b, "%s %s HTTP/1.1\r\nHost: localhost\r\n", r.Method, r.Path)
+	if c.Token != nil {
+		if token := c.Token(); token != "" {
+			lines = append(lines, "X-Claudemesh-Session: "+token)
+		}
+	}
+	for _, line := range lines {
+		if !strings.ContainsAny(line, "\r\n") { // a file of ours that was damaged must not add lines
+			b.WriteString(line + "\r\n")
+		}
+	}
+	if r.Body != nil {
+		b.WriteString("Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(r.Body)) + "\r\n")
+	}
+	b.WriteString("\r\n")
+	b.Write(r.Body)
+	return b.Bytes()
 }
 
 // Dial connects to a daemon's socket after checking that it is the user's own. No daemon is daemon_down.
@@ -110,43 +181,8 @@ func Dial(ctx context.Context, socket string) (net.Conn, error) {
 		return conn, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTSOCK):
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, mesh.Errorf(mesh.DaemonDown, "the daemon does not run")
 	}
 	return nil, mesh.Errorf(mesh.DaemonDown, "reach the daemon: %w", err)
-}
-
-func (c *Client) exchange(r localapi.Request) (answer, error) {
-	if _, err := c.conn.Write(c.head(r)); err != nil {
-		return answer{}, err
-	}
-	resp, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		return answer{}, err
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return answer{}, err
-	}
-	if len(body) > maxAnswer {
-		return answer{}, errors.New("the answer is too large")
-	}
-	return answer{localapi.Response{Status: resp.StatusCode, Body: body}, resp.Close}, nil
-}
-
-// head writes a request with its body, in one piece.
-func (c *Client) head(r localapi.Request) []byte {
-	b := bytes.NewBuffer(make([]byte, 0, 256+len(r.Body)))
-	fmt.Fprintf(b, "%s %s HTTP/1.1\r\nHost: localhost\r\n", r.Method, r.Path)
-	if c.Token != nil {
-		if token := c.Token(); token != "" {
-			fmt.Fprintf(b, "X-Claudemesh-Session: %s\r\n", token)
-		}
-	}
-	if r.Body != nil {
-		b.WriteString("Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(r.Body)) + "\r\n")
-	}
-	b.WriteString("\r\n")
-	b.Write(r.Body)
-	return b.Bytes()
 }

@@ -1,13 +1,12 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -18,14 +17,12 @@ import (
 
 // Times of starting a daemon (daemon 16.2).
 const (
-	startBudget    = 3 * time.Second
-	slowBudget     = 10 * time.Second // for a daemon that holds its lock but does not answer yet
-	failureMemory  = 30 * time.Second
-	pollStep       = 10 * time.Millisecond
-	lockStep       = 20 * time.Millisecond
-	childPatience  = 5 * time.Second // for other verbs that start it at the same time
-	guardVariable  = "CLAUDEMESH_INTERNAL_NO_AUTOSPAWN"
-	alreadyRunning = int(mesh.ExitExists)
+	startBudget   = 3 * time.Second
+	liveBudget    = 10 * time.Second // for a daemon that holds its lock and does not answer yet
+	failureMemory = 30 * time.Second
+	pollStep      = 10 * time.Millisecond
+	lockStep      = 20 * time.Millisecond
+	turnPatience  = 5 * time.Second // for other verbs that start it, beyond the budgets
 )
 
 // Starter starts the daemon when a verb finds it down. The daemon's own lock decides who lives: no file of a daemon is
@@ -37,6 +34,8 @@ type Starter struct {
 	Flags      []string // further flags of `daemon up`
 	Forbidden  bool     // the environment forbids starting
 	Now        mesh.Clock
+
+	budget, slowBudget time.Duration // 0 means startBudget, liveBudget
 }
 
 // Start makes a daemon answer and returns how long that took. Several verbs at once start one daemon. It fails with
@@ -55,21 +54,22 @@ func (s *Starter) Start(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	defer func() { _ = turn.Unlock() }() // the file stays; closing the handle frees it in any case
-	if s.answers(ctx) {
-		return s.Now().Sub(began), nil
+	up, err := s.answers(ctx)
+	if err == nil && !up {
+		err = s.bring(ctx)
 	}
-	if err := s.bring(ctx); err != nil {
-		return 0, err
-	}
-	return s.Now().Sub(began), nil
+	return s.Now().Sub(began), err
 }
 
 // takeTurn waits for other verbs that are starting the daemon.
 func (s *Starter) takeTurn(ctx context.Context) (*flock.Flock, error) {
-	ctx, cancel := context.WithTimeout(ctx, startBudget+slowBudget+childPatience)
+	limited, cancel := context.WithTimeout(ctx, startBudget+liveBudget+turnPatience)
 	defer cancel()
 	turn := flock.New(s.Daemon.SpawnLock(), flock.SetPermissions(paths.FileMode))
-	if ok, err := turn.TryLockContext(ctx, lockStep); !ok {
+	if ok, err := turn.TryLockContext(limited, lockStep); !ok {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		return nil, mesh.Errorf(mesh.DaemonStartFailed, "wait for another start of the daemon: %w", err)
 	}
 	return turn, nil
@@ -78,114 +78,126 @@ func (s *Starter) takeTurn(ctx context.Context) (*flock.Flock, error) {
 // bring waits for a daemon that lives, or starts one.
 func (s *Starter) bring(ctx context.Context) error {
 	if s.Lives() {
-		return s.await(ctx, slowBudget, nil)
+		if err := s.outwait(ctx); !errors.Is(err, errGone) {
+			return err
+		}
 	}
 	if since, failed := s.failedRecently(); failed {
 		return mesh.Errorf(mesh.DaemonStartFailed, "the daemon failed to start %s ago; log: %s", since.Round(time.Second), s.Daemon.Log())
 	}
-	exited, err := s.spawn()
-	if err == nil {
-		err = s.await(ctx, startBudget, exited)
-	}
-	if err != nil {
+	err := s.launch(ctx)
+	switch {
+	case err == nil:
+		_ = os.Remove(s.Daemon.SpawnFailure()) // normally not there; a stale one only delays the next start
+	case ctx.Err() == nil: // who gave up says nothing about the daemon
 		s.remember()
+	}
+	return err
+}
+
+// errGone is the end of a daemon that was waited for.
+var errGone = errors.New("the daemon that lived has ended")
+
+// outwait waits for a daemon that holds its lock and does not answer, because it is slow, starts or stops. ErrGone means
+// that it has ended.
+func (s *Starter) outwait(ctx context.Context) error {
+	return s.await(ctx, cmp.Or(s.slowBudget, liveBudget), func() error {
+		if s.Lives() {
+			return nil
+		}
+		return errGone
+	})
+}
+
+// launch starts `daemon up --foreground`, detached, and waits for it.
+func (s *Starter) launch(ctx context.Context) error {
+	logged := sizeOf(s.Daemon.Log())
+	exited, err := Spawn(s.Executable, append([]string{"daemon", "up", "--foreground"}, s.Flags...), s.Environ, s.Daemon.Log())
+	if err != nil {
 		return err
 	}
-	_ = os.Remove(s.Daemon.SpawnFailure()) // normally not there; a stale one only delays the next start
-	return nil
+	err = s.await(ctx, cmp.Or(s.budget, startBudget), func() error {
+		select {
+		case err := <-exited:
+			return s.ended(err, logged)
+		default:
+			return nil
+		}
+	})
+	if errors.Is(err, errTaken) {
+		err = s.outwait(ctx)
+	}
+	if errors.Is(err, errGone) {
+		return mesh.Errorf(mesh.DaemonStartFailed, "another daemon was first, and ended; log: %s", s.Daemon.Log())
+	}
+	return err
+}
+
+// errTaken is a new daemon that found another one running, which was started by other means.
+var errTaken = errors.New("another daemon was first")
+
+// ended says why a new daemon is over already.
+func (s *Starter) ended(err error, logged int64) error {
+	status := "exit status 0"
+	if err != nil {
+		status = err.Error()
+	}
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == int(mesh.AlreadyRunning.Exit()) {
+		return errTaken
+	}
+	if said := lastWords(s.Daemon.Log(), logged); said != "" {
+		status += ": " + said
+	}
+	return mesh.Errorf(mesh.DaemonStartFailed, "the daemon ended at once (%s); log: %s", status, s.Daemon.Log())
+}
+
+// await asks again and again whether the daemon answers. It ends when over says that there is no sense in waiting.
+func (s *Starter) await(ctx context.Context, budget time.Duration, over func() error) error {
+	late := time.NewTimer(budget)
+	defer late.Stop()
+	tick := time.NewTicker(pollStep)
+	defer tick.Stop()
+	for {
+		up, err := s.answers(ctx)
+		if err == nil && !up {
+			err = over()
+		}
+		if up || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late.C:
+			return mesh.Errorf(mesh.DaemonStartFailed, "the daemon did not answer within %s; log: %s", budget, s.Daemon.Log())
+		case <-tick.C:
+		}
+	}
+}
+
+// answers reports whether somebody listens. A socket that is not ours is an error.
+func (s *Starter) answers(ctx context.Context) (bool, error) {
+	conn, err := Dial(ctx, s.Daemon.Socket())
+	switch {
+	case err == nil:
+		_ = conn.Close() // it was only a question
+		return true, nil
+	case mesh.IsCode(err, mesh.DaemonDown):
+		return false, nil
+	}
+	return false, err
 }
 
 // Lives reports whether a process holds the daemon's lock.
 func (s *Starter) Lives() bool { return Locked(s.Daemon.Lock()) }
 
-// Locked reports whether a process holds a lock file. It never makes the file.
+// Locked reports whether a process holds a lock file. It never makes the file. Those who ask at the same time do not see
+// each other; a service that takes the lock at that moment may, and tries again.
 func Locked(path string) bool {
-	if _, err := os.Stat(path); err != nil {
-		return false
-	}
-	l := flock.New(path, flock.SetPermissions(paths.FileMode))
-	free, err := l.TryLock()
-	if free {
-		_ = l.Unlock() // it was only a question
-	}
+	l := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	free, err := l.TryRLock()
+	_ = l.Unlock() // it was only a question
 	return err == nil && !free
-}
-
-func (s *Starter) answers(ctx context.Context) bool {
-	conn, err := Dial(ctx, s.Daemon.Socket())
-	if err != nil {
-		return false
-	}
-	_ = conn.Close() // it was only a question
-	return true
-}
-
-// spawn starts `daemon up --foreground`, detached. The channel gives its exit.
-func (s *Starter) spawn() (<-chan error, error) {
-	args := append([]string{"daemon", "up", "--foreground"}, s.Flags...)
-	return Spawn(s.Executable, args, s.Environ, s.Daemon.Log())
-}
-
-// Spawn starts a program of ours as a process that outlives this one: a session of its own, nothing of a host session
-// in its environment, its output appended to a log. The channel gives its exit while this process lives.
-func Spawn(executable string, args, environ []string, logPath string) (<-chan error, error) {
-	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, paths.FileMode)
-	if err != nil {
-		return nil, mesh.Errorf(mesh.IOError, "open a log: %w", err)
-	}
-	defer func() { _ = log.Close() }()       // the child has its own handle
-	cmd := exec.Command(executable, args...) // no context: it outlives the verb
-	cmd.Dir = filepath.Dir(logPath)
-	cmd.Env = serviceEnv(environ)
-	cmd.Stdout, cmd.Stderr = log, log
-	detach(cmd)
-	if err := cmd.Start(); err != nil {
-		return nil, mesh.Errorf(mesh.IOError, "start %s: %w", executable, err)
-	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }() // ends with the child, or with this process
-	return exited, nil
-}
-
-// hostVariables belong to the session whose verb happens to start the daemon.
-var hostVariables = []string{"CLAUDE_", "CLAUDECODE", "CLAUDEMESH_DISPLAY_NAME", "CLAUDEMESH_IPC_TOKEN", "CLAUDEMESH_SESSION_ID", guardVariable}
-
-// serviceEnv is the environment of a daemon or broker: nothing of a session, and no starting of further daemons.
-func serviceEnv(environ []string) []string {
-	var env []string
-	for _, kv := range environ {
-		foreign := false
-		for _, prefix := range hostVariables {
-			foreign = foreign || strings.HasPrefix(kv, prefix)
-		}
-		if !foreign {
-			env = append(env, kv)
-		}
-	}
-	return append(env, guardVariable+"=1")
-}
-
-// await polls until the daemon answers. A child that ended is reported at once, unless another daemon was first.
-func (s *Starter) await(ctx context.Context, budget time.Duration, exited <-chan error) error {
-	ctx, cancel := context.WithTimeout(ctx, budget)
-	defer cancel()
-	tick := time.NewTicker(pollStep)
-	defer tick.Stop()
-	for !s.answers(ctx) {
-		select {
-		case err := <-exited:
-			var exit *exec.ExitError
-			if errors.As(err, &exit) && exit.ExitCode() == alreadyRunning {
-				exited = nil
-				continue
-			}
-			return mesh.Errorf(mesh.DaemonStartFailed, "the daemon ended at once (%v); log: %s", err, s.Daemon.Log())
-		case <-ctx.Done():
-			return mesh.Errorf(mesh.DaemonStartFailed, "the daemon did not answer within %s; log: %s", budget, s.Daemon.Log())
-		case <-tick.C:
-		}
-	}
-	return nil
 }
 
 // failedRecently reads the failure marker; only its time counts.
