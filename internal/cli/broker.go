@@ -34,8 +34,8 @@ func newBrokerServe(a *app) *cobra.Command {
 			"--data-dir; the other settings may stand in broker.json there.\n\n" +
 			"Who may make meshes is decided by --create: holders of the token in the file create-token of the data folder (token), " +
 			"everyone (open) or nobody (closed). Off this machine it needs a certificate, or a proxy that has one.",
-		Example: "claudemesh broker serve --listen 0.0.0.0:443 --public-url https://mesh.example.com \\\n" +
-			"    --tls-cert fullchain.pem --tls-key key.pem",
+		Example: "claudemesh broker serve --listen 0.0.0.0:443 --tls-cert chain.pem \\\n" +
+			"    --tls-key key.pem --public-url https://mesh.example.com",
 		Args: noArgs(a),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			flags, err := given(cmd.Flags())

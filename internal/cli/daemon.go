@@ -134,6 +134,9 @@ func runDaemonStatus(ctx context.Context, a *app) error {
 		v.Running, v.PID, v.Health = true, health.PID, &health
 	case a.starter().Lives():
 		v.Running, v.PID, v.IPCError = true, readPID(a.home.Daemon.PID()), mesh.PublicText(err)
+		if mesh.IsCode(err, mesh.DaemonDown) {
+			v.IPCError = "nobody listens at " + a.home.Daemon.Socket()
+		}
 	}
 	if err := a.print(v, func(s term.Stream) { writeDaemonStatus(s, v) }); err != nil {
 		return err

@@ -78,6 +78,6 @@ func verbPage(b *strings.Builder, cmd *cobra.Command) {
 	}
 	var page bytes.Buffer
 	writeHelp(term.NewStream(&page, true), cmd)
-	text, _, _ := strings.Cut(page.String(), "\nFlags of every verb\n")
+	text, _, _ := strings.Cut(page.String(), "\n  Every verb takes ")
 	fmt.Fprintf(b, "\n## `%s`\n\n```\n%s\n```\n", cmd.CommandPath(), strings.Trim(text, "\n"))
 }

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/local"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
@@ -29,10 +30,11 @@ var testTime = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 // fakeDaemon answers on a real socket from a table keyed by route, and records what it was asked.
 type fakeDaemon struct {
 	mu       sync.Mutex
-	answers  map[string]any // an error is a refusal
+	answers  map[string]any // an error is a refusal, a func() any is asked
 	asked    []string
 	drop     int // so many requests are read and not answered
 	sessions []string
+	made     bool // a mesh was made
 }
 
 func (d *fakeDaemon) handler() http.Handler {
@@ -73,7 +75,11 @@ func (d *fakeDaemon) record(route string, r *http.Request, body []byte) (answer 
 		d.drop--
 		return nil, true
 	}
+	d.made = d.made || route == localapi.MeshCreate.Route
 	answer, ok := d.answers[route]
+	if ask, is := answer.(func() any); is {
+		answer = ask()
+	}
 	if !ok {
 		answer = mesh.Errorf(mesh.UnknownType, "no answer is laid out for %s", route)
 	}
@@ -96,20 +102,22 @@ type world struct {
 	root   string
 	env    map[string]string
 	stdin  string
-	tty    bool // standard error is a terminal
+	tty    bool   // standard error is a terminal
+	mode   string // of the program that verbs start
 	daemon *fakeDaemon
 	used   []string // services that were started, and with what
 }
 
 // newWorld makes a machine without a daemon. Paths are short: sockets must fit.
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) (w *world) {
 	t.Helper()
 	root, err := os.MkdirTemp("", "cm")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) }) // the system's to tidy
-	w := &world{t: t, root: root, home: paths.At(filepath.Join(root, ".claudemesh"))}
+	t.Cleanup(func() { w.end() })
+	w = &world{t: t, root: root, mode: "samples", home: paths.At(filepath.Join(root, ".claudemesh"))}
 	w.env = map[string]string{"HOME": root, "USER": "anna", "PATH": "/nowhere", "CLAUDEMESH_BROKER_LISTEN": freeAddress(t)}
 	if err := os.MkdirAll(w.home.Daemon.Dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -155,7 +163,7 @@ func (w *world) system(args []string, out, err io.Writer) System {
 		w.t.Fatal(osErr)
 	}
 	lookup := func(name string) (string, bool) { v, ok := w.env[name]; return v, ok }
-	environ := []string{programVariable + "=1"}
+	environ := []string{programVariable + "=" + w.mode}
 	for _, name := range slices.Sorted(maps.Keys(w.env)) {
 		environ = append(environ, name+"="+w.env[name])
 	}
@@ -265,4 +273,22 @@ func (w *world) transcript(args ...string) string {
 	}
 	fmt.Fprintf(&b, "--- exit %d\n\n", r.exit)
 	return w.scrub(b.String())
+}
+
+// daemonLog is what a daemon that verbs started has written.
+func (w *world) daemonLog() string {
+	text, err := os.ReadFile(w.home.Daemon.Log())
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// end stops what verbs have started.
+func (w *world) end() {
+	for lock, pid := range map[string]string{w.home.Daemon.Lock(): w.home.Daemon.PID(), w.home.Broker.Lock(): w.home.Broker.PID()} {
+		if n := readPID(pid); local.Locked(lock) && n > 1 && n != os.Getpid() {
+			_ = local.Terminate(n) // it may have gone
+		}
+	}
 }

@@ -76,8 +76,8 @@ func writeHelp(s term.Stream, cmd *cobra.Command) {
 		title(s, "Flags")
 		writeRows(s, rows)
 	}
-	title(s, "Flags of every verb")
-	writeRows(s, flagRows(cmd.Root().PersistentFlags()))
+	s.Blank()
+	s.Line("%s", s.Paint(term.Dim, "Every verb takes --json, -q, -v, -y, --strict, --no-daemon: claudemesh --help"))
 }
 
 // writeRootHelp writes the page of the program (cli 11).

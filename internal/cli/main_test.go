@@ -16,6 +16,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
@@ -48,11 +50,19 @@ func standIn(args []string) error {
 	signal.Notify(stop, syscall.SIGTERM)
 	lock, pid := home.Daemon.Lock(), home.Daemon.PID()
 	listen := func() (net.Listener, error) { return net.Listen("unix", home.Daemon.Socket()) }
-	handler := (&fakeDaemon{answers: samples()}).handler()
+	settings, err := config.LoadBroker(config.Sources{File: home.Broker.Settings(), Env: os.LookupEnv})
+	if err != nil {
+		return err
+	}
+	daemon := &fakeDaemon{answers: samples()}
+	if os.Getenv(programVariable) == "fresh" {
+		daemon.answers = fresh(daemon, settings.Listen)
+	}
+	daemon.answers[localapi.Health.Route] = localapi.HealthAnswer{OK: true, PID: os.Getpid(), Version: "1.2.3"}
+	handler := daemon.handler()
 	if args[0] == "broker" {
 		lock, pid = home.Broker.Lock(), home.Broker.PID()
-		address := os.Getenv("CLAUDEMESH_BROKER_LISTEN")
-		listen = func() (net.Listener, error) { return net.Listen("tcp", address) }
+		listen = func() (net.Listener, error) { return net.Listen("tcp", settings.Listen) }
 		handler = http.HandlerFunc(answerHealth)
 	}
 	held := flock.New(lock)
@@ -70,6 +80,21 @@ func standIn(args []string) error {
 	<-stop
 	_ = l.Close()
 	return held.Unlock()
+}
+
+// fresh is what a daemon answers that has joined nothing yet.
+func fresh(d *fakeDaemon, listen string) map[string]any {
+	answers := samples()
+	made := sampleMesh()
+	made.Slug, made.BrokerURL = "anna-mesh", "ws://"+listen+"/ws"
+	answers[localapi.MeshCreate.Route] = localapi.MeshAnswer{Mesh: made}
+	answers[localapi.Meshes.Route] = func() any {
+		if !d.made {
+			return localapi.MeshesAnswer{Meshes: []localapi.Mesh{}}
+		}
+		return localapi.MeshesAnswer{Meshes: []localapi.Mesh{made}}
+	}
+	return answers
 }
 
 func answerHealth(w http.ResponseWriter, _ *http.Request) {

@@ -82,7 +82,7 @@ func newTree(a *app) (*cobra.Command, error) {
 		root.AddCommand(v.make(a))
 		root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // cobra adds its own otherwise
 	}
-	root.SetArgs(a.sys.Args)
+	root.SetArgs(append([]string{}, a.sys.Args...)) // cobra takes nil for the arguments of the process
 	return root, nil
 }
 

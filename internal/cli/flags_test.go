@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+func flagNames(cmd *cobra.Command) []string {
+	var names []string
+	cmd.NonInheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
+}
+
+// needed are the words that a verb takes, by its path.
+var needed = map[string]string{
+	"send": "backend hi", "message send": "backend hi", "message status": "5f0d2a44", "msg-status": "5f0d2a44", "create": "Team", "join": "link",
+	"leave": "team", "share": "--mesh other", "invites list": "--mesh other", "invites revoke": "x --mesh other", "completions": "bash",
+	"list": "--json", "docs": "folder",
+}
+
+// settled are flags with the words that they are tried with, and the words of the run that they are compared with, where
+// they differ from what the flag's type and needed say.
+var settled = map[string]struct{ with, without string }{
+	"send --wait":             {"backend hi --wait=accepted", "backend hi"},
+	"send --timeout":          {"backend hi --wait --timeout=7s", "backend hi --wait"},
+	"send --priority":         {"backend hi --priority=low", "backend hi"},
+	"message send --wait":     {"backend hi --wait=accepted", "backend hi"},
+	"message send --timeout":  {"backend hi --wait --timeout=7s", "backend hi --wait"},
+	"message send --priority": {"backend hi --priority=low", "backend hi"},
+	"share --mesh":            {"--mesh team", "--mesh other"},
+	"share --role":            {"--mesh other --role=admin", "--mesh other"},
+	"share --expires":         {"--mesh other --expires=3d", "--mesh other"},
+	"invites list --mesh":     {"--mesh team", "--mesh other"},
+	"invites revoke --mesh":   {"x --mesh team", "x --mesh other"},
+	"create --token-file":     {"Team --token-file=-", "Team"},
+	"list --mesh":             {"--json --mesh=team", "--json"},
+	"daemon up --tcp":         {"--foreground --tcp", "--foreground"},
+	"daemon up --no-tcp":      {"--foreground --no-tcp", "--foreground"},
+	"broker serve --data-dir": {"--data-dir=/data", ""},
+}
+
+// elsewhere are flags whose effect is not a request.
+var elsewhere = map[string]string{
+	"up --broker": "TestUp", "up --listen": "TestUpListen",
+}
+
+// TestEveryFlagReachesSomething runs each verb with and without each of its flags: what is asked of the daemon, given to
+// a service or printed must differ (cli-lessons 2, rows 2 to 5).
+func TestEveryFlagReachesSomething(t *testing.T) {
+	t.Parallel()
+	_, root := tree(newWorld(t))
+	for path, leaf := range leaves(root) {
+		leaf.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
+			name := path + " --" + f.Name
+			if elsewhere[name] != "" {
+				return
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				words, ok := settled[name]
+				if !ok {
+					words.without = needed[path]
+					words.with = strings.TrimSpace(words.without + " " + example(f))
+				}
+				without, with := effect(t, path, words.without), effect(t, path, words.with)
+				if with == without {
+					t.Errorf("got the same from %q and %q, want the flag to matter:\n%s", words.with, words.without, with)
+				}
+				if strings.Contains(with, "--- exit 3") {
+					t.Errorf("got %q refused:\n%s", words.with, with)
+				}
+			})
+		})
+	}
+}
+
+// example is a flag with a value of its type that is not its default.
+func example(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "bool":
+		return "--" + f.Name
+	case "int":
+		return "--" + f.Name + "=3"
+	case "duration", "time":
+		return "--" + f.Name + "=7s"
+	}
+	return "--" + f.Name + "=value"
+}
+
+// effect is all that can be seen of a run but the command line.
+func effect(t *testing.T, path, words string) string {
+	t.Helper()
+	w := withDaemon(t)
+	w.stdin = "secret"
+	_, text, _ := strings.Cut(w.transcript(slices.Concat(strings.Fields(path), strings.Fields(words))...), "\n")
+	return text
+}
+
+// TestFlagsOfEveryVerb tries those that all verbs share.
+func TestFlagsOfEveryVerb(t *testing.T) {
+	t.Parallel()
+	t.Run("no-daemon", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		if r := w.run("--no-daemon", "list", "--json=slug"); r.exit != mesh.ExitOK || !slices.Equal(w.used, []string{"in process"}) {
+			t.Errorf("got exit %d, %q and %q, want the work done in process", r.exit, r.err, w.used)
+		}
+		w.used, w.env["CLAUDEMESH_NO_DAEMON"] = nil, "1"
+		if r := w.run("list"); r.exit != mesh.ExitOK || len(w.used) != 1 {
+			t.Errorf("got exit %d and %q, want the variable to do the same", r.exit, w.used)
+		}
+		w.used = nil
+		if r := w.run("list", "--strict"); r.exit != mesh.ExitNetwork || len(w.used) != 0 {
+			t.Errorf("got exit %d and %q, want the flag to win over the variable", r.exit, w.used)
+		}
+		if r := w.run("up"); r.exit != mesh.ExitUsage {
+			t.Errorf("got exit %d, want up refused", r.exit)
+		}
+	})
+	t.Run("strict", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		if r := w.run("list", "--strict"); r.exit != mesh.ExitNetwork || !strings.Contains(r.err, "hint: run `claudemesh daemon up`") {
+			t.Errorf("got exit %d and %q, want 4 and what to do", r.exit, r.err)
+		}
+		w.env["CLAUDEMESH_STRICT_DAEMON"] = "1"
+		if r := w.run("list", "--json"); r.exit != mesh.ExitNetwork || !strings.Contains(r.out, `"code": "daemon_down"`) {
+			t.Errorf("got exit %d and %q, want the variable to do the same", r.exit, r.out)
+		}
+		w.used = nil
+		if r := w.run("list", "--no-daemon"); r.exit != mesh.ExitOK {
+			t.Errorf("got exit %d, want the flag to win over the variable", r.exit)
+		}
+	})
+	t.Run("verbose", func(t *testing.T) {
+		t.Parallel()
+		w := withDaemon(t)
+		delete(w.daemon.answers, "GET /v1/meshes")
+		w.daemon.answers["GET /v1/meshes"] = mesh.Errorf(mesh.Internal, "the disk is on fire")
+		if r := w.run("list"); r.exit != mesh.ExitInternal || !strings.HasPrefix(r.err, "claudemesh: internal error\nhint: ") {
+			t.Errorf("got exit %d and %q, want 8 and no more than that", r.exit, r.err)
+		}
+	})
+	t.Run("home", func(t *testing.T) {
+		t.Parallel()
+		w := withDaemon(t)
+		delete(w.env, "HOME")
+		if r := w.run("list"); r.exit != mesh.ExitUsage || !strings.Contains(r.err, "HOME is not set") {
+			t.Errorf("got exit %d and %q, want the variable named", r.exit, r.err)
+		}
+		if r := w.run("list", "--help"); r.exit != mesh.ExitOK {
+			t.Errorf("got exit %d, want help without a home", r.exit)
+		}
+	})
+	t.Run("socket path", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.env["CLAUDEMESH_DAEMON_DIR"] = filepath.Join(w.root, strings.Repeat("x", 100))
+		if r := w.run("list"); r.exit != mesh.ExitUsage || !strings.Contains(r.err, "shorter folder") {
+			t.Errorf("got exit %d and %q, want the path refused", r.exit, r.err)
+		}
+	})
+}

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// poison is a name that moves the cursor, paints, deletes the line, turns the direction of the text and hides.
+const poison = "a\x1b[2K\x1b]0;title\x07\rroot\u202egnp\u2066\u200b\u0085\u009b31m\U000e0041\u2028\x7f$(reboot)\x00-"
+
+// fill puts poison into every text of a value, one element into every slice and a value behind every pointer.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(poison)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0))
+		fill(v.Index(1))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		value := reflect.New(v.Type().Elem()).Elem()
+		fill(value)
+		v.SetMapIndex(reflect.ValueOf(poison).Convert(v.Type().Key()), value)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	}
+}
+
+// dirt is the first character of a text that a terminal does not print as one.
+func dirt(text string) rune {
+	for _, r := range text {
+		if r != '\n' && !unicode.IsGraphic(r) {
+			return r
+		}
+	}
+	return 0
+}
+
+// TestTerminalSafety gives every answer a poisoned text in every field: nothing of it reaches a terminal, as text or JSON
+// (performance 4, row 14).
+func TestTerminalSafety(t *testing.T) {
+	t.Parallel()
+	w := withDaemon(t)
+	for _, e := range localapi.Catalogue() {
+		answer := reflect.New(e.Answer).Elem()
+		fill(answer)
+		if peers, ok := answer.Interface().(localapi.PeersAnswer); ok {
+			peers.Peers[0].Online, peers.Meshes[0].OK = nil, true
+			answer.Set(reflect.ValueOf(peers))
+		}
+		if inbox, ok := answer.Interface().(localapi.InboxAnswer); ok {
+			inbox.Items[1].SeenAt, inbox.Items[1].Held = nil, true
+			answer.Set(reflect.ValueOf(inbox))
+		}
+		w.daemon.answers[e.Route] = answer.Interface()
+	}
+	for _, line := range []string{
+		"send x hi", "inbox", "message status 01234567", "peers", "list", "whoami", "create x", "join x", "leave x", "share --mesh x",
+		"invites list --mesh x", "daemon status", "daemon version", "daemon outbox", "share",
+	} {
+		for _, args := range [][]string{strings.Fields(line), append(strings.Fields(line), "--json")} {
+			r := w.run(args...)
+			if r := dirt(r.out + r.err); r != 0 {
+				t.Errorf("got %U from %q, want no such character on a terminal", r, args)
+			}
+			if !strings.Contains(r.out+r.err, "root") {
+				t.Errorf("got %q and %q from %q, want the rest of the text", r.out, r.err, args)
+			}
+		}
+	}
+	if r := w.run("peers", "--json=name"); !strings.Contains(r.out, `a\u001b[2K`) {
+		t.Errorf("got %q, want the name whole for programs", r.out)
+	} else if names := decodeNames(t, r.out); names[0] != poison {
+		t.Errorf("got %q, want %q after decoding", names[0], poison)
+	}
+}
+
+func decodeNames(t *testing.T, text string) []string {
+	t.Helper()
+	var rosters []struct {
+		Peers []struct{ Name string }
+	}
+	if err := json.Unmarshal([]byte(text), &rosters); err != nil || len(rosters) == 0 {
+		var peers []struct{ Name string }
+		if err := json.Unmarshal([]byte(text), &peers); err != nil || len(peers) == 0 {
+			t.Fatalf("got %q, want names", text)
+		}
+		return []string{peers[0].Name}
+	}
+	var names []string
+	for _, r := range rosters {
+		for _, p := range r.Peers {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// TestPoisonedErrors gives errors of the daemon and words of the command line the same text.
+func TestPoisonedErrors(t *testing.T) {
+	t.Parallel()
+	w := withDaemon(t)
+	w.daemon.answers[localapi.Send.Route] = mesh.Errorf(mesh.AmbiguousTarget, "two are called %s", poison).With(mesh.Details{
+		Candidates: []mesh.Candidate{{Name: poison, Key: poison, Mesh: poison}}, Attached: []string{poison}, State: poison,
+	})
+	for _, args := range [][]string{{"send", poison, "hi"}, {poison}, {"list", "--" + poison}, {"list", poison}, {"message", poison}, {"send", "a", "b", "--wait=" + poison}} {
+		r := w.run(args...)
+		if r := dirt(r.out + r.err); r != 0 {
+			t.Errorf("got %U from %q, want no such character on a terminal", r, args)
+		}
+		if r.exit == mesh.ExitOK {
+			t.Errorf("got success from %q", args)
+		}
+		r = w.run(append([]string{"--json"}, args...)...)
+		if d := dirt(r.out + r.err); d != 0 || !json.Valid([]byte(r.out)) {
+			t.Errorf("got %U in %q from --json %q, want no such character, and JSON", d, r.out, args)
+		}
+	}
+}
+
+func TestCompletionOffersPlainNamesOnly(t *testing.T) {
+	t.Parallel()
+	w := withDaemon(t)
+	answer := samplePeers()
+	answer.Peers[1].DisplayName, answer.Peers[2].DisplayName = poison, "-rf"
+	w.daemon.answers[localapi.Peers.Route] = answer
+	for _, line := range []struct{ args, want string }{
+		{"send|", "backend-migration-and-more-words\tonline · team · 5e55102301234567\ncarol@desk\tonline · team · ca2010123456789a\n:4\n"},
+		{"send|x|", ":4\n"},
+		{"message|send|", "backend-migration-and-more-words\tonline · team · 5e55102301234567\ncarol@desk\tonline · team · ca2010123456789a\n:4\n"},
+		{"leave|", "team\nresearch\n:4\n"},
+		{"peers|--mesh|", "team\nresearch\n:4\n"},
+		{"send|--priority|", "now\nnext\nlow\n:4\n"},
+		{"completions|", "bash\nzsh\nfish\npowershell\n:4\n"},
+	} {
+		args := append([]string{"__complete"}, strings.Split(line.args, "|")...)
+		if r := w.run(args...); r.out != line.want || r.exit != mesh.ExitOK {
+			t.Errorf("got exit %d and %q for %q, want %q", r.exit, r.out, line.args, line.want)
+		}
+	}
+	if r := w.run("__complete", "dae"); !strings.Contains(r.out, "daemon\t") {
+		t.Errorf("got %q, want the verb", r.out)
+	}
+}
+
+// TestCompletionStartsNothing: pressing Tab has no effect.
+func TestCompletionStartsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, args := range [][]string{{"__complete", "send", ""}, {"__complete", "leave", ""}} {
+		if r := w.run(args...); r.exit != mesh.ExitOK || r.out != ":4\n" {
+			t.Errorf("got exit %d and %q, want no words", r.exit, r.out)
+		}
+	}
+	if w.daemonLog() != "" {
+		t.Errorf("got a daemon started:\n%s", w.daemonLog())
+	}
+}
