@@ -69,8 +69,9 @@ type Rules struct {
 	IsolateMachines bool
 }
 
-// Strictest are the rules for a session of which nothing can be read.
-func Strictest() Rules { return Rules{Mode: Bypass, Inbound: Held, IsolateMachines: true} }
+// Strictest are the rules for a session of whose process nothing can be read: it counts as one in bypass (design E3).
+// Nothing is made up for crossSessionInbound: only so can the session be told why it gets no messages.
+func Strictest() Rules { return Rules{Mode: Bypass, IsolateMachines: true} }
 
 // claudeCode is what Claude Code calls itself to its MCP servers.
 const claudeCode = "claude-code"

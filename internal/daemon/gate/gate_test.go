@@ -90,9 +90,10 @@ func TestLimiter(t *testing.T) {
 	}{
 		{"first", "a", Unattended, 0, true},
 		{"again", "a", Unattended, 0, false},
-		{"another session", "b", HostHolds, time.Minute, true},
-		{"just before", "a", HostHolds, 9*time.Minute - time.Nanosecond, false},
+		{"another session", "b", Unattended, time.Minute, true},
+		{"just before", "a", Unattended, 9*time.Minute - time.Nanosecond, false},
 		{"ten minutes", "a", Unattended, time.Nanosecond, true},
+		{"the host holds", "c", HostHolds, 0, false},
 		{"the host refuses", "c", HostRefuses, 0, false},
 		{"nothing is held", "c", None, 0, false},
 		{"header shown", "c", Unproved, 0, false},

@@ -19,10 +19,10 @@ type Limiter struct {
 	told map[string]time.Time
 }
 
-// Allow reports whether a session may be told of a message that was held for a reason, and notes that it was. A
-// session whose host refuses messages is told nothing.
+// Allow reports whether a session may be told of a message that was held for a reason, and notes that it was. Where the
+// host's own settings hold or refuse messages they stop the notice too.
 func (l *Limiter) Allow(sessionID string, r Reason, now time.Time) bool {
-	if r != Unattended && r != HostHolds {
+	if r != Unattended {
 		return false
 	}
 	l.mu.Lock()
