@@ -80,7 +80,7 @@ func (c *screen) notice(ctx context.Context, n localapi.Notice) error {
 }
 
 // inboxWaits are between tries of an inbox that is not there: a host may open it late.
-var inboxWaits = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
+var inboxWaits = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}
 
 // post posts to the inbox and waits for one that is not there, once: after that it is tried, and not waited for. The error
 // is daemon_down when nothing was written.
