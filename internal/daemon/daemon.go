@@ -38,6 +38,8 @@ type Options struct {
 	Now      mesh.Clock
 	Log      *slog.Logger
 	Ready    func() // called when the socket answers; may be nil
+
+	PollConfig bool // look at config.json every 15 s, where the system cannot tell of changes
 }
 
 // Daemon is an opened daemon: it holds the lock and the databases.
@@ -103,6 +105,9 @@ func (d *Daemon) open(ctx context.Context) error {
 	book, err := membership.Open(opt.Home, opt.Log)
 	if err != nil {
 		return err
+	}
+	if opt.PollConfig {
+		book.PollOnly()
 	}
 	d.node = node.New(node.Options{
 		Home: opt.Home, Settings: opt.Settings, User: opt.User, Book: book, DB: d.db, Outbox: d.outbox, Inbox: d.inbox,

@@ -41,6 +41,8 @@ type Book struct {
 	config paths.Config
 	log    *slog.Logger
 
+	pollOnly bool
+
 	editing sync.Mutex // held by who changes a file: a file lock does not part goroutines
 
 	mu      sync.Mutex // guards what follows

@@ -20,6 +20,10 @@ const (
 	watchPoll   = 15 * time.Second
 )
 
+// PollOnly makes Watch look at the file from time to time instead of being told of changes: for file systems that do not
+// tell, and for tests in a synctest bubble, whose clock would wait for the system. It is called before Watch.
+func (b *Book) PollOnly() { b.pollOnly = true }
+
 // Watch calls changed once at the start and again after config.json has other content, until ctx ends: a moment after
 // the last of a burst of changes, whoever made them. Changed runs on this goroutine; what happens meanwhile leads to
 // one more call.
@@ -67,8 +71,11 @@ func (w watch) run(ctx context.Context, changed func()) error {
 	}
 }
 
-// watcher reports changes in the folder; nil where the system has no room for one.
+// watcher reports changes in the folder; nil where none is wanted, or the system has no room for one.
 func (w watch) watcher() *fsnotify.Watcher {
+	if w.book.pollOnly {
+		return nil
+	}
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
 		if err = watcher.Add(w.book.config.Dir); err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -89,4 +90,21 @@ func TestWatchIsQuietAboutTheSame(t *testing.T) {
 	}
 	want(t, calls, "the mesh was removed")
 	wantNone(t, calls, "the other writes changed nothing")
+}
+
+// A bubble's clock goes on only while nothing waits for the system.
+func TestPollOnlyWaitsForTimeAlone(t *testing.T) {
+	t.Parallel()
+	b, _ := openBook(t)
+	b.PollOnly()
+	synctest.Test(t, func(t *testing.T) {
+		calls := watching(t, watch{b, watchSettle, watchPoll})
+		<-calls
+		writeConfig(t, b, `{"version":1,"meshes":[]}`, 0o600)
+		began := time.Now()
+		<-calls
+		if took := time.Since(began); took > watchPoll {
+			t.Errorf("got the call after %v, want it within %v", took, watchPoll)
+		}
+	})
 }
