@@ -49,10 +49,10 @@ func newBrokerServe(a *app) *cobra.Command {
 	f.String("listen", "127.0.0.1:7900", "`address` to listen on, host:port")
 	f.String("public-url", "", "`url` under which others reach this broker")
 	f.String("data-dir", "", "`folder` of the database; default ~/.claudemesh/broker")
-	f.String("create", "token", "who may make meshes: token, open or closed")
+	f.String("create", "token", "`who` may make meshes: token, open or closed")
 	f.String("tls-cert", "", "certificate `file`")
 	f.String("tls-key", "", "key `file` of the certificate")
-	f.String("log-level", "info", "debug, info, warn or error")
+	f.String("log-level", "info", "least `level` that is logged: debug, info, warn or error")
 	offer(cmd, "create", nil, "token", "open", "closed")
 	offer(cmd, "log-level", nil, "debug", "info", "warn", "error")
 	return cmd

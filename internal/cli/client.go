@@ -97,20 +97,18 @@ func (a *app) starter() *local.Starter {
 	}
 }
 
-// starting is a client that starts the daemon when nobody listens, once.
+// starting is a client that starts the daemon when nobody listens.
 type starting struct {
 	*local.Client
-	app   *app
-	tried bool
+	app *app
 }
 
 // Do carries a request (localapi.Doer).
 func (s *starting) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
 	resp, err := s.Client.Do(ctx, r)
-	if !mesh.IsCode(err, mesh.DaemonDown) || s.tried || s.app.strict() {
+	if !mesh.IsCode(err, mesh.DaemonDown) || s.app.strict() {
 		return resp, err
 	}
-	s.tried = true
 	took, err := s.app.starter().Start(ctx)
 	if err != nil {
 		return resp, err

@@ -72,7 +72,7 @@ func newShare(a *app) *cobra.Command {
 	fl.StringVar(&req.Slug, "mesh", "", "the mesh, by its short `name`; needed when several are joined")
 	fl.Var(&expires, "expires", "how long the link works")
 	fl.IntVar(&req.Uses, "uses", 1, "how many may join by it, 1 to 1000")
-	fl.StringVar(&req.Role, "role", "member", "what who joins may do: admin or member")
+	fl.StringVar(&req.Role, "role", "member", "`role` of who joins: admin or member")
 	offer(cmd, "mesh", completeMeshes(a))
 	offer(cmd, "role", nil, "member", "admin")
 	return cmd

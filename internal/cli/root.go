@@ -243,6 +243,9 @@ func copyOf(original string, cmd *cobra.Command) *cobra.Command {
 
 // wrongFlag says in our words what is wrong with a flag, naming the nearest.
 func wrongFlag(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasParent() && cmd.HasSubCommands() {
+		return unknown(cmd, words[0], subNames(cmd)) // its flags cannot be known
+	}
 	var missing *pflag.NotExistError
 	var bare *pflag.ValueRequiredError
 	var bad *pflag.InvalidValueError
@@ -264,6 +267,8 @@ func plainCause(bad *pflag.InvalidValueError) error {
 		return errors.New("a whole number is wanted")
 	case "bool":
 		return errors.New("true or false is wanted")
+	case "duration":
+		return errors.New("a length of time is wanted, such as 30s")
 	}
 	return bad.Unwrap()
 }

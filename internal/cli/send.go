@@ -47,6 +47,9 @@ func newSend(a *app) *cobra.Command {
 			if len(args) < 2 {
 				return usage(cmd, "%s is missing", []string{"the recipient", "the message"}[len(args)])
 			}
+			if word := strayState(a.sys.Args); word != "" {
+				return usage(cmd, "write --wait=%s, or put the text behind --", word)
+			}
 			return f.check(cmd)
 		},
 		RunE:              func(cmd *cobra.Command, args []string) error { return runSend(cmd.Context(), a, f, args) },
@@ -54,7 +57,7 @@ func newSend(a *app) *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.mesh, "mesh", "", "look for the recipient in this mesh only, by its short `name`")
-	fl.StringVar(&f.priority, "priority", "next", "how urgent it is: now, next or low")
+	fl.StringVar(&f.priority, "priority", "next", "`level` of urgency: now, next or low")
 	fl.StringVar(&f.replyTo, "reply-to", "", "the `id` of the message that this one answers")
 	fl.StringVar(&f.id, "id", "", "client message `id`; the same id again sends nothing twice")
 	fl.StringVar(&f.id, "idempotency-key", "", "as --id")
@@ -68,6 +71,16 @@ func newSend(a *app) *cobra.Command {
 	offer(cmd, "priority", nil, "now", "next", "low")
 	offer(cmd, "wait", nil, "accepted", "delivered", "surfaced", "acknowledged")
 	return cmd
+}
+
+// strayState is a state that stands behind a bare --wait, where it would be sent as text.
+func strayState(args []string) string {
+	for i := 1; i < len(args) && args[i-1] != "--"; i++ {
+		if args[i-1] == "--wait" && mesh.State(args[i]).Known() {
+			return args[i]
+		}
+	}
+	return ""
 }
 
 // check refuses values that could only be misunderstood.

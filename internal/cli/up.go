@@ -111,11 +111,11 @@ func runUp(ctx context.Context, a *app, f upFlags) error {
 	if v.Meshes, err = settle(ctx, a, settings.Listen, made); err != nil {
 		return err
 	}
-	return a.finishUp(v)
+	return finishUp(a, v)
 }
 
 // finishUp prints what stands; a mesh of this machine that is not connected is a failure.
-func (a *app) finishUp(v upView) error {
+func finishUp(a *app, v upView) error {
 	v.OK = true
 	for _, m := range v.Meshes {
 		v.OK = v.OK && (!m.Here || m.Status == statusOpen)

@@ -92,7 +92,7 @@ func TestUpWhereAMeshIsAway(t *testing.T) {
 	}
 	var out bytes.Buffer
 	a := newApp(w.system(nil, &out, &out))
-	err := a.finishUp(upView{header: newHeader(), Meshes: []meshUp{{Slug: "here", Status: "connecting", Here: true}}})
+	err := finishUp(a, upView{header: newHeader(), Meshes: []meshUp{{Slug: "here", Status: "connecting", Here: true}}})
 	if err != exitError(mesh.ExitNetwork) || !strings.Contains(out.String(), "the mesh here is not connected: connecting") {
 		t.Errorf("got %v and %q, want exit 4 and why", err, out.String())
 	}

@@ -57,6 +57,8 @@ func TestVerbs(t *testing.T) {
 			{"send alice hi --priority soon", nil},
 			{"send alice hi --wait=queued", nil},
 			{"send alice hi --timeout 5s", nil},
+			{"send alice hi --wait delivered", nil},
+			{"send alice --wait -- delivered", nil},
 			{"send alice hi --wait --timeout=0s", nil},
 			{"send alice hi --timeout soon", nil},
 			{"send alice -5 degrees", nil},
@@ -96,6 +98,7 @@ func TestVerbs(t *testing.T) {
 			{"peers --mesh nowhere", answers(localapi.Peers.Route, mesh.Errorf(mesh.MeshNotAttached, "nowhere is not joined").With(mesh.Details{Attached: []string{"research", "team"}}))},
 			{"peer", nil},
 			{"peer lits", nil},
+			{"peer lits --offline", nil},
 		},
 		"mesh": {
 			{"list", nil},
