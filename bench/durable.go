@@ -111,11 +111,18 @@ func ourLatency(ctx context.Context, p plan, m member) ([]time.Duration, error) 
 		if err := from.acked(ctx); err != nil {
 			return nil, err
 		}
-		<-got
+		select {
+		case <-got:
+		case <-time.After(patience):
+			return nil, fmt.Errorf("message %d was acknowledged and not delivered within %s", len(times)+1, patience)
+		}
 		times = append(times, time.Since(began))
 	}
 	return times, nil
 }
+
+// patience is how long a message that was acknowledged may take; one that takes longer is a fault and no figure.
+const patience = 10 * time.Second
 
 // load is a number of senders, each with a window of messages that wait for their acknowledgement.
 type load struct {
@@ -154,7 +161,7 @@ func ourThroughput(ctx context.Context, p plan, m member, l load) (int, error) {
 	go to.receive(ctx, func() {})
 	clients := make([]*client, l.senders)
 	for i := range clients {
-		if clients[i], err = dial(ctx, m, fmt.Sprintf("s%d-%d", i, time.Now().UnixNano())); err != nil {
+		if clients[i], err = dial(ctx, m, fmt.Sprintf("sender-%d", i)); err != nil {
 			return 0, err
 		}
 		defer clients[i].conn.CloseNow()
