@@ -95,11 +95,16 @@ func (c *conn) write() {
 	_ = c.ws.Close(websocket.StatusCode(end.code), end.reason) // the peer may be gone already
 }
 
+// lingerBytes of a message that is too long are read and thrown away while its sender is told: a connection that is
+// closed with unread bytes is reset, and the sender would never see why.
+const lingerBytes = 1 << 20
+
 // end closes the connection for the reason for which reading it ended.
 func (c *conn) end(err error) {
 	var closed websocket.CloseError
 	switch {
 	case errors.Is(err, errTooBig):
+		c.link.scan.limitBytes.Store(lingerBytes)
 		c.out.Close(mesh.CloseTooBig, string(mesh.PayloadTooLarge))
 	case errors.Is(err, errUnmasked):
 		c.out.Close(mesh.CloseCode(websocket.StatusProtocolError), "")
@@ -147,28 +152,26 @@ func (c *conn) serve(data []byte, hello *time.Timer) {
 		c.out.Close(mesh.CloseInvalidData, "not UTF-8")
 	case c.guest.Load() != nil:
 		c.dispatch(data)
-	case c.greet(data):
-		hello.Stop()
+	default:
+		c.greet(data, hello)
 	}
 }
 
 // dispatch hands a frame to its handler. What is no frame is dropped: old clients wait for nothing, and there is no
 // `_reqId` to answer under (wire 1).
 func (c *conn) dispatch(data []byte) {
-	h, err := wire.ReadHead(data)
-	if err != nil {
+	if err := c.server.mux.Dispatch(c.server.work, c.guest.Load().session, c.caller, data); err != nil {
 		c.server.count.rejected.add("parse_or_handler")
-		return
 	}
-	c.server.mux.Serve(c.server.work, c.guest.Load().session, c.caller, h, data)
 }
 
-// greet handles a message before the hello, and reports whether it was one that was accepted.
-func (c *conn) greet(data []byte) bool {
+// greet handles a message before the hello, and the hello. Once that is here its time has been kept, however long a
+// busy broker takes to check it.
+func (c *conn) greet(data []byte, hello *time.Timer) {
 	h, err := wire.ReadHead(data)
 	if err != nil {
 		c.refuse(mesh.Errorf(mesh.Malformed, "not a frame: %w", err))
-		return false
+		return
 	}
 	if h.Type != protocol.Hello.Type && h.Type != protocol.SessionHello.Type {
 		c.strange++
@@ -176,17 +179,16 @@ func (c *conn) greet(data []byte) bool {
 		if c.strange >= maxStrangeFrames {
 			c.out.Close(mesh.ClosePolicy, string(mesh.NoHello))
 		}
-		return false
+		return
 	}
+	hello.Stop()
 	g, err := c.server.doors.open(c.server.work, h.Type, data)
 	if err == nil {
 		err = c.enter(h, g)
 	}
 	if err != nil {
 		c.refuse(err)
-		return false
 	}
-	return true
 }
 
 // enter makes the guest's connection one that messages go to.

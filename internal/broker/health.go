@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/broker/store"
 	"github.com/claudemesh/claudemesh/internal/buildinfo"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
@@ -41,13 +42,22 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	healthy := int64(0)
+	healthy, depth := int64(0), int64(0)
 	if s.writable(r.Context()) {
 		healthy = 1
+	}
+	err := s.db.Read(r.Context(), func(tx *sqlite.Tx) (err error) {
+		depth, err = store.CountWaiting(tx)
+		return err
+	})
+	if err != nil {
+		s.fail(w, r, err)
+		return
 	}
 	var b bytes.Buffer
 	s.count.write(&b, []gauge{
 		{"broker_connections_active", "Connections that said hello and are open.", int64(s.crowd.count(0))},
+		{"broker_queue_depth", "Copies of messages that wait for their recipients.", depth},
 		{"broker_outbound_bytes", "Bytes that wait to be written to connections.", s.count.waiting.Load()},
 		{"broker_db_healthy", "1 while the store can be written.", healthy},
 	})

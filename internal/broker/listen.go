@@ -21,7 +21,7 @@ func listen(ctx context.Context, set config.Broker, given net.Listener) (net.Lis
 			return nil, refusedPort(set.Listen, err)
 		}
 	}
-	l = &doorman{Listener: l, free: set.Connections + spareConnections}
+	l = &doorman{Listener: l, free: places(set.Connections, maxFiles())}
 	if set.TLSCert == "" {
 		return l, nil
 	}
@@ -44,8 +44,19 @@ func refusedPort(address string, err error) error {
 	return mesh.Errorf(mesh.IOError, "listen on %s: %w", address, err)
 }
 
-// spareConnections are let in beside the WebSockets: plain requests, and those that have not said hello.
-const spareConnections = 1024
+const (
+	spareConnections = 1024 // let in beside the WebSockets: plain requests, and those that have not said hello
+	ownFiles         = 128  // kept for the database and what else a broker opens
+)
+
+// places is how many connections are let in, where the system allows so many files (0: any number).
+func places(connections, files int) int {
+	n := connections + spareConnections
+	if files > 0 {
+		n = min(n, max(files-ownFiles, 1))
+	}
+	return n
+}
 
 // doorman closes at once what comes beyond the bound, so that strangers cannot use up the file descriptors.
 type doorman struct {

@@ -67,10 +67,10 @@ func local(r *http.Request) net.Addr {
 	return addr
 }
 
-// method answers 405 to other methods.
+// method answers 405 to other methods. Who may GET may ask for the head of it.
 func (s *server) method(want string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != want {
+		if r.Method != want && (want != http.MethodGet || r.Method != http.MethodHead) {
 			w.Header().Set("Allow", want)
 			s.respond(w, http.StatusMethodNotAllowed, protocol.HTTPError{Error: "this route takes " + want, Code: mesh.BadRequest})
 			return

@@ -78,7 +78,9 @@ func TestMetrics(t *testing.T) {
 	s := openSite(t, nil)
 	m := s.found(t)
 	m.enter(t, m.first, nil)
-	s.connect(t).send(t, []byte(`{"type":"hello"}`))
+	refused := s.connect(t)
+	refused.send(t, m.hello(m.first, func(r *protocol.HelloRequest) { r.MeshID = "nowhere" }))
+	refused.wantError(t, "unauthorized")
 	for _, edit := range []func(*http.Request){
 		func(*http.Request) {},
 		func(r *http.Request) {
@@ -93,8 +95,8 @@ func TestMetrics(t *testing.T) {
 			t.Fatalf("got %d %s", status, body)
 		}
 		for _, want := range []string{
-			"\nbroker_connections_total 1\n", "\nbroker_connections_active 1\n", "\nbroker_db_healthy 1\n", "\nbroker_accept_seconds_count 0\n",
-			"\nbroker_outbound_bytes 0\n", "# TYPE broker_messages_routed_total counter\n",
+			"\nbroker_connections_total 1\n", "\nbroker_connections_active 1\n", "\nbroker_db_healthy 1\n", "\nbroker_queue_depth 0\n", "\nbroker_accept_seconds_count 0\n",
+			"\nbroker_outbound_bytes ", "\nbroker_connections_rejected_total{reason=\"unauthorized\"} 1\n", "# TYPE broker_messages_routed_total counter\n",
 		} {
 			if !strings.Contains(body, want) {
 				t.Errorf("no %q in\n%s", want, body)

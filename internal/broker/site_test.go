@@ -41,7 +41,12 @@ func openSite(t testing.TB, edit func(*Options)) *site {
 	addr := listener.Addr().String()
 	return startSite(t, addr, listener, func(ctx context.Context) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-	}, edit)
+	}, func(o *Options) {
+		o.Settings.HelloTimeout = patience // the machine may be busy
+		if edit != nil {
+			edit(o)
+		}
+	})
 }
 
 // bubbleSite starts a broker on a memory network, for a synctest bubble.
@@ -57,6 +62,7 @@ func startSite(t testing.TB, addr string, l net.Listener, dial func(context.Cont
 		Settings: config.DefaultBroker(), Data: paths.At(t.TempDir()).Broker, Now: time.Now,
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Listener: l,
 	}
+	opt.Settings.ShutdownGrace = 200 * time.Millisecond // connections by hand do not answer a close frame
 	if edit != nil {
 		edit(&opt)
 	}
@@ -122,7 +128,7 @@ func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
 }
 
 // host is the name of the broker as signatures write it.
-func (s *site) host() string { return strings.TrimPrefix(s.base, "http://") }
+func (s *site) host() string { return s.base[strings.Index(s.base, "//")+2:] }
 
 // do makes a plain request and returns its status and body.
 func (s *site) do(t testing.TB, req *http.Request) (int, string) {
