@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -26,10 +28,14 @@ type session struct {
 	host    *exec.Cmd
 	orders  *os.File
 	answers *json.Decoder
-	mu      sync.Mutex // one order at a time
-	client  *mcp.ClientSession
+	mu      sync.Mutex         // one order at a time
+	client  *mcp.ClientSession // or
+	in      io.WriteCloser     // of a raw session
 	shown   notes
 }
+
+// channelMethod is that of a channel notification.
+const channelMethod = "notifications/claude/channel"
 
 // note is one channel notification.
 type note struct {
@@ -66,8 +72,17 @@ func (n *notes) texts() []string {
 	return all
 }
 
-// open starts a session with a host's session id. The host's command line has the flags given.
+// open starts a session with a host's session id, and waits until others can see it. The host's command line has the
+// flags given.
 func (h *home) open(id string, flags ...string) *session {
+	h.t.Helper()
+	s := h.start(id, flags...)
+	h.eventually("the session "+id+" is registered and connected", func() bool { return s.whoami().Status == "open" })
+	return s
+}
+
+// start is open without the wait.
+func (h *home) start(id string, flags ...string) *session {
 	h.t.Helper()
 	s := &session{h: h, id: id}
 	s.host = h.hostCommand(id, flags...)
@@ -76,12 +91,80 @@ func (h *home) open(id string, flags ...string) *session {
 	ctx, cancel := context.WithTimeout(context.Background(), verbTime)
 	defer cancel()
 	var err error
-	if s.client, err = client.Connect(ctx, tap{&mcp.CommandTransport{Command: s.host}, &s.shown}, nil); err != nil {
+	if s.client, err = client.Connect(ctx, tap{&mcp.CommandTransport{Command: s.host}, s}, nil); err != nil {
 		h.t.Fatalf("start the session %s: %v", id, err)
 	}
 	h.t.Cleanup(s.close)
+	return s
+}
+
+// openRaw starts a session whose MCP server may be killed and started again: the test speaks to it line by line.
+func (h *home) openRaw(id string) *session {
+	h.t.Helper()
+	s := &session{h: h, id: id}
+	s.host = h.hostCommand(id)
+	s.connect()
+	in, err := s.host.StdinPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	out, err := s.host.StdoutPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := s.host.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	s.handOver()
+	s.in = in
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		s.shown.read(out)
+	}()
+	h.t.Cleanup(func() {
+		s.close()
+		<-read
+		_ = s.host.Wait() // it was killed, or has ended
+	})
+	s.hello()
 	h.eventually("the session "+id+" is registered and connected", func() bool { return s.whoami().Status == "open" })
 	return s
+}
+
+// hello makes the handshake with an MCP server that was just started.
+func (s *session) hello() {
+	s.h.t.Helper()
+	const lines = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},` +
+		`"clientInfo":{"name":"claude-code","version":"2.1.330"}}}` + "\n" +
+		`{"jsonrpc":"2.0","method":"notifications/initialized"}` + "\n"
+	if _, err := io.WriteString(s.in, lines); err != nil {
+		s.h.t.Error(err)
+	}
+}
+
+// restart kills the MCP server, and only that, and starts another one.
+func (s *session) restart() {
+	s.h.t.Helper()
+	if _, err := s.tell(order{}); err != nil {
+		s.h.t.Error(err)
+	}
+	s.hello()
+}
+
+// read collects the channel notifications of a stream of lines.
+func (n *notes) read(r io.Reader) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var m struct {
+			Method string `json:"method"`
+			Params note   `json:"params"`
+		}
+		if json.Unmarshal(lines.Bytes(), &m) == nil && m.Method == channelMethod {
+			n.add(m.Params)
+		}
+	}
 }
 
 // hostCommand is a host program that was not started yet.
@@ -110,6 +193,13 @@ func (s *session) connect() {
 	}
 	s.host.ExtraFiles = []*os.File{orders, answers}
 	s.orders, s.answers = toHost, json.NewDecoder(fromHost)
+}
+
+// handOver closes the ends of the pipes that belong to the host, which has its own by then.
+func (s *session) handOver() {
+	for _, f := range s.host.ExtraFiles {
+		_ = f.Close()
+	}
 }
 
 // tell gives an order and waits for its answer.
@@ -224,26 +314,26 @@ func (s *session) crash(t testing.TB) {
 
 // close ends the session as a host does: the streams of its MCP server end.
 func (s *session) close() {
-	_ = s.orders.Close()      // the host may be gone
-	_ = s.client.Close()      // a host that was killed has no good end
+	_ = s.orders.Close() // the host may be gone
+	if s.client != nil {
+		_ = s.client.Close() // a host that was killed has no good end
+	} else {
+		_ = s.in.Close() // nor this one
+	}
 	_ = s.host.Process.Kill() // normally it has ended
 }
 
 // tap keeps channel notifications to itself: the SDK knows no such method.
 type tap struct {
 	mcp.Transport
-	shown *notes
+	session *session
 }
 
 // Connect opens the connection (mcp.Transport).
 func (t tap) Connect(ctx context.Context) (mcp.Connection, error) {
 	c, err := t.Transport.Connect(ctx)
-	if cmd := t.Transport.(*mcp.CommandTransport).Command; cmd.Process != nil {
-		for _, f := range cmd.ExtraFiles {
-			_ = f.Close() // the host has its own
-		}
-	}
-	return tapped{c, t.shown}, err
+	t.session.handOver()
+	return tapped{c, &t.session.shown}, err
 }
 
 type tapped struct {
@@ -256,7 +346,7 @@ func (c tapped) Read(ctx context.Context) (jsonrpc.Message, error) {
 	for {
 		m, err := c.Connection.Read(ctx)
 		req, ok := m.(*jsonrpc.Request)
-		if err != nil || !ok || req.Method != "notifications/claude/channel" {
+		if err != nil || !ok || req.Method != channelMethod {
 			return m, err
 		}
 		var one note

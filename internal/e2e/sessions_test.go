@@ -202,3 +202,19 @@ func TestHoldGate(t *testing.T) {
 		}
 	}
 }
+
+// Where nobody can be asked who a sender is, a session waits for its message, instead of being shown it without its text.
+func TestSenderIsAskedAboutLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna, ben := w.pair()
+	anna.must("send", string(ben.key()), "who am I?", "--wait") // ben has not looked who there is
+	anna.broker().kill(t)
+	s := ben.start(uuid.NewString())
+	ben.eventually("has the session", func() bool { return s.whoami().Key != "" })
+	anna.must("up")
+	eventually(t, "the message is shown", func() bool { return len(s.shown.texts()) > 0 })
+	if got := s.shown.texts(); !strings.HasSuffix(got[0], ": who am I?") {
+		t.Errorf("shown is %q, want the text", got)
+	}
+}

@@ -252,7 +252,8 @@ func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 		if verdict == gate.Hold {
 			held = reason
 		}
-		return verdict != gate.Hold
+		// What is offered is offered once: a sender of whom nobody can be asked now is asked about when that is possible.
+		return verdict == gate.Show || verdict == gate.HeaderOnly && !v.unasked[r.Sender]
 	})
 	if err != nil {
 		return false, err

@@ -55,25 +55,29 @@ func (s *Server) inboxOffered(ctx context.Context, c caller, req localapi.Offere
 // verdicts judges messages for one session (design E3). The zero value shows everything: it is the user's own.
 type verdicts struct {
 	judge func(inbox.Row) (gate.Verdict, gate.Reason)
+	// unasked are the senders of whom the mesh could not be asked: a verdict on them may be another one later.
+	unasked map[mesh.Key]bool
 }
 
 // verdicts reads the rules of a session's host once, for the messages of one answer.
 func (s *Server) verdicts(ctx context.Context, sessionID string) verdicts {
 	rules := s.Registry.Rules(sessionID)
-	known := map[mesh.Key]bool{}
-	return verdicts{func(r inbox.Row) (gate.Verdict, gate.Reason) {
+	known, unasked := map[mesh.Key]bool{}, map[mesh.Key]bool{}
+	judge := func(r inbox.Row) (gate.Verdict, gate.Reason) {
 		m := gate.Message{Opened: r.Encrypted}
 		if from, ok := s.Registry.ByKey(r.MeshID, r.Sender); ok {
 			m.Own = s.Registry.Rules(from.ID).Mode
 		}
 		is, asked := known[r.Sender]
 		if !asked {
-			is = s.Node.Knows(ctx, r.MeshID, r.Sender, r.SenderMember)
-			known[r.Sender] = is
+			var err error
+			is, err = s.Node.Knows(ctx, r.MeshID, r.Sender, r.SenderMember)
+			known[r.Sender], unasked[r.Sender] = is, err != nil
 		}
 		m.Known = is
 		return gate.Decide(rules, m)
-	}}
+	}
+	return verdicts{judge, unasked}
 }
 
 // admit reports whether a session may be given a message in any form.

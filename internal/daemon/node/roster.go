@@ -268,26 +268,27 @@ func selfRank(p localapi.Peer) int {
 	return 2
 }
 
-// Knows reports whether a sender's key is that of a member of the mesh who is or was there.
-func (n *Node) Knows(ctx context.Context, id mesh.ID, sender, member mesh.Key) bool {
+// Knows reports whether a sender's key is that of a member of the mesh who is or was there. The error says that nobody
+// could be asked: later the answer may be another.
+func (n *Node) Knows(ctx context.Context, id mesh.ID, sender, member mesh.Key) (bool, error) {
 	at, err := n.byID(id)
 	if err != nil {
-		return false
+		return false, err
 	}
 	if at.ownKeys()[sender] || sender == "" {
-		return sender != ""
+		return sender != "", nil
 	}
 	if _, known, err := n.opt.DB.FindPeer(ctx, id, sender); err == nil && known {
-		return true
+		return true, nil
 	}
 	roster, err := at.freshRoster(ctx) // who came a moment ago is not written down yet
 	if err != nil {
-		return false
+		return false, err
 	}
 	for _, p := range roster {
 		if p.Pubkey == sender && (member == "" || p.MemberPubkey == member) || p.MemberPubkey == sender {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
