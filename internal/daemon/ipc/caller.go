@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"net/url"
 	"net/netip"
 	"os"
 	"strings"
@@ -57,9 +58,13 @@ func (c caller) may(s localapi.Scope) error {
 
 // admit makes the checks of daemon 7 in their order and finds out who asks.
 func (s *Server) admit(r *http.Request) (caller, error) {
-	if r.URL.Query().Has("token") {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if query.Has("token") {
 		s.Log.Warn("token in a query refused", logkey.Path, r.URL.Path)
 		return caller{}, mesh.Errorf(mesh.BadRequest, "a token goes into the Authorization header, never into the address")
+	}
+	if err != nil { // what cannot be read would be left out, and the request mean more than it says
+		return caller{}, mesh.Errorf(mesh.BadRequest, "the query cannot be read")
 	}
 	if !localHost(r.Host) {
 		return caller{}, mesh.Errorf(mesh.Forbidden, "forbidden host")

@@ -154,6 +154,7 @@ func TestWhoMayAsk(t *testing.T) {
 		{"socket with an origin", false, "/v1/version", map[string]string{"Origin": "https://evil.example"}, 403, mesh.Forbidden},
 		{"socket with a local origin", false, "/v1/version", map[string]string{"Origin": "http://localhost"}, 403, mesh.Forbidden},
 		{"token in the query", false, "/v1/version?token=x", nil, 400, mesh.BadRequest},
+		{"query that cannot be read", false, "/v1/version?a=%zz", nil, 400, mesh.BadRequest},
 		{"TCP without a token", true, "/v1/version", nil, 401, mesh.MissingToken},
 		{"TCP with a wrong token", true, "/v1/version", map[string]string{"Authorization": "Bearer no"}, 401, mesh.BadToken},
 		{"TCP with another scheme", true, "/v1/version", map[string]string{"Authorization": "Basic " + testToken}, 401, mesh.MissingToken},
