@@ -4,8 +4,8 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
-	"net/url"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 
