@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
-	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 // member is a joined mesh as config.json has it.
@@ -42,10 +42,12 @@ func (h *home) member() (member, error) {
 
 // client is a raw WebSocket client: one session of the member, with frames that are prepared as far as can be.
 type client struct {
-	conn *websocket.Conn
-	key  seal.PublicKey
-	n    int
-	name string
+	conn  *websocket.Conn
+	key   seal.PublicKey
+	n     int
+	name  string
+	frame [][]byte // of the address, cut where the id goes
+	buf   bytes.Buffer
 }
 
 // readLimit is more than any frame of the broker.
@@ -88,7 +90,7 @@ func sessionHello(m member, parent, session seal.SecretKey, name string) ([]byte
 		return nil, err
 	}
 	return protocol.SessionHello.Encode("", protocol.SessionHelloRequest{
-		Capabilities: protocol.Capabilities(), MeshID: m.MeshID, ParentMemberID: m.MemberID,
+		Capabilities: protocol.SessionCapabilities(), MeshID: m.MeshID, ParentMemberID: m.MemberID,
 		ParentMemberPubkey: parent.Public().String(), SessionPubkey: session.Public().String(),
 		ParentAttestation: protocol.Attestation{
 			SessionPubkey: session.Public().String(), ParentMemberPubkey: parent.Public().String(),
@@ -102,32 +104,48 @@ func sessionHello(m member, parent, session seal.SecretKey, name string) ([]byte
 // payload is the ciphertext of 1 KiB of text, as base64.
 var payload = seal.Base64(make([]byte, 1024+16))
 
-// send writes the next message to a key.
-func (c *client) send(ctx context.Context, to seal.PublicKey) error {
-	c.n++
-	id := fmt.Sprintf("%s-%d", c.name, c.n)
+// idMark stands in a prepared frame where the id goes.
+const idMark = "ID-OF-THE-MESSAGE"
+
+// address prepares the frames for a key.
+func (c *client) address(to seal.PublicKey) error {
 	frame, err := protocol.Send.Encode("", protocol.SendRequest{
-		ID: id, TargetSpec: to.String(), Priority: mesh.Now, Nonce: seal.NewNonce().String(), Ciphertext: payload,
-		ClientMessageID: mesh.ClientID(id), RequestFingerprint: strings.Repeat("0", 64),
+		ID: idMark, TargetSpec: to.String(), Priority: mesh.Now, Nonce: seal.NewNonce().String(), Ciphertext: payload,
+		ClientMessageID: idMark, RequestFingerprint: strings.Repeat("0", 64),
 	})
+	c.frame = bytes.Split(frame, []byte(idMark))
+	return err
+}
+
+// send writes the next message to the address.
+func (c *client) send(ctx context.Context) error {
+	c.n++
+	id := strconv.AppendInt([]byte(c.name+"-"), int64(c.n), 10)
+	return c.conn.Write(ctx, websocket.MessageText, bytes.Join(c.frame, id))
+}
+
+// read gives the next frame; it is valid until the next read.
+func (c *client) read(ctx context.Context) ([]byte, error) {
+	_, r, err := c.conn.Reader(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.conn.Write(ctx, websocket.MessageText, frame)
+	c.buf.Reset()
+	_, err = c.buf.ReadFrom(r)
+	return c.buf.Bytes(), err
 }
 
 // acked reads until the next ack; a refusal is an error.
 func (c *client) acked(ctx context.Context) error {
 	for {
-		_, data, err := c.conn.Read(ctx)
-		if err != nil {
+		data, err := c.read(ctx)
+		switch {
+		case err != nil:
 			return err
-		}
-		if !bytes.HasPrefix(data, []byte(`{"type":"ack"`)) {
-			continue // receipts
-		}
-		if !bytes.Contains(data, []byte(`"queued":true`)) {
-			return fmt.Errorf("refused: %s", data)
+		case !bytes.HasPrefix(data, []byte(`{"type":"ack"`)):
+			continue
+		case !bytes.Contains(data, []byte(`"queued":true`)) || bytes.Contains(data, []byte(`"duplicate"`)):
+			return fmt.Errorf("not accepted: %s", data)
 		}
 		return nil
 	}
@@ -136,25 +154,18 @@ func (c *client) acked(ctx context.Context) error {
 // receive acknowledges every push as a daemon does, and calls got for each.
 func (c *client) receive(ctx context.Context, got func()) error {
 	for {
-		_, data, err := c.conn.Read(ctx)
+		data, err := c.read(ctx)
 		if err != nil {
 			return err
 		}
-		if !bytes.HasPrefix(data, []byte(`{"type":"push"`)) {
+		_, rest, ok := bytes.Cut(data, []byte(`{"type":"push","messageId":"`))
+		id, _, _ := bytes.Cut(rest, []byte(`"`))
+		if !ok {
 			continue
 		}
-		var push struct {
-			MessageID mesh.ID `json:"messageId"`
-		}
-		if err := wire.Decode(data, &push); err != nil {
-			return err
-		}
+		ack := append([]byte(`{"type":"client_ack","brokerMessageId":"`), id...)
 		got()
-		ack, err := protocol.ClientAck.Encode("", protocol.ClientAckRequest{BrokerMessageID: push.MessageID})
-		if err != nil {
-			return err
-		}
-		if err := c.conn.Write(ctx, websocket.MessageText, ack); err != nil {
+		if err := c.conn.Write(ctx, websocket.MessageText, append(ack, `"}`...)); err != nil {
 			return err
 		}
 	}

@@ -100,12 +100,15 @@ func ourLatency(ctx context.Context, p plan, m member) ([]time.Duration, error) 
 		return nil, err
 	}
 	defer to.conn.CloseNow()
+	if err := from.address(to.key); err != nil {
+		return nil, err
+	}
 	got := make(chan struct{}, 1)
 	go to.receive(ctx, func() { got <- struct{}{} })
 	var times []time.Duration
 	for end := time.Now().Add(p.slice); time.Now().Before(end); {
 		began := time.Now()
-		if err := from.send(ctx, to.key); err != nil {
+		if err := from.send(ctx); err != nil {
 			return nil, err
 		}
 		if err := from.acked(ctx); err != nil {
@@ -165,12 +168,15 @@ func ourThroughput(ctx context.Context, p plan, m member, l load) (int, error) {
 			return 0, err
 		}
 		defer clients[i].conn.CloseNow()
+		if err := clients[i].address(to.key); err != nil {
+			return 0, err
+		}
 	}
 	counts := make(chan result, l.senders)
 	end := time.Now().Add(p.slice)
 	for _, c := range clients {
 		go func() {
-			n, err := c.pump(ctx, to, l.window, end)
+			n, err := c.pump(ctx, l.window, end)
 			counts <- result{n, err}
 		}()
 	}
@@ -178,9 +184,9 @@ func ourThroughput(ctx context.Context, p plan, m member, l load) (int, error) {
 }
 
 // pump keeps a window full until the end.
-func (c *client) pump(ctx context.Context, to *client, window int, end time.Time) (int, error) {
+func (c *client) pump(ctx context.Context, window int, end time.Time) (int, error) {
 	for range window {
-		if err := c.send(ctx, to.key); err != nil {
+		if err := c.send(ctx); err != nil {
 			return 0, err
 		}
 	}
@@ -193,7 +199,7 @@ func (c *client) pump(ctx context.Context, to *client, window int, end time.Time
 			return n, nil
 		}
 		n++
-		if err := c.send(ctx, to.key); err != nil {
+		if err := c.send(ctx); err != nil {
 			return n, err
 		}
 	}

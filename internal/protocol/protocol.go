@@ -18,6 +18,10 @@ const (
 // Capabilities lists what this build serves and asks for.
 func Capabilities() []string { return []string{CapGo, CapClientAck, CapReceipts, CapPeersOffline} }
 
+// SessionCapabilities lists what the connection of one session asks for: receipts are for its member, whose daemon has
+// a connection of its own, and would otherwise come once for every session.
+func SessionCapabilities() []string { return []string{CapGo, CapClientAck, CapPeersOffline} }
+
 // Group is a group with the role the peer has in it.
 type Group struct {
 	Name string `json:"name" jsonschema:"group path without @"`

@@ -91,7 +91,7 @@ func (l *Link) sessionHello(now time.Time) (protocol.SessionHelloRequest, error)
 		return protocol.SessionHelloRequest{}, mesh.Errorf(mesh.Malformed, "sign the session's hello: %w", err)
 	}
 	return protocol.SessionHelloRequest{
-		ProtocolVersion: protocol.Version, Capabilities: protocol.Capabilities(),
+		ProtocolVersion: protocol.Version, Capabilities: protocol.SessionCapabilities(),
 		MeshID: string(id.MeshID), ParentMemberID: string(id.MemberID),
 		ParentMemberPubkey: parent.String(), SessionPubkey: session.String(),
 		ParentAttestation: protocol.Attestation{
