@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +34,7 @@ type Options struct {
 	Data     paths.Broker // made when it is not there; one broker at a time
 	Now      mesh.Clock
 	Log      *slog.Logger
-	Listener net.Listener   // nil listens on Settings.Listen; closed by Run
+	Listener net.Listener   // nil listens on Settings.Listen; Run closes it once it serves
 	Ready    func(net.Addr) // called once it answers; may be nil
 }
 
@@ -46,7 +46,7 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	defer release()
-	token, err := createToken(opt.Data)
+	token, err := createToken(opt.Data, opt.Log)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,8 @@ func (s *server) web(log *slog.Logger) *http.Server {
 // announce says where the broker answers, and warns of what others on the way could read.
 func (s *server) announce(addr net.Addr, ready func(net.Addr)) {
 	s.log.Info("broker answers", slog.String(logkey.Addr, addr.String()), slog.String(logkey.Version, buildinfo.Version()))
-	if ap, err := netip.ParseAddrPort(addr.String()); err == nil && !ap.Addr().Unmap().IsLoopback() && s.set.TLSCert == "" {
+	here, known := addrOf(addr)
+	if known && !here.IsLoopback() && s.set.TLSCert == "" && !strings.HasPrefix(s.set.PublicURL, "https:") {
 		s.log.Warn("connections are not encrypted beyond this machine: set tls_cert and tls_key, or put a proxy in front",
 			slog.String(logkey.Addr, addr.String()))
 	}

@@ -65,7 +65,7 @@ func converse(t *testing.T, file string) {
 			if err != nil {
 				t.Fatalf("step %d: %q is no step", i, step.name)
 			}
-			time.Sleep(d)
+			<-time.After(d)
 		}
 	}
 	if *update {
@@ -96,7 +96,7 @@ func newConversation(t *testing.T) *conversation {
 	v.team = v.site.foundAs(t, keyOf("owner"), alice)
 	alice = v.team.first
 	bob = v.team.joinAs(t, v.team.invite(t, 1), bob)
-	time.Sleep(time.Second) // a hello of the same time as those above would be a replay
+	<-time.After(time.Second) // a hello of the same time as those above would be a replay
 	v.people = map[string]person{"alice": alice, "bob": bob}
 	pairs := []string{string(v.team.id), "$mesh", keyOf("owner").Public().String(), "$owner"}
 	for name, p := range v.people {

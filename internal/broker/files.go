@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/gofrs/flock"
 
+	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
 )
@@ -56,8 +58,11 @@ func byPID(data paths.Broker) string {
 type token [sha256.Size]byte
 
 // createToken reads the token, or makes it at the first start (design C1).
-func createToken(data paths.Broker) (token, error) {
-	text, _, err := paths.ReadSecret(data.CreateToken())
+func createToken(data paths.Broker, log *slog.Logger) (token, error) {
+	text, warning, err := paths.ReadSecret(data.CreateToken())
+	if warning != "" {
+		log.Warn("the create-token is not private", slog.String(logkey.Reason, string(warning)))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		text = []byte(mesh.NewToken() + "\n")
 		err = paths.WriteSecret(data.CreateToken(), text)

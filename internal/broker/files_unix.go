@@ -12,3 +12,6 @@ func maxFiles() int {
 	}
 	return int(limit.Cur)
 }
+
+// errInUse is what listening on a taken port fails with.
+const errInUse = syscall.EADDRINUSE

@@ -13,8 +13,8 @@ import (
 // What one network address may do on routes that anyone may call: claims and open creation. Codes cannot be guessed
 // at any rate; the bound is for the work that a wrong one makes.
 const (
-	strangerPerSecond = 0.5
-	strangerBurst     = 20
+	strangerPerSecond = 1
+	strangerBurst     = 60     // a class that joins from behind one address
 	maxStrangers      = 10_000 // at the bound all are forgotten, and start with a full burst
 )
 
@@ -33,13 +33,16 @@ func newStrangers(now mesh.Clock) *strangers {
 // admit takes one request of an address into account; rate_limit when it asks too often. An IPv6 host has a whole
 // /64 to ask from, so that counts as one.
 func (s *strangers) admit(addr netip.Addr) error {
+	if !addr.IsValid() {
+		return nil // a network without addresses is in memory, and has no strangers
+	}
 	bits := addr.BitLen()
 	if addr.Is6() && !addr.Is4In6() {
 		bits = 64
 	}
 	where, err := addr.Prefix(bits)
 	if err != nil {
-		where = netip.Prefix{} // no address: a memory network
+		return mesh.Errorf(mesh.Internal, "prefix of %s: %w", addr, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"syscall"
 
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -38,7 +37,7 @@ func listen(ctx context.Context, set config.Broker, given net.Listener) (net.Lis
 }
 
 func refusedPort(address string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if errors.Is(err, errInUse) {
 		return mesh.Errorf(mesh.PortInUse, "listen on %s: another program does", address)
 	}
 	return mesh.Errorf(mesh.IOError, "listen on %s: %w", address, err)
