@@ -44,7 +44,7 @@ func (h *Hub) insert(now time.Time, b *box, r *Row) {
 		return // a page had it already
 	}
 	c := b.serving
-	if c != nil && r.Frame != nil && !b.loading && !l.behind && c.admits(r.Urgent) && h.room(c) > 0 {
+	if c != nil && r.Frame != nil && !l.behind && c.admits(r.Urgent) && h.room(c) > 0 {
 		h.push(now, c, b, r)
 		return
 	}

@@ -17,7 +17,7 @@ import (
 // Accept takes a message (wire 3.1, design D2). The answer comes when the message is on the disk; a refusal is an
 // Ack with Error and Code. It blocks while too much waits for the disk, until ctx ends.
 func (q *Queue) Accept(ctx context.Context, s *session.Session, req protocol.SendRequest, answer wire.Answer[protocol.Ack]) {
-	refuse := func(err error) { answer(refused(req.ID, err), nil) }
+	refuse := func(err error) { answer(refused(req.ID, refusal(err)), nil) }
 	d, err := parse(&req)
 	if err != nil {
 		refuse(err)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
-	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
 func TestDirectMessageIsAckedPushedAndReceipted(t *testing.T) {
@@ -94,6 +93,37 @@ func TestSameIDAgainIsTheSameMessage(t *testing.T) {
 		if got := texts(w.attach("m", "bob", "bob1").pushes()); len(got) != 1 {
 			t.Errorf("got pushes %q, want only that of the other member", got)
 		}
+	})
+}
+
+// Clients of the first generation send neither id nor fingerprint, and nothing to fill a nonce for many.
+func TestOldClientsSendWithoutIDs(t *testing.T) {
+	inWorld(t, settings(), func(t *testing.T, w *world) {
+		w.mesh("m", "ann", "bob")
+		ann, bob := w.attach("m", "ann", "ann1", plain), w.attach("m", "bob", "bob1")
+		var ids []mesh.ID
+		for range 2 {
+			req := request("*", "same")
+			req.ID, req.ClientMessageID, req.RequestFingerprint, req.Nonce, req.Priority = "", "", "", "", ""
+			a := ann.try(req)
+			if !a.Queued || a.Duplicate {
+				t.Fatalf("got %+v, want it accepted", a)
+			}
+			ids = append(ids, a.MessageID)
+		}
+		got := wantTexts(t, "both", bob, "same", "same")
+		if ids[0] == ids[1] || got[0].MessageID != ids[0] || got[0].ClientMessageID != "" || got[0].RequestFingerprint != "" || got[0].Priority != mesh.Next {
+			t.Errorf("got %+v, want two messages without the fields that were not sent", got)
+		}
+		bob.ack(got...)
+		for range 2 { // the same id without a fingerprint is the same message
+			req := request(string(key("bob1")), "id")
+			req.RequestFingerprint = ""
+			ann.try(req)
+		}
+		bob.ack(wantTexts(t, "once", bob, "id")...)
+		w.restart()
+		wantTexts(t, "final", w.attach("m", "bob", "bob1"))
 	})
 }
 
@@ -214,7 +244,7 @@ func TestAFullDiskRefusesAndForgetsNothing(t *testing.T) {
 		w.mesh("m", "ann", "bob")
 		ann := w.attach("m", "ann", "ann1")
 		first := ann.send(string(key("bob")), "one")
-		w.write(func(tx *sqlite.Tx) error { _, err := tx.Exec(`PRAGMA max_page_count = 1`); return err }) // no page more than there are
+		w.pages(1)
 		body := strings.Repeat("x", 9000)
 		req := request(string(key("bob")), "two")
 		req.Ciphertext = request("", body).Ciphertext
@@ -223,7 +253,7 @@ func TestAFullDiskRefusesAndForgetsNothing(t *testing.T) {
 				t.Fatalf("got %+v, want storage_full for now", a)
 			}
 		}
-		w.write(func(tx *sqlite.Tx) error { _, err := tx.Exec(`PRAGMA max_page_count = 1000000`); return err })
+		w.pages(1_000_000)
 		second := ann.try(req)
 		if !second.Queued || second.Duplicate {
 			t.Fatalf("with room again: got %+v, want it accepted", second)
@@ -233,6 +263,34 @@ func TestAFullDiskRefusesAndForgetsNothing(t *testing.T) {
 		if len(got) != 2 || got[0].MessageID != first.MessageID || got[1].MessageID != second.MessageID {
 			t.Errorf("got %d pushes, want both that were accepted, in order", len(got))
 		}
+	})
+}
+
+// A group that is lost takes its part of the quotas with it.
+func TestALostGroupIsForgotten(t *testing.T) {
+	set := settings()
+	set.PairRows = 4
+	inWorld(t, set, func(t *testing.T, w *world) {
+		w.mesh("m", "ann", "bob")
+		ann := w.attach("m", "ann", "ann1")
+		ann.send(string(key("bob")), "before")
+		w.pages(1)
+		for round := range 3 {
+			release := w.hold()
+			big := request(string(key("bob")), fmt.Sprint("big", round))
+			big.Ciphertext = request("", strings.Repeat("x", 9000)).Ciphertext
+			small := ann.start(request(string(key("bob")), fmt.Sprint("small", round)))
+			large := ann.start(big)
+			release()
+			if a, b := <-small, <-large; a.Code != mesh.StorageFull || b.Code != mesh.StorageFull {
+				t.Fatalf("got %+v and %+v, want storage_full for the group", a, b)
+			}
+		}
+		w.pages(1_000_000)
+		for i := range 3 {
+			ann.send(string(key("bob")), fmt.Sprint("after", i))
+		}
+		wantTexts(t, "what was accepted", w.attach("m", "bob", "bob1"), "before", "after0", "after1", "after2")
 	})
 }
 

@@ -148,6 +148,31 @@ func TestMessagesExpireWithAReceipt(t *testing.T) {
 	})
 }
 
+// What is acknowledged after it expired has its receipt already.
+func TestAnExpiredCopyIsFinal(t *testing.T) {
+	set := settings()
+	set.MessageTTL, set.Lease = time.Hour, 2*time.Hour
+	inWorld(t, set, func(t *testing.T, w *world) {
+		w.mesh("m", "ann", "bob")
+		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1")
+		ann.send(string(key("bob1")), "one")
+		got := wantTexts(t, "live", bob, "one")
+		time.Sleep(80 * time.Minute)
+		bob.ack(got...)
+		ann.send(string(key("bob1")), "two")
+		bob.ack(wantTexts(t, "the next", bob, "two")...)
+		var states []mesh.State
+		for i, r := range ann.receipts() {
+			if states = append(states, r.State); r.Seq != int64(i+1) {
+				t.Errorf("got receipt number %d, want %d", r.Seq, i+1)
+			}
+		}
+		if d := cmp.Diff([]mesh.State{mesh.StateExpired, mesh.StateDelivered}, states); d != "" {
+			t.Errorf("receipts (-want +got):\n%s", d)
+		}
+	})
+}
+
 func (w *world) count(query string, args ...any) int {
 	w.t.Helper()
 	n := 0

@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
@@ -111,6 +114,49 @@ func TestOnlyTheLeaseholderAcknowledges(t *testing.T) {
 	})
 }
 
+// An acknowledgement that could not be stored is none: the message comes again, and is final once.
+func TestALostAcknowledgementBringsTheMessageAgain(t *testing.T) {
+	inWorld(t, settings(), func(t *testing.T, w *world) {
+		w.mesh("m", "ann", "bob")
+		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1")
+		ann.send(string(key("bob1")), "one")
+		got := wantTexts(t, "live", bob, "one")
+		w.pages(1)
+		release := w.hold()
+		bob.ackIDs(got[0].MessageID, "")
+		synctest.Wait()
+		big := request(string(key("ann")), "big")
+		big.Ciphertext = request("", strings.Repeat("x", 9000)).Ciphertext
+		refused := ann.start(big)
+		release()
+		if a := <-refused; a.Code != mesh.StorageFull {
+			t.Fatalf("got %+v, want the group refused", a)
+		}
+		w.pages(1_000_000)
+		time.Sleep(3 * time.Second)
+		bob.ack(wantTexts(t, "again", bob, "one")...)
+		if r := ann.receipts(); len(r) != 1 || r[0].Seq != 1 {
+			t.Errorf("got receipts %+v, want one", r)
+		}
+	})
+}
+
+// A session that announces a member's key as its own must not get that member's mail.
+func TestAMemberKeyIsTheMembers(t *testing.T) {
+	inWorld(t, settings(), func(t *testing.T, w *world) {
+		w.mesh("m", "ann", "bob", "eve")
+		ann := w.attach("m", "ann", "ann1")
+		w.claim(hub.Conn{Mesh: id("m"), MemberKey: key("eve"), SessionKey: key("bob")})
+		ann.send(string(key("bob")), "one")
+		wantTexts(t, "bob", w.attach("m", "bob", "bob1"), "one")
+		c := w.attach("m", "eve", "").conn
+		c.ID, c.SessionKey = 99, key("bob")
+		if err := w.q.Attach(t.Context(), c, &peer{}, nil); !mesh.IsCode(err, mesh.BadSessionKey) {
+			t.Errorf("eve as a session with bob's key: got %v, want bad_session_pubkey", err)
+		}
+	})
+}
+
 func TestMemberMailboxGoesToOneConnection(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
 		w.mesh("m", "ann", "bob")
@@ -121,7 +167,7 @@ func TestMemberMailboxGoesToOneConnection(t *testing.T) {
 		older, newer := w.attach("m", "bob", "bob1"), w.attach("m", "bob", "bob2")
 		ann.send(string(key("bob")), "2")
 		wantTexts(t, "newest session", newer, "2")
-		ts := w.attach("m", "bob", "", daemon, func(c *hubConn) { c.Go = false })
+		ts := w.attach("m", "bob", "", daemon, func(c *hub.Conn) { c.Go = false })
 		ann.send(string(key("bob")), "3")
 		wantTexts(t, "newest session beside a daemon that is not ours", newer, "3")
 		ours := w.attach("m", "bob", "", daemon)

@@ -36,7 +36,7 @@ const (
 
 // parse checks the form of a send. An error is permanent.
 func parse(req *protocol.SendRequest) (*draft, error) {
-	d := &draft{}
+	d := &draft{fingerprint: []byte{}}
 	var err error
 	if d.to, err = parseTarget(req.TargetSpec); err != nil {
 		return nil, err

@@ -8,8 +8,13 @@ import (
 	"github.com/claudemesh/claudemesh/internal/logkey"
 )
 
-// outcomes translates what the hub decides into what is stored.
-var outcomes = map[hub.Outcome]store.Outcome{hub.Delivered: store.Delivered, hub.HandedOver: store.Written}
+// outcome translates what the hub decides into what is stored.
+func outcome(o hub.Outcome) store.Outcome {
+	if o == hub.HandedOver {
+		return store.Written
+	}
+	return store.Delivered
+}
 
 // do performs effects. They are valid until the hub's next input, so what makes a new one waits for the end.
 func (q *Queue) do(effects []hub.Effect) {
@@ -24,7 +29,7 @@ func (q *Queue) do(effects []hub.Effect) {
 		case hub.Load:
 			q.loads.add(load{to: q.dir.connected(e.Box), box: e.Box, page: e.Page})
 		case hub.Finish:
-			q.writer.addLazy(&finish{row: e.Row, to: q.dir.connected(e.Box), outcome: outcomes[e.Outcome], at: q.now()})
+			q.writer.addLazy(&finish{row: e.Row, to: q.dir.connected(e.Box), outcome: outcome(e.Outcome), at: q.now()})
 		case hub.Close:
 			if l := q.forget(e.Conn); l != nil {
 				l.out.Close(e.Code, e.Reason)
@@ -55,8 +60,13 @@ func (q *Queue) push(e *hub.Effect) bool {
 // the receipts.
 func (q *Queue) committed(ops []op, err error) {
 	defer q.writer.pending.Add(-int64(len(ops)))
-	if err != nil {
-		q.log.Warn("a group was not stored", slog.Int(logkey.Count, len(ops)), slog.Any(logkey.Err, err))
+	if ill := err != nil; ill != q.ill {
+		q.ill = ill
+		if ill {
+			q.log.Error("messages are refused: a group was not stored", slog.Int(logkey.Count, len(ops)), slog.Any(logkey.Err, err))
+		} else {
+			q.log.Info("messages are stored again")
+		}
 	}
 	var placed []hub.Placed
 	for _, o := range ops {

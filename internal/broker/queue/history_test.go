@@ -319,7 +319,7 @@ func (h *history) status(rt *rapid.T) {
 }
 
 func (h *history) restart(rt *rapid.T) {
-	if rapid.IntRange(0, 3).Draw(rt, "seldom") > 0 {
+	if rapid.IntRange(0, 7).Draw(rt, "seldom") > 0 {
 		return // it costs as much as all the rest
 	}
 	h.w.restart()

@@ -21,7 +21,7 @@ type Outbound interface {
 	// The frame belongs to many connections at once and is never written to.
 	Send(frame []byte) bool
 	// SendThen is Send; written is called once, after the frame was handed to the socket, and never when the
-	// connection ended before that. It must be called without a lock that Send needs.
+	// connection ended before that. It may be called before SendThen returns.
 	SendThen(frame []byte, written func()) bool
 	// Close ends the connection with a close frame, after what was queued where that is still possible.
 	Close(code mesh.CloseCode, reason string)
@@ -56,6 +56,7 @@ type Queue struct {
 
 	hub   *hub.Hub             // the loop's
 	lines map[hub.ConnID]*line // the loop's: the connections that the hub knows
+	ill   bool                 // the loop's: the last group was not stored
 }
 
 const (

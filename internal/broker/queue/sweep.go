@@ -28,7 +28,7 @@ func (q *Queue) sweep(ctx context.Context) {
 	defer expire.Stop()
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
-	q.swept("drop bodies", q.dropAllBodies(ctx))
+	q.swept(ctx, "drop bodies", q.dropAllBodies(ctx))
 	for {
 		select {
 		case <-ctx.Done():
@@ -40,18 +40,18 @@ func (q *Queue) sweep(ctx context.Context) {
 			if err != nil {
 				q.spent.lose()
 			}
-			q.swept("drop bodies", err)
+			q.swept(ctx, "drop bodies", err)
 		case <-expire.C:
-			q.swept("expire", q.expire(ctx))
+			q.swept(ctx, "expire", q.expire(ctx))
 		case <-prune.C:
-			q.swept("prune", q.prune(ctx))
+			q.swept(ctx, "prune", q.prune(ctx))
 		}
 	}
 }
 
 // swept logs what went wrong; the next sweep tries again.
-func (q *Queue) swept(what string, err error) {
-	if err != nil {
+func (q *Queue) swept(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
 		q.log.Warn("sweep of the store stopped", slog.String(logkey.Component, what), slog.Any(logkey.Err, err))
 	}
 }

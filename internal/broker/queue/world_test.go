@@ -343,8 +343,6 @@ func (p *peer) ackIDs(id mesh.ID, client mesh.ClientID) {
 	}
 }
 
-type hubConn = hub.Conn
-
 func (p *peer) status(messageID string) protocol.StatusAnswer {
 	p.w.t.Helper()
 	st, err := p.w.q.MessageStatus(context.Background(), p.who, protocol.StatusRequest{MessageID: messageID})
@@ -381,4 +379,24 @@ func (p *peer) unstick() {
 	for _, written := range late {
 		written()
 	}
+}
+
+// pages bounds the file, or keeps it as it is when it has more: the disk is full.
+func (w *world) pages(n int) {
+	w.t.Helper()
+	w.write(func(tx *sqlite.Tx) error {
+		_, err := tx.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", n))
+		return err
+	})
+}
+
+// hold keeps the committer busy, so that what is asked for until release becomes one group.
+func (w *world) hold() (release func()) {
+	w.t.Helper()
+	held := make(chan struct{})
+	err := w.db.Submit(context.Background(), func(*sqlite.Tx) error { <-held; return nil }, func(error) {})
+	if err != nil {
+		w.t.Fatalf("hold: %v", err)
+	}
+	return func() { close(held) }
 }

@@ -28,7 +28,7 @@ type Message struct {
 	ID            mesh.ID
 	Sender        int64         // Member.N
 	ClientID      mesh.ClientID // may be empty
-	Fingerprint   []byte        // 32 bytes, or empty
+	Fingerprint   []byte        // 32 bytes, or empty; not nil
 	CreatedAt     time.Time
 	Recipients    int
 	SenderSession int64 // Session.N, or 0
@@ -51,7 +51,7 @@ func AddMessage(tx *sqlite.Tx, m *Message) (bool, error) {
 	}
 	n, err := tx.Exec(`INSERT INTO message (n, id, sender, client_id, fingerprint, created_at, recipients, sender_session,
 			sender_name, kind, target, priority, reply_to, trace, body_version, nonce, ciphertext)
-		VALUES ($1, $2, $3, $4, coalesce($5, x''), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 		ON CONFLICT (client_id, sender) DO NOTHING`,
 		m.N, string(m.ID), m.Sender, clientID, m.Fingerprint, ms(m.CreatedAt), m.Recipients, m.SenderSession,
 		m.SenderName, int64(m.Kind), m.Target, priorityNumber(m.Priority), m.ReplyTo, m.Trace, m.BodyVersion, m.Nonce, m.Ciphertext)
