@@ -23,6 +23,12 @@ type ref struct {
 	attempts   int
 }
 
+// due reports whether the row may be sent. None is put off by more than maxBackoff: a later time was written down by a
+// clock that was set back since.
+func (r ref) due(nowMs int64) bool {
+	return r.nextMs <= nowMs || r.nextMs > nowMs+maxBackoff.Milliseconds()
+}
+
 // lane is a queue of rows and how far it was sent. A row that was not accepted breaks it: nothing follows until the
 // fate of all that are under way is known, and then the broken rows go first again, in their order. The broker helps:
 // it refuses a frame whose predecessor it has not accepted (SendRequest.After).
@@ -57,7 +63,7 @@ func (l *lane) ready(nowMs int64, window int) bool {
 	case l.flying > 0 && l.fragile():
 		return false
 	}
-	return l.waiting[0].nextMs <= nowMs
+	return l.waiting[0].due(nowMs)
 }
 
 // fragile says that the next row has failed before, so that it is to go alone.

@@ -116,7 +116,7 @@ func (s *schedule) wait(now time.Time, open func(mesh.Key) bool) (d time.Duratio
 	starved := false
 	for _, l := range s.queue {
 		switch at := l.waiting[0].nextMs; {
-		case at <= nowMs:
+		case l.waiting[0].due(nowMs):
 			starved = starved || len(s.active) < maxLanes && s.eligible(l, nowMs, open)
 		case (next == 0 || at < next) && open(l.key.sender):
 			next = at

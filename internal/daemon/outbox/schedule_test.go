@@ -185,3 +185,24 @@ func TestExpireTakesTheOldest(t *testing.T) {
 		t.Errorf("got %v of nothing", seqs(old))
 	}
 }
+
+// A row that was put off does not wait for as long as the clock was set back since.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	earlier := noon.Add(-time.Hour)
+	s := newSchedule()
+	s.add(laneKey{target: "a"}, ref{seq: 1, nextMs: noon.UnixMilli()})
+	if d, _ := s.wait(earlier, always); d > time.Millisecond {
+		t.Errorf("the drain would sleep for %v", d)
+	}
+	soon := noon.Add(-maxBackoff)
+	if picked := s.pick(soon, always); picked != nil {
+		t.Errorf("got rows %v, want none before their time", seqs(picked))
+	}
+	if d, ok := s.wait(soon, always); !ok || d != maxBackoff {
+		t.Errorf("the drain would sleep for %v, want %v", d, maxBackoff)
+	}
+	if picked := s.pick(earlier, always); len(picked) != 1 {
+		t.Errorf("got rows %v after the clock was set back, want 1", seqs(picked))
+	}
+}
