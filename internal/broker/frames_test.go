@@ -288,22 +288,37 @@ func TestConnectionsOfOneMember(t *testing.T) {
 	m.enter(t, bob, sit(0))
 }
 
-// Bad input 39: a member that left is cut at once and does not come back.
+// Bad input 39: a member that left is cut at once and does not come back; what waits for it ends.
 func TestMemberThatLeft(t *testing.T) {
 	t.Parallel()
-	s := openSite(t, nil)
-	m := s.found(t)
-	bob := m.join(t, m.invite(t, 1), "bob")
-	session := m.enterSession(t, bob, seal.NewSecretKey())
-	daemon := m.enter(t, bob, nil)
-	daemon.send(t, []byte(`{"type":"mesh_leave","_reqId":"1"}`))
-	if got := daemon.next(t); got != `{"type":"mesh_left","_reqId":"1","left":true}` {
-		t.Errorf("got %s, want mesh_left", got)
-	}
-	daemon.wantClose(t, websocket.StatusNormalClosure, "left")
-	session.wantClose(t, websocket.StatusNormalClosure, "left")
-	again := s.connect(t)
-	again.send(t, m.hello(bob, func(r *protocol.HelloRequest) { r.Timestamp++ }))
-	again.wantError(t, string(mesh.Revoked))
-	again.wantClose(t, 4002, "banned")
+	synctest.Test(t, func(t *testing.T) {
+		s := bubbleSite(t, nil)
+		m := s.found(t)
+		bob := m.join(t, m.invite(t, 1), "bob")
+		time.Sleep(time.Second)
+		sender := m.enter(t, m.first, nil)
+		sender.send(t, []byte(`{"type":"send","id":"1","client_message_id":"1","targetSpec":"`+bob.pub()+`","priority":"low","nonce":"////////////////////////////////","ciphertext":"AAECAwQFBgcICQoLDA0ODxAREhM="}`))
+		if got := sender.next(t); !strings.Contains(got, `"queued":true`) {
+			t.Errorf("got %s, want an ack", got)
+		}
+		daemon := m.enter(t, bob, func(r *protocol.HelloRequest) { r.Presence.PeerRole = mesh.ControlPlane })
+		session := m.enterSession(t, bob, seal.NewSecretKey())
+		if got := daemon.next(t); !strings.Contains(got, `"type":"push"`) {
+			t.Errorf("got %s, want the push", got)
+		}
+		daemon.send(t, []byte(`{"type":"mesh_leave","_reqId":"1"}`))
+		if got := daemon.next(t); got != `{"type":"mesh_left","_reqId":"1","left":true}` {
+			t.Errorf("got %s, want mesh_left", got)
+		}
+		daemon.wantClose(t, websocket.StatusNormalClosure, "left")
+		session.wantClose(t, websocket.StatusNormalClosure, "left")
+		again := s.connect(t)
+		again.send(t, m.hello(bob, func(r *protocol.HelloRequest) { r.Timestamp++ }))
+		again.wantError(t, string(mesh.Revoked))
+		again.wantClose(t, 4002, "banned")
+		time.Sleep(10 * time.Minute)
+		if got := sender.next(t); !strings.Contains(got, `"type":"receipt"`) || !strings.Contains(got, `"state":"expired"`) {
+			t.Errorf("got %s, want an expired receipt", got)
+		}
+	})
 }
