@@ -20,16 +20,14 @@ type Overdue struct {
 	Key       mesh.Key // session key, else the member's
 }
 
-const selectWaiting = `SELECT d.message, d.member, d.session, d.sender, d.urgent, d.bytes,
+const listOverdue = `SELECT d.message, d.member, d.session, d.sender, d.urgent, d.bytes,
 		m.id, coalesce(m.client_id, ''), s.id, r.mesh_id, r.id, coalesce(k.pubkey, ''), coalesce(k.pubkey, r.peer_pubkey)
 	FROM delivery d
 	JOIN message m ON m.n = d.message
 	JOIN member s ON s.n = d.sender
 	JOIN member r ON r.n = d.member
 	LEFT JOIN session k ON k.n = d.session
-	WHERE d.state = 0 `
-
-const listOverdue = selectWaiting + `AND m.id < $1 UNION ALL ` + selectWaiting + `AND m.id >= $1 AND r.revoked_at <> 0 LIMIT $2`
+	WHERE d.state = 0 AND (m.id < $1 OR r.revoked_at <> 0) LIMIT $2`
 
 // ListOverdue reads waiting copies of messages that were accepted before a time, and those of former members.
 func ListOverdue(tx *sqlite.Tx, before time.Time, limit int) ([]Overdue, error) {

@@ -1,0 +1,76 @@
+package store
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+// TestQueriesThatRunOftenUseAnIndex asks SQLite how it would run them. A plan that scans a table that grows with every
+// message is a defect that no small test shows.
+func TestQueriesThatRunOftenUseAnIndex(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	for _, c := range []struct {
+		name, query string
+		args        int
+		want        []string // in this order in the plan
+	}{
+		{"drain", listWaiting, 5, []string{"SEARCH d USING INDEX delivery_waiting (member=? AND session=? AND message>?", "SEARCH m USING INTEGER PRIMARY KEY"}},
+		{"acknowledge", finishDelivery, 7, []string{"SEARCH delivery USING PRIMARY KEY (message=? AND member=? AND session=?)"}},
+		{"repeat", findAccepted, 2, []string{"SEARCH message USING INDEX sqlite_autoindex_message_2 (client_id=? AND sender=?)"}},
+		{"expire", listOverdue, 2, []string{"USING INDEX delivery_waiting", "SEARCH m USING INTEGER PRIMARY KEY"}},
+		{"drop bodies", dropBodies, 3, []string{"SEARCH message USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "SEARCH d USING PRIMARY KEY (message=?)"}},
+		{"prune", listOld, 2, []string{"SEARCH message USING COVERING INDEX sqlite_autoindex_message_1 (id<?)", "SEARCH d USING PRIMARY KEY (message=?)"}},
+		{"receipts", listRun, 4, []string{"SEARCH d USING INDEX delivery_receipt (run=? AND sender=? AND receipt>?)", "SEARCH m USING INTEGER PRIMARY KEY"}},
+		{"first receipt of a run", firstOfRun, 2, []string{"USING COVERING INDEX delivery_receipt (run=? AND sender=?"}},
+		{"last run", lastRun, 0, []string{"USING COVERING INDEX delivery_receipt"}},
+		{"last receipt", lastReceipt, 2, []string{"USING COVERING INDEX delivery_receipt (run=? AND sender=?"}},
+		{"close run", closeRun, 1, []string{"SEARCH member USING INTEGER PRIMARY KEY", "USING COVERING INDEX delivery_receipt (run=?"}},
+		{"status", findMessage, 3, []string{"SEARCH m USING INDEX sqlite_autoindex_message_1 (id>? AND id<?)", "SEARCH d USING PRIMARY KEY (message=? AND member=?)"}},
+		{"copies", listCopiesOf, 1, []string{"SEARCH d USING PRIMARY KEY (message=?)"}},
+		{"sessions", pruneSessions, 1, []string{"SEARCH session USING INDEX session_seen"}},
+	} {
+		plan := explain(t, db, c.query, c.args)
+		rest := plan
+		for _, want := range c.want {
+			i := -1
+			for either := range strings.SplitSeq(want, "|") {
+				i = max(i, strings.Index(rest, either))
+			}
+			if i < 0 {
+				t.Errorf("%s: got the plan\n%swant %q in it", c.name, plan, want)
+				break
+			}
+			rest = rest[i:]
+		}
+		if strings.Contains(plan, "SCAN message") || strings.Contains(plan, "SCAN m ") {
+			t.Errorf("%s: got the plan\n%swhich reads every message", c.name, plan)
+		}
+	}
+}
+
+func explain(t *testing.T, db *sqlite.DB, query string, args int) string {
+	t.Helper()
+	var plan strings.Builder
+	err := db.Read(t.Context(), func(tx *sqlite.Tx) error {
+		rows, err := tx.Query("EXPLAIN QUERY PLAN "+query, make([]any, args)...)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var id, parent, unused int64
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				return err
+			}
+			plan.WriteString(detail + "\n")
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		t.Fatalf("explain: %v\n%s", err, query)
+	}
+	return plan.String()
+}
