@@ -64,6 +64,7 @@ func New(opt Options) *Server {
 
 // bind lists the handlers.
 func (s *Server) bind() {
+	m, h := meshRoutes{s}, sessionRoutes{s}
 	handle(s, localapi.Version, s.version)
 	handle(s, localapi.Health, s.health)
 	handle(s, localapi.Send, s.send)
@@ -72,19 +73,19 @@ func (s *Server) bind() {
 	handle(s, localapi.Inbox, s.inbox)
 	handle(s, localapi.InboxSeen, s.inboxSeen)
 	handle(s, localapi.InboxOffered, s.inboxOffered)
-	handle(s, localapi.Peers, s.peers)
-	handle(s, localapi.Meshes, s.meshes)
-	handle(s, localapi.MeshCreate, s.meshCreate)
-	handle(s, localapi.MeshJoin, s.meshJoin)
-	handle(s, localapi.MeshLeave, s.meshLeave)
-	handle(s, localapi.Invites, s.invites)
-	handle(s, localapi.InviteCreate, s.inviteCreate)
-	handle(s, localapi.InviteRevoke, s.inviteRevoke)
-	handle(s, localapi.SessionRegister, s.sessionRegister)
-	handle(s, localapi.SessionDeregister, s.sessionDeregister)
-	handle(s, localapi.SessionMe, s.sessionMe)
-	handle(s, localapi.Sessions, s.sessions)
-	handle(s, localapi.Whoami, s.whoami)
+	handle(s, localapi.Peers, m.peers)
+	handle(s, localapi.Meshes, m.meshes)
+	handle(s, localapi.MeshCreate, m.meshCreate)
+	handle(s, localapi.MeshJoin, m.meshJoin)
+	handle(s, localapi.MeshLeave, m.meshLeave)
+	handle(s, localapi.Invites, m.invites)
+	handle(s, localapi.InviteCreate, m.inviteCreate)
+	handle(s, localapi.InviteRevoke, m.inviteRevoke)
+	handle(s, localapi.SessionRegister, h.sessionRegister)
+	handle(s, localapi.SessionDeregister, h.sessionDeregister)
+	handle(s, localapi.SessionMe, h.sessionMe)
+	handle(s, localapi.Sessions, h.sessions)
+	handle(s, localapi.Whoami, h.whoami)
 	stream(s, localapi.Events, s.events)
 }
 

@@ -100,17 +100,24 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-// do makes a request over the socket, or over TCP, and gives status and body.
-func (w *world) do(t *testing.T, overTCP bool, method, path, body string, header map[string]string) (int, localapi.ErrorBody) {
+// ask is a request over the socket, or over TCP.
+type ask struct {
+	tcp                bool
+	method, path, body string
+	header             map[string]string
+}
+
+// do makes a request and gives status and refusal.
+func (w *world) do(t *testing.T, q ask) (int, localapi.ErrorBody) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		if overTCP {
+		if q.tcp {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", w.tcp)
 		}
 		return (&net.Dialer{}).DialContext(ctx, "unix", w.socket)
 	}}}
-	req := must(http.NewRequestWithContext(context.Background(), method, "http://localhost"+path, strings.NewReader(body)))(t)
-	for k, v := range header {
+	req := must(http.NewRequestWithContext(context.Background(), q.method, "http://localhost"+q.path, strings.NewReader(q.body)))(t)
+	for k, v := range q.header {
 		if k == "Host" {
 			req.Host = v
 			continue
@@ -123,7 +130,7 @@ func (w *world) do(t *testing.T, overTCP bool, method, path, body string, header
 	var e localapi.ErrorBody
 	if resp.StatusCode >= 400 {
 		if err := wire.Decode(data, &e); err != nil {
-			t.Fatalf("%s %s: the refusal %q does not decode: %v", method, path, data, err)
+			t.Fatalf("%s %s: the refusal %q does not decode: %v", q.method, q.path, data, err)
 		}
 	}
 	return resp.StatusCode, e
@@ -171,7 +178,7 @@ func TestWhoMayAsk(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			status, e := w.do(t, tt.tcp, http.MethodGet, tt.path, "", tt.header)
+			status, e := w.do(t, ask{tt.tcp, http.MethodGet, tt.path, "", tt.header})
 			if status != tt.status || e.Code != tt.code {
 				t.Errorf("got %d %s, want %d %s", status, e.Code, tt.status, tt.code)
 			}
@@ -194,7 +201,7 @@ func TestNobodyGetsBodies(t *testing.T) {
 		if e.Method() == http.MethodPost {
 			body = "{}"
 		}
-		status, refusal := w.do(t, false, e.Method(), path, body, map[string]string{"Content-Type": "application/json"})
+		status, refusal := w.do(t, ask{false, e.Method(), path, body, map[string]string{"Content-Type": "application/json"}})
 		switch {
 		case e.Scope == localapi.Anyone && refusal.Detail == "a process inside a session needs that session's token":
 			t.Errorf("%s: refused, want it open to everyone", e.Route)
@@ -202,7 +209,7 @@ func TestNobodyGetsBodies(t *testing.T) {
 			t.Errorf("%s: got %d %s, want 401 session_unknown", e.Route, status, refusal.Code)
 		}
 	}
-	status, _ := w.do(t, false, http.MethodGet, "/v1/inbox", "", map[string]string{"X-Claudemesh-Session": answer.Token})
+	status, _ := w.do(t, ask{false, http.MethodGet, "/v1/inbox", "", map[string]string{"X-Claudemesh-Session": answer.Token}})
 	if status != http.StatusOK {
 		t.Errorf("inbox with the token: got %d, want 200", status)
 	}
@@ -238,7 +245,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			status, e := w.do(t, false, http.MethodPost, tt.path, tt.body, tt.header)
+			status, e := w.do(t, ask{false, http.MethodPost, tt.path, tt.body, tt.header})
 			if status != tt.status || e.Code != tt.code {
 				t.Errorf("got %d %s (%s), want %d %s", status, e.Code, e.Detail, tt.status, tt.code)
 			}
@@ -258,7 +265,7 @@ func TestQueriesAreNeverIgnored(t *testing.T) {
 		"/v1/inbox?since=yesterday", "/v1/inbox?limit=x", "/v1/inbox?limit=-1", "/v1/inbox?limit=1001", "/v1/inbox?unread_only=maybe",
 		"/v1/inbox?before=2020", "/v1/inbox?mesh=a&mesh=b", "/v1/outbox?status=sent", "/v1/outbox?limit=0x10", "/v1/peers?offline=2",
 	} {
-		if status, e := w.do(t, false, http.MethodGet, path, "", nil); status != http.StatusBadRequest {
+		if status, e := w.do(t, ask{false, http.MethodGet, path, "", nil}); status != http.StatusBadRequest {
 			t.Errorf("GET %s: got %d %s, want 400", path, status, e.Code)
 		}
 	}

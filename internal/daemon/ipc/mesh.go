@@ -6,40 +6,43 @@ import (
 	"github.com/claudemesh/claudemesh/internal/localapi"
 )
 
-func (s *Server) peers(ctx context.Context, c caller, req localapi.PeersRequest) (localapi.PeersAnswer, error) {
+// meshRoutes answers what is about meshes and who is in them.
+type meshRoutes struct{ *Server }
+
+func (s meshRoutes) peers(ctx context.Context, c caller, req localapi.PeersRequest) (localapi.PeersAnswer, error) {
 	return s.Node.Peers(ctx, c.id(), req)
 }
 
-func (s *Server) meshes(ctx context.Context, _ caller, _ localapi.None) (localapi.MeshesAnswer, error) {
+func (s meshRoutes) meshes(ctx context.Context, _ caller, _ localapi.None) (localapi.MeshesAnswer, error) {
 	return s.Node.Meshes(ctx)
 }
 
-func (s *Server) meshCreate(ctx context.Context, _ caller, req localapi.MeshCreateRequest) (localapi.MeshAnswer, error) {
+func (s meshRoutes) meshCreate(ctx context.Context, _ caller, req localapi.MeshCreateRequest) (localapi.MeshAnswer, error) {
 	answer, err := s.Node.CreateMesh(ctx, req)
 	s.refresh(ctx, err)
 	return answer, err
 }
 
-func (s *Server) meshJoin(ctx context.Context, _ caller, req localapi.MeshJoinRequest) (localapi.MeshAnswer, error) {
+func (s meshRoutes) meshJoin(ctx context.Context, _ caller, req localapi.MeshJoinRequest) (localapi.MeshAnswer, error) {
 	answer, err := s.Node.JoinMesh(ctx, req)
 	s.refresh(ctx, err)
 	return answer, err
 }
 
-func (s *Server) meshLeave(ctx context.Context, _ caller, req localapi.MeshLeaveRequest) (localapi.MeshLeaveAnswer, error) {
+func (s meshRoutes) meshLeave(ctx context.Context, _ caller, req localapi.MeshLeaveRequest) (localapi.MeshLeaveAnswer, error) {
 	answer, err := s.Node.LeaveMesh(ctx, req)
 	s.refresh(ctx, err)
 	return answer, err
 }
 
-func (s *Server) invites(ctx context.Context, _ caller, req localapi.InvitesRequest) (localapi.InvitesAnswer, error) {
-	return s.Node.Invites(ctx, req.Slug)
+func (s meshRoutes) invites(ctx context.Context, _ caller, req localapi.InvitesRequest) (localapi.InvitesAnswer, error) {
+	return s.Node.Invites().List(ctx, req.Slug)
 }
 
-func (s *Server) inviteCreate(ctx context.Context, _ caller, req localapi.InviteCreateRequest) (localapi.InviteAnswer, error) {
-	return s.Node.CreateInvite(ctx, req)
+func (s meshRoutes) inviteCreate(ctx context.Context, _ caller, req localapi.InviteCreateRequest) (localapi.InviteAnswer, error) {
+	return s.Node.Invites().Create(ctx, req)
 }
 
-func (s *Server) inviteRevoke(ctx context.Context, _ caller, req localapi.InviteRevokeRequest) (localapi.None, error) {
-	return localapi.None{}, s.Node.RevokeInvite(ctx, req.Slug, req.ID)
+func (s meshRoutes) inviteRevoke(ctx context.Context, _ caller, req localapi.InviteRevokeRequest) (localapi.None, error) {
+	return localapi.None{}, s.Node.Invites().Revoke(ctx, req.Slug, req.ID)
 }

@@ -9,23 +9,26 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-func (s *Server) sessionRegister(ctx context.Context, c caller, req localapi.RegisterRequest) (localapi.RegisterAnswer, error) {
+// sessionRoutes answers what is about host sessions.
+type sessionRoutes struct{ *Server }
+
+func (s sessionRoutes) sessionRegister(ctx context.Context, c caller, req localapi.RegisterRequest) (localapi.RegisterAnswer, error) {
 	return s.Registry.Register(ctx, req, c.process)
 }
 
-func (s *Server) sessionDeregister(ctx context.Context, c caller, req localapi.DeregisterRequest) (localapi.DeregisterAnswer, error) {
+func (s sessionRoutes) sessionDeregister(ctx context.Context, c caller, req localapi.DeregisterRequest) (localapi.DeregisterAnswer, error) {
 	session, err := s.Registry.Deregister(ctx, req.Token, c.process)
 	return localapi.DeregisterAnswer{OK: err == nil, TokenPrefix: session.Prefix}, err
 }
 
-func (s *Server) sessionMe(_ context.Context, c caller, _ localapi.None) (localapi.Session, error) {
+func (s sessionRoutes) sessionMe(_ context.Context, c caller, _ localapi.None) (localapi.Session, error) {
 	if c.session == nil {
 		return localapi.Session{}, mesh.Errorf(mesh.SessionUnknown, "this is no registered session")
 	}
 	return s.describe(*c.session), nil
 }
 
-func (s *Server) sessions(_ context.Context, c caller, _ localapi.None) (localapi.SessionsAnswer, error) {
+func (s sessionRoutes) sessions(_ context.Context, c caller, _ localapi.None) (localapi.SessionsAnswer, error) {
 	answer := localapi.SessionsAnswer{Sessions: []localapi.Session{}}
 	for _, session := range s.Registry.List() {
 		if c.session == nil || c.session.ID == session.ID {
@@ -36,7 +39,7 @@ func (s *Server) sessions(_ context.Context, c caller, _ localapi.None) (localap
 }
 
 // describe gives a session without its secrets: each field is copied on purpose (daemon 18.2).
-func (s *Server) describe(session registry.Session) localapi.Session {
+func (s sessionRoutes) describe(session registry.Session) localapi.Session {
 	rules := s.Registry.Rules(session.ID)
 	out := localapi.Session{
 		SessionID: session.ID, PID: session.Process.PID, CWD: session.CWD, DisplayName: session.Name, Role: session.Role,
@@ -52,7 +55,7 @@ func (s *Server) describe(session registry.Session) localapi.Session {
 	return out
 }
 
-func (s *Server) whoami(ctx context.Context, c caller, _ localapi.None) (localapi.WhoamiAnswer, error) {
+func (s sessionRoutes) whoami(ctx context.Context, c caller, _ localapi.None) (localapi.WhoamiAnswer, error) {
 	meshes, err := s.Node.Meshes(ctx)
 	if err != nil {
 		return localapi.WhoamiAnswer{}, err

@@ -27,13 +27,13 @@ type attachment struct {
 	ending chan struct{} // closed by stop
 	ended  chan struct{} // closed when run has returned
 	wake   broadcast     // fired when a connection changes
+	roster *roster
 
 	mu       sync.Mutex
 	spawn    spawn                   // nil unless run runs
 	redrain  func()                  // makes the drain begin anew; nil before the first
 	sessions map[string]*sessionLink // by host session id
 	caughtUp bool                    // the receipts that were missed have been read on this connection
-	roster   rosterCache
 }
 
 func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
@@ -44,6 +44,7 @@ func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
 		return nil, err
 	}
 	at := &attachment{node: n, mesh: m, facts: facts, wake: newBroadcast(), sessions: map[string]*sessionLink{}}
+	at.roster = &roster{at: at}
 	at.ending, at.ended = make(chan struct{}), make(chan struct{})
 	at.link, err = at.newLink(seal.SecretKey{}, at.memberPresence)
 	return at, err
@@ -62,7 +63,6 @@ func (a *attachment) same(m membership.Mesh) bool {
 func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Presence) (*uplink.Link, error) {
 	n := a.node
 	set := n.opt.Settings
-	own, kind := a.ownKey(session)
 	var link *uplink.Link
 	var err error
 	link, err = uplink.New(uplink.Options{
@@ -72,7 +72,7 @@ func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Pr
 			ReconnectMin: set.ReconnectMin, ReconnectMax: set.ReconnectMax, Ping: set.PingInterval, DeadAfter: set.DeadAfter,
 		},
 		ReadLimitBytes: set.ReadLimitBytes, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, a.mesh.Slug),
-		OnPush:    a.receive(own, kind, session),
+		OnPush:    newIntake(a, session).receive,
 		OnReceipt: a.onReceipt,
 		OnState:   func(s uplink.State) { a.onState(link, session.IsZero(), s) },
 	})

@@ -22,8 +22,15 @@ const (
 	maxExpiry     = 365 * 24 * time.Hour
 )
 
+// Invites are the invites of the joined meshes.
+type Invites struct{ n *Node }
+
+// Invites gives the invites of the joined meshes.
+func (n *Node) Invites() Invites { return Invites{n} }
+
 // owned gives a mesh with its owner's key; not_owner where that is on another device.
-func (n *Node) owned(slug string) (*attachment, seal.SecretKey, error) {
+func (i Invites) owned(slug string) (*attachment, seal.SecretKey, error) {
+	n := i.n
 	at, err := n.find(slug)
 	if err != nil {
 		return nil, seal.SecretKey{}, err
@@ -38,9 +45,10 @@ func (n *Node) owned(slug string) (*attachment, seal.SecretKey, error) {
 	return at, owner, nil
 }
 
-// CreateInvite makes an invite link. The code is in the answer and nowhere else.
-func (n *Node) CreateInvite(ctx context.Context, req localapi.InviteCreateRequest) (localapi.InviteAnswer, error) {
-	at, owner, err := n.owned(req.Slug)
+// Create makes an invite link. The code is in the answer and nowhere else.
+func (i Invites) Create(ctx context.Context, req localapi.InviteCreateRequest) (localapi.InviteAnswer, error) {
+	n := i.n
+	at, owner, err := i.owned(req.Slug)
 	if err != nil {
 		return localapi.InviteAnswer{}, err
 	}
@@ -69,9 +77,9 @@ func (n *Node) CreateInvite(ctx context.Context, req localapi.InviteCreateReques
 	}, nil
 }
 
-// Invites lists the invites of a mesh.
-func (n *Node) Invites(ctx context.Context, slug string) (localapi.InvitesAnswer, error) {
-	at, err := n.find(slug)
+// List lists the invites of a mesh.
+func (i Invites) List(ctx context.Context, slug string) (localapi.InvitesAnswer, error) {
+	at, err := i.n.find(slug)
 	if err != nil {
 		return localapi.InvitesAnswer{}, err
 	}
@@ -79,9 +87,10 @@ func (n *Node) Invites(ctx context.Context, slug string) (localapi.InvitesAnswer
 	return localapi.InvitesAnswer{Invites: answer.Invites}, err
 }
 
-// RevokeInvite ends an invite.
-func (n *Node) RevokeInvite(ctx context.Context, slug string, id mesh.ID) error {
-	at, owner, err := n.owned(slug)
+// Revoke ends an invite.
+func (i Invites) Revoke(ctx context.Context, slug string, id mesh.ID) error {
+	n := i.n
+	at, owner, err := i.owned(slug)
 	if err != nil {
 		return err
 	}

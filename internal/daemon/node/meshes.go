@@ -13,6 +13,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
 	"github.com/claudemesh/claudemesh/internal/wire"
@@ -58,7 +59,7 @@ func (a *attachment) describe(ctx context.Context) (localapi.Mesh, error) {
 
 // CreateMesh makes a mesh whose owner's key stays on this device (design C1).
 func (n *Node) CreateMesh(ctx context.Context, req localapi.MeshCreateRequest) (localapi.MeshAnswer, error) {
-	name, err := n.memberName(req.DisplayName)
+	name, err := memberName(req.DisplayName, n.opt.User)
 	if err != nil {
 		return localapi.MeshAnswer{}, err
 	}
@@ -73,7 +74,7 @@ func (n *Node) CreateMesh(ctx context.Context, req localapi.MeshCreateRequest) (
 	}
 	token := req.Token
 	if token == "" && onThisMachine(broker) {
-		token = n.localCreateToken()
+		token = localCreateToken(n.opt.Home.Broker)
 	}
 	owner, err := n.opt.Book.NewOwner(n.opt.Now())
 	if err != nil {
@@ -97,8 +98,8 @@ func (n *Node) CreateMesh(ctx context.Context, req localapi.MeshCreateRequest) (
 }
 
 // localCreateToken is the create token of this machine's own broker; empty when there is none.
-func (n *Node) localCreateToken() string {
-	data, err := os.ReadFile(n.opt.Home.Broker.CreateToken())
+func localCreateToken(broker paths.Broker) string {
+	data, err := os.ReadFile(broker.CreateToken())
 	if err != nil {
 		return ""
 	}
@@ -106,9 +107,9 @@ func (n *Node) localCreateToken() string {
 }
 
 // memberName is what a new member is called.
-func (n *Node) memberName(wanted string) (string, error) {
+func memberName(wanted, user string) (string, error) {
 	if wanted == "" {
-		return mesh.SafeName(n.opt.User, "member"), nil
+		return mesh.SafeName(user, "member"), nil
 	}
 	return wanted, mesh.CheckName(wanted)
 }
@@ -153,7 +154,7 @@ func (a *attachment) settle(ctx context.Context) {
 
 // JoinMesh joins by an invite. A mesh that is joined already is found by the owner's fingerprint and claims nothing.
 func (n *Node) JoinMesh(ctx context.Context, req localapi.MeshJoinRequest) (localapi.MeshAnswer, error) {
-	name, err := n.memberName(req.DisplayName)
+	name, err := memberName(req.DisplayName, n.opt.User)
 	if err != nil {
 		return localapi.MeshAnswer{}, err
 	}

@@ -73,7 +73,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.reconcile()
 	group.Go(func() error { return n.opt.Outbox.Run(ctx) })
 	group.Go(func() error { return n.opt.Inbox.Run(ctx) })
-	group.Go(func() error { return n.prune(ctx) })
+	group.Go(func() error { return prune(ctx, n.opt) })
 	group.Go(func() error { return n.opt.Book.Watch(ctx, n.reconcile) })
 	<-ctx.Done()
 	n.setSpawn(nil) // from here on nothing is started
@@ -101,15 +101,15 @@ func spawner(ctx context.Context, group *errgroup.Group) spawn {
 const pruneInterval = time.Hour
 
 // prune forgets keys and peers that were not seen for long.
-func (n *Node) prune(ctx context.Context) error {
+func prune(ctx context.Context, opt Options) error {
 	tick := time.NewTicker(pruneInterval)
 	defer tick.Stop()
 	for {
-		if _, err := n.opt.Book.PruneSessions(n.opt.Now()); err != nil {
-			n.opt.Log.Warn("session keys not pruned", logkey.Err, err)
+		if _, err := opt.Book.PruneSessions(opt.Now()); err != nil {
+			opt.Log.Warn("session keys not pruned", logkey.Err, err)
 		}
-		if _, err := n.opt.DB.PrunePeers(ctx, n.opt.Now()); err != nil && ctx.Err() == nil {
-			n.opt.Log.Warn("peers not pruned", logkey.Err, err)
+		if _, err := opt.DB.PrunePeers(ctx, opt.Now()); err != nil && ctx.Err() == nil {
+			opt.Log.Warn("peers not pruned", logkey.Err, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -203,7 +203,7 @@ func (n *Node) find(slug string) (*attachment, error) {
 }
 
 // narrow keeps one mesh to one mesh where a slug is given.
-func (n *Node) narrow(slug string) ([]*attachment, error) {
+func narrow(n *Node, slug string) ([]*attachment, error) {
 	if slug == "" {
 		return n.meshes(), nil
 	}

@@ -17,40 +17,46 @@ import (
 // subtypeSystem marks a push that is an event of the mesh and no message (wire 6).
 const subtypeSystem = "system"
 
-func (a *attachment) ownKey(session seal.SecretKey) (mesh.Key, inbox.Kind) {
-	if session.IsZero() {
-		return a.mesh.Pubkey(), inbox.Member
-	}
-	return mesh.Key(session.Public().String()), inbox.Session
+// intake is what is pushed to one of our keys: the member's, or a session's.
+type intake struct {
+	*attachment
+	own     mesh.Key
+	kind    inbox.Kind
+	session seal.SecretKey // zero for the member's own
 }
 
-// receive makes the handler of what is pushed to one of our keys: open, put on disk, acknowledge, in this order, so
-// that what the broker may forget is never lost.
-func (a *attachment) receive(own mesh.Key, kind inbox.Kind, session seal.SecretKey) func(context.Context, *wire.Peer, protocol.PushedMessage) {
-	return func(ctx context.Context, peer *wire.Peer, msg protocol.PushedMessage) {
-		if msg.Subtype == subtypeSystem {
-			if session.IsZero() { // one copy a daemon: its sessions' connections bring the same events
-				a.systemEvent(msg)
-			}
-			return
+func newIntake(a *attachment, session seal.SecretKey) intake {
+	if session.IsZero() {
+		return intake{a, a.mesh.Pubkey(), inbox.Member, session}
+	}
+	return intake{a, mesh.Key(session.Public().String()), inbox.Session, session}
+}
+
+// receive opens a message, puts it on the disk, and acknowledges it, in this order, so that what the broker may forget
+// is never lost.
+func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.PushedMessage) {
+	if msg.Subtype == subtypeSystem {
+		if a.kind == inbox.Member { // one copy a daemon: its sessions' connections bring the same events
+			a.systemEvent(msg)
 		}
-		if err := a.keep(ctx, msg, own, kind, session); err != nil {
-			if ctx.Err() == nil {
-				a.node.opt.Log.Error("message not kept", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
-			}
-			return // without an acknowledgement it comes again
+		return
+	}
+	if err := a.keep(ctx, msg); err != nil {
+		if ctx.Err() == nil {
+			a.node.opt.Log.Error("message not kept", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
 		}
-		ack := protocol.ClientAckRequest{ClientMessageID: msg.ClientMessageID, BrokerMessageID: msg.MessageID}
-		if err := protocol.ClientAck.Send(ctx, peer, ack); err != nil && ctx.Err() == nil {
-			a.node.opt.Log.Info("acknowledgement not sent", logkey.Mesh, a.mesh.Slug, logkey.Err, err) // it comes again and is known
-		}
+		return // without an acknowledgement it comes again
+	}
+	ack := protocol.ClientAckRequest{ClientMessageID: msg.ClientMessageID, BrokerMessageID: msg.MessageID}
+	if err := protocol.ClientAck.Send(ctx, peer, ack); err != nil && ctx.Err() == nil {
+		a.node.opt.Log.Info("acknowledgement not sent", logkey.Mesh, a.mesh.Slug, logkey.Err, err) // it comes again and is known
 	}
 }
 
 // keep stores one message. Nil means that it is on the disk, was there already, or is refused for good.
-func (a *attachment) keep(ctx context.Context, msg protocol.PushedMessage, own mesh.Key, kind inbox.Kind, session seal.SecretKey) error {
+func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	n := a.node
-	reflected, err := n.opt.Outbox.Reflected(ctx, msg.Nonce, own)
+	reflected, err := n.opt.Outbox.Reflected(ctx, msg.Nonce, a.own)
 	if err != nil {
 		return err
 	}
@@ -58,7 +64,7 @@ func (a *attachment) keep(ctx context.Context, msg protocol.PushedMessage, own m
 		n.opt.Log.Warn("reflected message dropped", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
 		return nil
 	}
-	row, verdict, err := n.opt.Inbox.Put(ctx, a.draft(msg, own, kind, session))
+	row, verdict, err := n.opt.Inbox.Put(ctx, a.draft(msg))
 	if err != nil {
 		return err
 	}
@@ -73,11 +79,11 @@ func (a *attachment) keep(ctx context.Context, msg protocol.PushedMessage, own m
 }
 
 // draft opens a message as far as it opens (daemon 14.2, design C10).
-func (a *attachment) draft(msg protocol.PushedMessage, own mesh.Key, kind inbox.Kind, session seal.SecretKey) inbox.Draft {
+func (a intake) draft(msg protocol.PushedMessage) inbox.Draft {
 	d := inbox.Draft{
 		MeshID: a.mesh.ID, Mesh: a.mesh.Slug, ClientID: msg.ClientMessageID, BrokerID: msg.MessageID, Topic: msg.Topic,
 		From: inbox.Author{Key: msg.SenderPubkey, Member: msg.SenderMemberPubkey, Name: mesh.SafeName(msg.SenderName, msg.SenderPubkey.Short())},
-		To:   own, Kind: kind, ReplyTo: msg.ReplyToID, Priority: msg.Priority, Subtype: msg.Subtype, TraceID: msg.TraceID,
+		To:   a.own, Kind: a.kind, ReplyTo: msg.ReplyToID, Priority: msg.Priority, Subtype: msg.Subtype, TraceID: msg.TraceID,
 	}
 	if d.ClientID == "" {
 		d.ClientID = mesh.ClientID(msg.MessageID) // older brokers do not pass it on (daemon 14.1)
@@ -85,7 +91,7 @@ func (a *attachment) draft(msg protocol.PushedMessage, own mesh.Key, kind inbox.
 	if t, err := time.Parse(time.RFC3339Nano, msg.CreatedAt); err == nil {
 		d.CreatedAt = t
 	}
-	opened, err := a.open(msg, session)
+	opened, err := a.open(msg)
 	if err != nil || !utf8.Valid(opened.Plaintext) {
 		return d // kept without a text: undecryptable
 	}
@@ -101,10 +107,10 @@ func (a *attachment) draft(msg protocol.PushedMessage, own mesh.Key, kind inbox.
 }
 
 // open tries the keys in their order: the session's, then the member's, against the sender's session, then its member.
-func (a *attachment) open(msg protocol.PushedMessage, session seal.SecretKey) (seal.Opened, error) {
+func (a intake) open(msg protocol.PushedMessage) (seal.Opened, error) {
 	in := seal.Inbound{
 		Sealed:  seal.Sealed{Nonce: msg.Nonce, Ciphertext: msg.Ciphertext},
-		Secrets: []seal.SecretKey{session, a.mesh.Secret}, // a zero key is skipped
+		Secrets: []seal.SecretKey{a.session, a.mesh.Secret}, // a zero key is skipped
 		Direct:  direct(msg),
 	}
 	for _, k := range []mesh.Key{msg.SenderPubkey, msg.SenderMemberPubkey} {
@@ -125,7 +131,7 @@ func direct(msg protocol.PushedMessage) bool {
 }
 
 // systemEvent passes on an event of the mesh; it is stored nowhere.
-func (a *attachment) systemEvent(msg protocol.PushedMessage) {
+func (a intake) systemEvent(msg protocol.PushedMessage) {
 	var data map[string]wire.RawMessage
 	fields := map[string]string{}
 	if wire.Decode(msg.EventData, &data) == nil {

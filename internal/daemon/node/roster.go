@@ -29,10 +29,13 @@ const (
 	maxRoster  = 20_000
 )
 
-// rosterCache is the last roster of a mesh, and who was met there.
-type rosterCache struct {
-	peers   []protocol.Peer
-	at      time.Time
+// roster is who is in one mesh, and who was met there, as far as the daemon knows.
+type roster struct {
+	at *attachment
+
+	mu      sync.Mutex
+	peers   []protocol.Peer // nil before the first reading
+	read    time.Time
 	known   []address.Known
 	knownAt time.Time
 }
@@ -43,19 +46,20 @@ func fresh(at, now time.Time) bool {
 	return age >= 0 && age < rosterFresh
 }
 
-// freshRoster gives a roster that is a moment old at most.
-func (a *attachment) freshRoster(ctx context.Context) ([]protocol.Peer, error) {
-	a.mu.Lock()
-	c := a.roster
-	a.mu.Unlock()
-	if c.peers != nil && fresh(c.at, a.node.opt.Now()) {
-		return c.peers, nil
+// lately gives a roster that is a moment old at most.
+func (r *roster) lately(ctx context.Context) ([]protocol.Peer, error) {
+	r.mu.Lock()
+	peers, read := r.peers, r.read
+	r.mu.Unlock()
+	if peers != nil && fresh(read, r.at.node.opt.Now()) {
+		return peers, nil
 	}
-	return a.readRoster(ctx)
+	return r.now(ctx)
 }
 
-// readRoster asks the broker who is there, offline peers included where it knows of them, and remembers them.
-func (a *attachment) readRoster(ctx context.Context) ([]protocol.Peer, error) {
+// now asks the broker who is there, offline peers included where it knows of them, and remembers them.
+func (r *roster) now(ctx context.Context) ([]protocol.Peer, error) {
+	a := r.at
 	ctx, cancel := context.WithTimeout(ctx, rosterTime)
 	defer cancel()
 	if a.link.State() == uplink.Connecting || a.link.State() == uplink.Closed {
@@ -82,22 +86,23 @@ func (a *attachment) readRoster(ctx context.Context) ([]protocol.Peer, error) {
 		req.After = page.Next
 	}
 	now := a.node.opt.Now()
-	a.mu.Lock()
-	a.roster.peers, a.roster.at = peers, now
-	a.mu.Unlock()
-	a.remember(ctx, peers, now)
+	r.mu.Lock()
+	r.peers, r.read = peers, now
+	r.mu.Unlock()
+	r.remember(ctx, peers, now)
 	return peers, nil
 }
 
 // remember keeps the names of who was seen, for when they are offline.
-func (a *attachment) remember(ctx context.Context, peers []protocol.Peer, now time.Time) {
+func (r *roster) remember(ctx context.Context, peers []protocol.Peer, now time.Time) {
+	a := r.at
 	seen := make([]localdb.Peer, 0, len(peers))
 	for _, p := range peers {
 		if !online(p) || !mesh.IsKey(string(p.MemberPubkey)) {
 			continue
 		}
 		row := localdb.Peer{MeshID: a.mesh.ID, Key: p.Pubkey, MemberKey: p.MemberPubkey, Name: p.DisplayName, MemberName: p.MemberName, LastSeen: now}
-		row.Session = p.Pubkey != p.MemberPubkey && p.PeerRole != mesh.ControlPlane
+		row.Session = p.Pubkey != p.MemberPubkey && p.PeerRole != mesh.ControlPlane && p.Proved // others die with their process
 		if p.PeerRole == mesh.ControlPlane {
 			row.Key, row.Name = p.MemberPubkey, cmp.Or(p.MemberName, p.DisplayName)
 		}
@@ -115,7 +120,7 @@ func online(p protocol.Peer) bool { return p.Online == nil || *p.Online }
 func (n *Node) addressBook(sessionID string) []address.Mesh {
 	var book []address.Mesh
 	for _, at := range n.meshes() {
-		m := address.Mesh{ID: at.mesh.ID, Slug: at.mesh.Slug, Member: at.mesh.Pubkey(), Roster: at.freshRoster, Known: at.known()}
+		m := address.Mesh{ID: at.mesh.ID, Slug: at.mesh.Slug, Member: at.mesh.Pubkey(), Roster: at.roster.lately, Known: at.roster.met()}
 		if s := at.session(sessionID); s != nil {
 			m.Session = s.Pubkey()
 		}
@@ -124,23 +129,24 @@ func (n *Node) addressBook(sessionID string) []address.Mesh {
 	return book
 }
 
-// known lists the peers that were met, as they stood a moment ago.
-func (a *attachment) known() []address.Known {
-	now := a.node.opt.Now()
-	a.mu.Lock()
-	c := a.roster
-	a.mu.Unlock()
-	if c.known != nil && fresh(c.knownAt, now) {
-		return c.known
+// met lists the peers that were met, as they stood a moment ago.
+func (r *roster) met() []address.Known {
+	now := r.at.node.opt.Now()
+	r.mu.Lock()
+	known, at := r.known, r.knownAt
+	r.mu.Unlock()
+	if known != nil && fresh(at, now) {
+		return known
 	}
-	all := a.readKnown()
-	a.mu.Lock()
-	a.roster.known, a.roster.knownAt = all, now
-	a.mu.Unlock()
-	return all
+	known = r.readMet()
+	r.mu.Lock()
+	r.known, r.knownAt = known, now
+	r.mu.Unlock()
+	return known
 }
 
-func (a *attachment) readKnown() []address.Known {
+func (r *roster) readMet() []address.Known {
+	a := r.at
 	ctx, cancel := context.WithTimeout(context.Background(), localTime) // a read of our own file
 	defer cancel()
 	rows, err := a.node.opt.DB.ListPeers(ctx, a.mesh.ID)
@@ -161,7 +167,7 @@ func (a *attachment) readKnown() []address.Known {
 
 // Peers is the roster of the meshes asked for, as a session or the user (empty session id) sees it: own rows first.
 func (n *Node) Peers(ctx context.Context, sessionID string, req localapi.PeersRequest) (localapi.PeersAnswer, error) {
-	meshes, err := n.narrow(req.Mesh)
+	meshes, err := narrow(n, req.Mesh)
 	if err != nil {
 		return localapi.PeersAnswer{}, err
 	}
@@ -169,22 +175,23 @@ func (n *Node) Peers(ctx context.Context, sessionID string, req localapi.PeersRe
 	states := make([]localapi.MeshState, len(meshes))
 	var wait sync.WaitGroup
 	for i, at := range meshes {
-		wait.Go(func() { rosters[i], states[i] = at.rosterOrKnown(ctx) })
+		wait.Go(func() { rosters[i], states[i] = at.roster.nowOrMet(ctx) })
 	}
 	wait.Wait()
 	answer := localapi.PeersAnswer{Peers: []localapi.Peer{}, Meshes: states}
 	for i, at := range meshes {
 		asked := req
 		asked.Offline = req.Offline || !states[i].OK // what was known last is all there is
-		answer.Peers = append(answer.Peers, at.view(rosters[i], sessionID, asked)...)
+		answer.Peers = append(answer.Peers, at.roster.view(rosters[i], sessionID, asked)...)
 	}
 	return answer, nil
 }
 
-// rosterOrKnown gives the live roster, else what was known last.
-func (a *attachment) rosterOrKnown(ctx context.Context) ([]protocol.Peer, localapi.MeshState) {
+// nowOrMet gives the live roster, else what was known last.
+func (r *roster) nowOrMet(ctx context.Context) ([]protocol.Peer, localapi.MeshState) {
+	a := r.at
 	state := localapi.MeshState{Mesh: a.mesh.Slug, Status: string(a.link.State()), OK: true}
-	peers, err := a.readRoster(ctx)
+	peers, err := r.now(ctx)
 	if err == nil {
 		return peers, state
 	}
@@ -193,7 +200,7 @@ func (a *attachment) rosterOrKnown(ctx context.Context) ([]protocol.Peer, locala
 		a.node.opt.Log.Info("roster not read", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
 	}
 	off := false
-	for _, k := range a.known() {
+	for _, k := range r.met() {
 		p := protocol.Peer{Pubkey: cmp.Or(k.Session, k.Member), MemberPubkey: k.Member, MemberName: k.MemberName, DisplayName: k.MemberName, Online: &off, PeerRole: mesh.SessionRole, Groups: []protocol.Group{}}
 		if k.Session != "" {
 			p.DisplayName = k.Name
@@ -205,14 +212,15 @@ func (a *attachment) rosterOrKnown(ctx context.Context) ([]protocol.Peer, locala
 
 // view is a roster as one caller sees it. A member whose only connection is its daemon is shown as a member that is
 // online: it can be written to, and its daemon itself is nobody's peer (design B4).
-func (a *attachment) view(roster []protocol.Peer, sessionID string, req localapi.PeersRequest) []localapi.Peer {
+func (r *roster) view(all []protocol.Peer, sessionID string, req localapi.PeersRequest) []localapi.Peer {
+	a := r.at
 	var self mesh.Key
 	if s := a.session(sessionID); s != nil {
 		self = s.Pubkey()
 	}
 	daemons := map[mesh.Key]protocol.Peer{}
 	sessions := map[mesh.Key]bool{}
-	for _, p := range roster {
+	for _, p := range all {
 		switch {
 		case p.PeerRole == mesh.ControlPlane:
 			daemons[p.MemberPubkey] = p
@@ -228,7 +236,7 @@ func (a *attachment) view(roster []protocol.Peer, sessionID string, req localapi
 			Verified: p.MemberPubkey == a.mesh.Pubkey(),
 		})
 	}
-	for _, p := range roster {
+	for _, p := range all {
 		daemon := p.PeerRole == mesh.ControlPlane
 		if daemon && req.All || !daemon && (online(p) || req.Offline && (p.Pubkey != p.MemberPubkey || daemons[p.MemberPubkey].Pubkey == "")) {
 			add(p)
@@ -281,11 +289,11 @@ func (n *Node) Knows(ctx context.Context, id mesh.ID, sender, member mesh.Key) (
 	if _, known, err := n.opt.DB.FindPeer(ctx, id, sender); err == nil && known {
 		return true, nil
 	}
-	roster, err := at.freshRoster(ctx) // who came a moment ago is not written down yet
+	all, err := at.roster.lately(ctx) // who came a moment ago is not written down yet
 	if err != nil {
 		return false, err
 	}
-	for _, p := range roster {
+	for _, p := range all {
 		if p.Pubkey == sender && (member == "" || p.MemberPubkey == member) || p.MemberPubkey == sender {
 			return true, nil
 		}

@@ -18,6 +18,8 @@ const maxWait = time.Hour
 
 // letter is a checked request to send.
 type letter struct {
+	node        *Node
+	session     string // host session id of the sender; empty for the user
 	req         localapi.SendRequest
 	id          mesh.ClientID
 	priority    mesh.Priority
@@ -34,12 +36,12 @@ type Allow func(id mesh.ID, key mesh.Key) error
 // leaves by itself. An id that was accepted before is found before anything is resolved, so that a retry does not
 // fail because the peer has gone (daemon 8.2).
 func (n *Node) Send(ctx context.Context, sessionID string, allow Allow, req localapi.SendRequest) (localapi.SendAnswer, error) {
-	l, err := n.check(req)
-	l.allow = allow
+	l, err := newLetter(n, req)
 	if err != nil {
 		return localapi.SendAnswer{}, err
 	}
-	out, err := n.accept(ctx, sessionID, l)
+	l.session, l.allow = sessionID, allow
+	out, err := l.accept(ctx)
 	if err != nil {
 		return localapi.SendAnswer{}, err
 	}
@@ -51,18 +53,18 @@ func (n *Node) Send(ctx context.Context, sessionID string, allow Allow, req loca
 	if l.req.Wait == "" && !out.Duplicate {
 		return answer, nil
 	}
-	return n.awaited(ctx, l, answer)
+	return l.awaited(ctx, answer)
 }
 
 // awaited adds to an answer how far the message has come, after waiting for what was asked.
-func (n *Node) awaited(ctx context.Context, l letter, answer localapi.SendAnswer) (localapi.SendAnswer, error) {
+func (l letter) awaited(ctx context.Context, answer localapi.SendAnswer) (localapi.SendAnswer, error) {
 	want := l.req.Wait
 	if want == "" {
 		want = mesh.StateQueued
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
-	m, err := n.opt.Outbox.Wait(ctx, answer.ClientMessageID, want)
+	m, err := l.node.opt.Outbox.Wait(ctx, answer.ClientMessageID, want)
 	if err != nil {
 		return answer, err
 	}
@@ -86,9 +88,9 @@ func failure(m outbox.Message) string {
 	return m.LastError
 }
 
-// check reads a request; what it does not understand is bad_request and changes nothing.
-func (n *Node) check(req localapi.SendRequest) (letter, error) {
-	l := letter{req: req, wait: n.opt.Settings.SendWait}
+// newLetter checks a request; what it does not understand is bad_request and changes nothing.
+func newLetter(n *Node, req localapi.SendRequest) (letter, error) {
+	l := letter{node: n, req: req, wait: n.opt.Settings.SendWait}
 	if strings.ContainsRune(req.ReplyToID, 0) || len(req.ReplyToID) > maxReplyBytes {
 		return l, mesh.Errorf(mesh.BadRequest, "reply_to_id is no message id")
 	}
@@ -141,7 +143,8 @@ type accepted struct {
 	online *bool
 }
 
-func (n *Node) accept(ctx context.Context, sessionID string, l letter) (accepted, error) {
+func (l letter) accept(ctx context.Context) (accepted, error) {
+	n := l.node
 	var meshID mesh.ID
 	if l.req.Mesh != "" {
 		at, err := n.find(l.req.Mesh)
@@ -154,7 +157,7 @@ func (n *Node) accept(ctx context.Context, sessionID string, l letter) (accepted
 		return accepted{Outcome: out}, err
 	}
 	to, err := address.Resolve(ctx, address.Request{
-		To: l.req.To, Mesh: l.req.Mesh, ToSelf: l.req.ToSelf, Meshes: n.addressBook(sessionID),
+		To: l.req.To, Mesh: l.req.Mesh, ToSelf: l.req.ToSelf, Meshes: n.addressBook(l.session),
 	})
 	if err != nil {
 		return accepted{}, err
@@ -167,7 +170,7 @@ func (n *Node) accept(ctx context.Context, sessionID string, l letter) (accepted
 			return accepted{}, err
 		}
 	}
-	draft, err := n.sealed(sessionID, l, to)
+	draft, err := l.sealed(to)
 	if err != nil {
 		return accepted{}, err
 	}
@@ -177,7 +180,8 @@ func (n *Node) accept(ctx context.Context, sessionID string, l letter) (accepted
 
 // sealed makes the row of a message: a box for one key, or plain text in the dress of one for the kinds that the
 // broker routes by content (daemon 12). The key that seals and the connection that sends go together (daemon 25, row 10).
-func (n *Node) sealed(sessionID string, l letter, to address.Result) (outbox.Draft, error) {
+func (l letter) sealed(to address.Result) (outbox.Draft, error) {
+	n := l.node
 	at, err := n.byID(to.MeshID)
 	if err != nil {
 		return outbox.Draft{}, err
@@ -191,7 +195,7 @@ func (n *Node) sealed(sessionID string, l letter, to address.Result) (outbox.Dra
 		Recipient: to.RecipientKey, Priority: l.priority, ReplyTo: l.req.ReplyToID, Body: []byte(l.req.Message), TraceID: mesh.NewToken()[:traceLen],
 	}
 	secret := at.mesh.Secret
-	if s := at.session(sessionID); s != nil {
+	if s := at.session(l.session); s != nil {
 		secret, d.Sender = s.Secret, s.Pubkey()
 	}
 	if to.RecipientKey == "" {
