@@ -18,7 +18,7 @@ type orphan struct {
 // says of a session key whether it is one of those, seal seals a body to a recipient with the member's key. It says
 // how many rows there were. No Drain may run for the mesh.
 func (o *Outbox) Reseal(ctx context.Context, meshID mesh.ID, ended func(mesh.Key) bool, seal func(recipient mesh.Key, body []byte) (nonce, ciphertext string, err error)) (int, error) {
-	orphans, err := o.orphans(ctx, meshID, ended)
+	orphans, err := orphansOf(ctx, o.db, meshID, ended)
 	if err != nil {
 		return 0, err
 	}
@@ -45,10 +45,10 @@ func (o *Outbox) Reseal(ctx context.Context, meshID mesh.ID, ended func(mesh.Key
 	return len(orphans), nil
 }
 
-// orphans reads the open rows of ended sessions.
-func (o *Outbox) orphans(ctx context.Context, meshID mesh.ID, ended func(mesh.Key) bool) ([]orphan, error) {
+// orphansOf reads the open rows of ended sessions.
+func orphansOf(ctx context.Context, db *sqlite.DB, meshID mesh.ID, ended func(mesh.Key) bool) ([]orphan, error) {
 	var found []orphan
-	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+	err := db.Read(ctx, func(tx *sqlite.Tx) error {
 		rows, err := tx.Query(`SELECT id, sender_session_pubkey, recipient_key, nonce, ciphertext, payload FROM outbox
 			WHERE mesh_id = $1 AND status IN ('pending', 'inflight') AND sender_session_pubkey != '' ORDER BY rowid`, meshID)
 		if err != nil {
