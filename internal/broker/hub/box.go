@@ -44,7 +44,7 @@ func (h *Hub) insert(now time.Time, b *box, r *Row) {
 		return // a page had it already
 	}
 	c := b.serving
-	if c != nil && r.Frame != nil && !l.behind && c.admits(r.Urgent) && h.room(c) > 0 {
+	if c != nil && r.Frame != nil && !l.behind && c.admits(r.Urgent) && c.room(h.opt) > 0 {
 		h.push(now, c, b, r)
 		return
 	}
@@ -72,7 +72,7 @@ func (h *Hub) pump(b *box) {
 	if !rest && !b.urgent.behind {
 		return
 	}
-	room := h.room(c)
+	room := c.room(h.opt)
 	if room <= 0 || room < h.opt.Rows/2 && len(c.flight) > 0 {
 		return // an acknowledgement comes back here
 	}
@@ -104,7 +104,7 @@ func (h *Hub) loaded(now time.Time, b *box, rows []Row, more bool) {
 			l.after = r.N
 			continue
 		}
-		if c := b.serving; c != nil && c.admits(r.Urgent) && h.room(c) > 0 {
+		if c := b.serving; c != nil && c.admits(r.Urgent) && c.room(h.opt) > 0 {
 			h.push(now, c, b, r)
 			continue
 		}

@@ -63,6 +63,14 @@ func (c *conn) admits(urgent bool) bool {
 	return c.Status.Admits(mesh.Next)
 }
 
+// room is how many more rows c may be pushed.
+func (c *conn) room(o Options) int {
+	if c.bytes >= o.Bytes {
+		return 0
+	}
+	return o.Rows - len(c.flight)
+}
+
 // find returns the index of what an acknowledgement means, or -1.
 func (c *conn) find(message mesh.ID, client mesh.ClientID) int {
 	if message != "" {

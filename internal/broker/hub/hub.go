@@ -290,13 +290,5 @@ func (h *Hub) prune(b *box) {
 	}
 }
 
-// room is how many more rows c may be pushed.
-func (h *Hub) room(c *conn) int {
-	if c.bytes >= h.opt.Bytes {
-		return 0
-	}
-	return h.opt.Rows - len(c.flight)
-}
-
 // noRow is after every row.
 const noRow = math.MaxInt64

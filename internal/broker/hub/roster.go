@@ -16,21 +16,6 @@ func (h *Hub) Conns(meshID mesh.ID) []Conn {
 	return out
 }
 
-// Find returns a connection.
-func (h *Hub) Find(id ConnID) (Conn, bool) {
-	c := h.conns[id]
-	if c == nil {
-		return Conn{}, false
-	}
-	return c.Conn, true
-}
-
-// Online reports whether a mailbox has a connection.
-func (h *Hub) Online(name Mailbox) bool {
-	b := h.boxes[name]
-	return b != nil && b.serving != nil
-}
-
 // Watchers lists the connections that hear of a member's receipts: its daemon, else all that announced receipts/1.
 func (h *Hub) Watchers(member mesh.ID) []ConnID {
 	b := h.boxes[Mailbox{Member: member}]

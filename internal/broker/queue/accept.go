@@ -29,12 +29,12 @@ func (q *Queue) Accept(ctx context.Context, s *session.Session, req protocol.Sen
 		return
 	}
 	if a.refusal != nil && d.clientID == "" {
-		q.drop(a)
+		a.refund()
 		refuse(a.refusal)
 		return
 	}
-	if err := q.enter(ctx); err != nil {
-		q.drop(a)
+	if err := q.loop.enter(ctx); err != nil {
+		a.refund()
 		refuse(err)
 		return
 	}
@@ -68,17 +68,17 @@ func (q *Queue) prepare(ctx context.Context, s *session.Session, req *protocol.S
 		a.retry = wait
 		return a, nil
 	}
-	a.token = true
+	a.paid = q.rates
 	if err := q.resolve(ctx, s, d, a); err != nil {
 		if !refusable(err) {
-			q.drop(a)
+			a.refund()
 			return nil, err
 		}
 		a.refusal = err
 		return a, nil
 	}
 	if a.frame, err = q.liveFrame(s, req, a); err != nil {
-		q.drop(a)
+		a.refund()
 		return nil, err
 	}
 	return a, nil
@@ -113,14 +113,6 @@ func gone(err error) error {
 	return err
 }
 
-// drop gives back what an accept took that will not become a new message.
-func (q *Queue) drop(a *accept) {
-	if a.token {
-		a.token = false
-		q.rates.giveBack(a.from.N)
-	}
-}
-
 // accept is a message on its way into the store.
 type accept struct {
 	frameID string
@@ -133,7 +125,7 @@ type accept struct {
 	frame   []byte // the push, if somebody may be there to get it
 	refusal error  // refused, unless the message was accepted before
 	retry   time.Duration
-	token   bool // taken from the sender's bucket
+	paid    *buckets // where a token was taken; nil without one
 	answer  wire.Answer[protocol.Ack]
 
 	ack      protocol.Ack // after apply
@@ -239,6 +231,14 @@ func (a *accept) repeated(tx *sqlite.Tx) error {
 	a.ack = refused(a.frameID, a.refusal)
 	a.ack.RetryMs = a.retry.Milliseconds()
 	return nil
+}
+
+// refund gives back the token of what will not become a new message.
+func (a *accept) refund() {
+	if a.paid != nil {
+		a.paid.giveBack(a.from.N)
+		a.paid = nil
+	}
 }
 
 // row is the message as the hub moves it.

@@ -188,7 +188,7 @@ func TestARefusedSendConsumesNoID(t *testing.T) {
 		if a := ann.try(request(string(key("bob")), "one")); !a.Duplicate || a.MessageID != first.MessageID {
 			t.Errorf("without a token: got %+v, want the duplicate", a)
 		}
-		time.Sleep(time.Duration(a.RetryMs+1) * time.Millisecond)
+		w.pass(time.Duration(a.RetryMs+1) * time.Millisecond)
 		if a := ann.try(request(string(key("ann")), "six")); !a.Queued {
 			t.Errorf("after retryMs: got %+v, want it accepted", a)
 		}

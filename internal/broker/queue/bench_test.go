@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -57,89 +58,106 @@ func BenchmarkAccept(b *testing.B) {
 }
 
 func benchmarkAccept(b *testing.B, senders, inFlight int, online bool) {
-	set := settings()
-	set.PairRows, set.PairBytes, set.RecipientBytes, set.MeshBytes = 1<<30, 1<<50, 1<<50, 1<<50
-	set.SendPerSecond, set.SendBurst = 1<<30, 1<<30
-	ctx, cancel := context.WithCancel(context.Background())
-	db, err := store.Open(ctx, filepath.Join(b.TempDir(), "broker.db"), time.Now, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	q := New(Options{DB: db, Settings: set, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-	var groups, statements atomic.Int64
-	stored := q.writer.done
-	q.writer.done = func(ops []op, err error) {
-		groups.Add(1)
-		statements.Add(2) // begin, commit
-		for _, o := range ops {
-			switch o := o.(type) {
-			case *accept:
-				statements.Add(1 + int64(len(o.placed))) // the message, its copies
-			case *finish:
-				statements.Add(1)
-			}
-		}
-		stored(ops, err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- q.Run(ctx) }()
-	defer func() {
-		cancel()
-		<-done
-		if err := db.Close(); err != nil {
-			b.Error(err)
-		}
-	}()
-	people := benchMesh(b, db, senders)
-	var acking sync.WaitGroup
+	m := newMeter(b)
+	people := benchMesh(b, m.db, senders)
 	to := people[0]
 	if online {
 		out := &sink{acks: make(chan mesh.ID, 1<<16)}
-		attachBench(b, q, to, out)
+		attachBench(b, m.q, to, out)
+		var acking sync.WaitGroup
 		acking.Go(func() {
 			for id := range out.acks {
-				_, _ = q.ClientAck(ctx, to, protocol.ClientAckRequest{BrokerMessageID: id})
+				_, _ = m.q.ClientAck(b.Context(), to, protocol.ClientAckRequest{BrokerMessageID: id}) // fails when all is over
 			}
 		})
 		defer acking.Wait()
 		defer close(out.acks)
 	}
 	for _, p := range people[1:] {
-		attachBench(b, q, p, &sink{})
+		attachBench(b, m.q, p, &sink{})
 	}
-	body := base64.StdEncoding.EncodeToString(make([]byte, 1040))
-	nonce := base64.StdEncoding.EncodeToString(make([]byte, 24))
-	var left atomic.Int64
-	left.Store(int64(b.N))
+	m.left.Store(int64(b.N))
 	b.ResetTimer()
-	start := time.Now()
 	var group sync.WaitGroup
 	for _, p := range people[1:] {
-		group.Go(func() {
-			window := make(chan struct{}, inFlight)
-			for left.Add(-1) >= 0 {
-				window <- struct{}{}
-				id := mesh.NewClientID(time.Now())
-				q.Accept(ctx, p, protocol.SendRequest{
-					ID: string(id), TargetSpec: string(to.SessionKey), Priority: mesh.Next, Nonce: nonce, Ciphertext: body,
-					ClientMessageID: id, RequestFingerprint: strings.Repeat("ab", 32),
-				}, func(a protocol.Ack, _ error) {
-					if !a.Queued {
-						b.Errorf("got %+v", a)
-					}
-					_, _ = protocol.Send.EncodeReply("", a) // as the mux does
-					<-window
-				})
-			}
-			for range inFlight {
-				window <- struct{}{}
-			}
-		})
+		group.Go(func() { m.send(b, p, to, inFlight) })
 	}
 	group.Wait()
-	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "accepts/s")
-	b.ReportMetric(float64(b.N)/float64(max(1, groups.Load())), "accepts/group")
-	b.ReportMetric(float64(statements.Load())/float64(b.N), "statements/op")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "accepts/s")
+	b.ReportMetric(float64(b.N)/float64(max(1, m.groups.Load())), "accepts/group")
+	b.ReportMetric(float64(m.statements.Load())/float64(b.N), "statements/op")
+}
+
+// send sends while there is something left, with so many waiting for their answer.
+func (m *meter) send(b *testing.B, from, to *session.Session, inFlight int) {
+	body, nonce := base64.StdEncoding.EncodeToString(make([]byte, 1040)), base64.StdEncoding.EncodeToString(make([]byte, 24))
+	window := make(chan struct{}, inFlight)
+	for m.left.Add(-1) >= 0 {
+		window <- struct{}{}
+		id := mesh.NewClientID(time.Now())
+		m.q.Accept(b.Context(), from, protocol.SendRequest{
+			ID: string(id), TargetSpec: string(to.SessionKey), Priority: mesh.Next, Nonce: nonce, Ciphertext: body,
+			ClientMessageID: id, RequestFingerprint: strings.Repeat("ab", 32),
+		}, func(a protocol.Ack, _ error) {
+			if !a.Queued {
+				b.Errorf("got %+v", a)
+			}
+			if _, err := protocol.Send.EncodeReply("", a); err != nil { // as the mux does
+				b.Error(err)
+			}
+			<-window
+		})
+	}
+	for range inFlight {
+		window <- struct{}{}
+	}
+}
+
+// meter is a queue that counts what it asks the store for.
+type meter struct {
+	db                 *sqlite.DB
+	q                  *Queue
+	left               atomic.Int64 // to be sent
+	groups, statements atomic.Int64
+}
+
+func newMeter(b *testing.B) *meter {
+	set := settings()
+	set.PairRows, set.PairBytes, set.RecipientBytes, set.MeshBytes = 1<<30, 1<<50, 1<<50, 1<<50
+	set.SendPerSecond, set.SendBurst = 1<<30, 1<<30
+	db, err := store.Open(b.Context(), filepath.Join(b.TempDir(), "broker.db"), time.Now, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := &meter{db: db, q: New(Options{DB: db, Settings: set, Now: time.Now, Log: slog.New(slog.DiscardHandler)})}
+	stored := m.q.writer.done
+	m.q.writer.done = func(ops []op, err error) {
+		m.count(ops)
+		stored(ops, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- m.q.Run(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-done, db.Close()); err != nil {
+			b.Error(err)
+		}
+	})
+	return m
+}
+
+func (m *meter) count(ops []op) {
+	m.groups.Add(1)
+	m.statements.Add(2) // begin, commit
+	for _, o := range ops {
+		switch o := o.(type) {
+		case *accept:
+			m.statements.Add(1 + int64(len(o.placed))) // the message, its copies
+		case *finish:
+			m.statements.Add(1)
+		}
+	}
 }
 
 func benchMesh(b *testing.B, db *sqlite.DB, senders int) []*session.Session {

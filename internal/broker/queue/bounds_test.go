@@ -114,7 +114,7 @@ func TestRateIsPerMember(t *testing.T) {
 			}
 		}
 		bob.send(string(key("ann")), "1")
-		time.Sleep(1100 * time.Millisecond)
+		w.pass(1100 * time.Millisecond)
 		a1.send(string(key("bob")), "4")
 		a2.send(string(key("bob")), "5")
 		if a := a1.try(request(string(key("bob")), "6")); a.Code != mesh.RateLimited {
@@ -130,9 +130,9 @@ func TestMessagesExpireWithAReceipt(t *testing.T) {
 		w.mesh("m", "ann", "bob")
 		ann := w.attach("m", "ann", "ann1")
 		a := ann.send(string(key("bob")), "old")
-		time.Sleep(50 * time.Minute)
+		w.pass(50 * time.Minute)
 		ann.send(string(key("bob")), "new")
-		time.Sleep(16 * time.Minute)
+		w.pass(16 * time.Minute)
 		r := ann.receipts()
 		if len(r) != 1 || r[0].MessageID != a.MessageID || r[0].State != mesh.StateExpired || r[0].Reason == "" || r[0].Recipient != key("bob") {
 			t.Errorf("got receipts %+v, want that the old one expired", r)
@@ -157,7 +157,7 @@ func TestAnExpiredCopyIsFinal(t *testing.T) {
 		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1")
 		ann.send(string(key("bob1")), "one")
 		got := wantTexts(t, "live", bob, "one")
-		time.Sleep(80 * time.Minute)
+		w.pass(80 * time.Minute)
 		bob.ack(got...)
 		ann.send(string(key("bob1")), "two")
 		bob.ack(wantTexts(t, "the next", bob, "two")...)
@@ -196,7 +196,7 @@ func TestBodiesAreDroppedWhenNobodyNeedsThem(t *testing.T) {
 		ann.send("*", "both")
 		ann.send(string(key("bob1")), "one")
 		bob.ack(bob.pushes()...)
-		time.Sleep(2 * bodiesEvery)
+		w.pass(2 * bodiesEvery)
 		w.settle()
 		bodies("delivered to bob, not to cid", 1)
 		cid := w.attach("m", "cid", "cid1")
@@ -220,7 +220,7 @@ func TestOldRowsArePruned(t *testing.T) {
 		bob.ack(bob.pushes()...)
 		bob.send(string(key("ann1")), "m0")
 		ann.pushes()
-		time.Sleep(61 * time.Minute)
+		w.pass(61 * time.Minute)
 		w.settle()
 		if got := w.count(`SELECT count(*) FROM message`); got != 4 {
 			t.Errorf("got %d messages, want the last 3 of ann and 1 of bob", got)
@@ -229,7 +229,7 @@ func TestOldRowsArePruned(t *testing.T) {
 			t.Errorf("got %+v, want the newest still known", a)
 		}
 		bob.detach()
-		time.Sleep(receiptTTL + 3*time.Hour)
+		w.pass(receiptTTL + 3*time.Hour)
 		w.settle()
 		for table, want := range map[string]int{"message": 0, "delivery": 0, "member_group": 0, "session": 2} {
 			if got := w.count(`SELECT count(*) FROM ` + table); got != want {
@@ -245,7 +245,7 @@ func TestOldRowsArePruned(t *testing.T) {
 		if r := ann.receipts(); len(r) == 0 || r[len(r)-1].Seq != 6 {
 			t.Errorf("got receipts %+v, want numbers that go on at 6", r)
 		}
-		time.Sleep(receiptTTL + 51*time.Hour)
+		w.pass(receiptTTL + 51*time.Hour)
 		w.settle()
 		if got := w.count(`SELECT count(*) FROM session WHERE pubkey = $1`, string(key("bob1"))); got != 0 {
 			t.Errorf("got the session that was last seen a month ago")
@@ -409,7 +409,7 @@ func TestCrowdedMembersKeepWhatWaits(t *testing.T) {
 		for i := range 5 {
 			ann.send(string(key("bob")), fmt.Sprint("m", i))
 		}
-		time.Sleep(2 * time.Hour)
+		w.pass(2 * time.Hour)
 		wantTexts(t, "all that was accepted", w.attach("m", "bob", "bob1"), "m0", "m1", "m2", "m3", "m4")
 	})
 }

@@ -71,15 +71,15 @@ func TestUnacknowledgedPushComesAgainAfterItsLease(t *testing.T) {
 		ann.send(string(key("bob1")), "two")
 		first := wantTexts(t, "live", bob, "one", "two")
 		bob.ack(first[1])
-		time.Sleep(29 * time.Second)
+		w.pass(29 * time.Second)
 		wantTexts(t, "before the lease is over", bob)
-		time.Sleep(3 * time.Second) // it is looked for sixteen times a lease
+		w.pass(3 * time.Second) // it is looked for sixteen times a lease
 		again := wantTexts(t, "after the lease", bob, "one")
 		if len(again) == 1 && again[0].MessageID != first[0].MessageID {
 			t.Errorf("got message id %s, want %s again", again[0].MessageID, first[0].MessageID)
 		}
 		bob.ack(again...)
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		wantTexts(t, "after the acknowledgement", bob)
 		if got := ann.receipts(); len(got) != 2 {
 			t.Errorf("got %d receipts, want 2", len(got))
@@ -133,7 +133,7 @@ func TestALostAcknowledgementBringsTheMessageAgain(t *testing.T) {
 			t.Fatalf("got %+v, want the group refused", a)
 		}
 		w.pages(1_000_000)
-		time.Sleep(3 * time.Second)
+		w.pass(3 * time.Second)
 		bob.ack(wantTexts(t, "again", bob, "one")...)
 		if r := ann.receipts(); len(r) != 1 || r[0].Seq != 1 {
 			t.Errorf("got receipts %+v, want one", r)
@@ -190,7 +190,7 @@ func TestRestartPushesAgainWhatIsNotFinal(t *testing.T) {
 		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1")
 		for i := range 4 {
 			ann.send(string(key("bob1")), fmt.Sprint(i))
-			time.Sleep(time.Millisecond)
+			w.pass(time.Millisecond)
 		}
 		ann.send(string(key("bob")), "member")
 		got := bob.pushes()
@@ -225,7 +225,7 @@ func TestAckedOnWriteIsNeverReportedAsDelivered(t *testing.T) {
 		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1", plain)
 		a := ann.send(string(key("bob1")), "one")
 		wantTexts(t, "live", bob, "one")
-		time.Sleep(2 * time.Minute)
+		w.pass(2 * time.Minute)
 		bob.detach()
 		bob = w.attach("m", "bob", "bob1", plain)
 		wantTexts(t, "after it was written", bob)

@@ -18,64 +18,83 @@ type load struct {
 	page hub.Page
 }
 
-// loads are the pages to be read, oldest first. The hub wants one of a mailbox at a time, which bounds them.
-type loads struct {
+// drain reads mailboxes for the hub, oldest wish first. The hub wants one page of a mailbox at a time, which bounds
+// what waits here.
+type drain struct {
+	db   *sqlite.DB
+	log  *slog.Logger
+	loop *loop
+
 	mu    sync.Mutex
 	items []load
 	wake  chan struct{} // holds one token while there are items
 }
 
-func newLoads() *loads { return &loads{wake: make(chan struct{}, 1)} }
+// readers is how many goroutines read mailboxes; the store has four connections that read.
+const readers = 2
 
-func (s *loads) add(l load) {
-	s.mu.Lock()
-	s.items = append(s.items, l)
-	s.mu.Unlock()
-	signal(s.wake)
+func newDrain(opt Options, l *loop) *drain {
+	return &drain{db: opt.DB, log: opt.Log, loop: l, wake: make(chan struct{}, 1)}
+}
+
+func (d *drain) add(l load) {
+	d.mu.Lock()
+	d.items = append(d.items, l)
+	d.mu.Unlock()
+	signal(d.wake)
+}
+
+// run reads pages until ctx ends. Several may run.
+func (d *drain) run(ctx context.Context) {
+	for {
+		l, ok := d.take(ctx)
+		if !ok {
+			return
+		}
+		rows, more, err := d.read(ctx, l)
+		d.loop.in.post(func() {
+			if err != nil {
+				d.loop.do(d.loop.hub.LoadFailed(l.box))
+				return
+			}
+			d.loop.do(d.loop.hub.Loaded(d.loop.now(), l.box, rows, more))
+		})
+		if err != nil && ctx.Err() == nil {
+			d.log.Error("read mailbox", slog.Any(logkey.Err, err))
+		}
+	}
 }
 
 // take waits for a page; false when ctx has ended.
-func (s *loads) take(ctx context.Context) (load, bool) {
+func (d *drain) take(ctx context.Context) (load, bool) {
 	for {
 		select {
 		case <-ctx.Done():
 			return load{}, false
-		case <-s.wake:
+		case <-d.wake:
 		}
-		s.mu.Lock()
-		if len(s.items) == 0 {
-			s.mu.Unlock()
-			continue
+		if l, ok := d.first(); ok {
+			return l, true
 		}
-		l := s.items[0]
-		if s.items = s.items[1:]; len(s.items) > 0 {
-			signal(s.wake) // for the next reader
-		}
-		s.mu.Unlock()
-		return l, true
 	}
 }
 
-// readMailboxes reads pages until ctx ends.
-func (q *Queue) readMailboxes(ctx context.Context) {
-	for {
-		l, ok := q.loads.take(ctx)
-		if !ok {
-			return
-		}
-		rows, more, err := q.readPage(ctx, l)
-		if err != nil {
-			q.log.Error("read mailbox", slog.Any(logkey.Err, err))
-			q.in.post(func() { q.do(q.hub.LoadFailed(l.box)) })
-			continue
-		}
-		q.in.post(func() { q.do(q.hub.Loaded(q.now(), l.box, rows, more)) })
+func (d *drain) first() (load, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.items) == 0 {
+		return load{}, false
 	}
+	l := d.items[0]
+	if d.items = d.items[1:]; len(d.items) > 0 {
+		signal(d.wake) // for the next reader
+	}
+	return l, true
 }
 
-func (q *Queue) readPage(ctx context.Context, l load) (rows []hub.Row, more bool, err error) {
+func (d *drain) read(ctx context.Context, l load) (rows []hub.Row, more bool, err error) {
 	var copies []store.Copy
-	err = q.db.Read(ctx, func(tx *sqlite.Tx) error {
+	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
 		copies, err = store.ListWaiting(tx, l.to.n, store.Page(l.page))
 		return err
 	})

@@ -79,21 +79,20 @@ func (barrier) apply(*sqlite.Tx, *ledger) error { return nil }
 
 // seen notes that a member and its session were connected until a time, and the groups they had.
 type seen struct {
-	at      time.Time
-	member  mesh.ID
-	memberN int64
-	session int64 // Session.N, or 0
-	groups  []string
+	at     time.Time
+	member mesh.ID
+	box    store.Box // of the session, or of the member
+	groups []string
 }
 
 func (s *seen) apply(tx *sqlite.Tx, _ *ledger) error {
 	if err := store.SeeMember(tx, s.member, s.at); err != nil {
 		return err
 	}
-	if s.session != 0 {
-		if err := store.SeeSession(tx, s.session, s.at); err != nil {
+	if s.box.Session != 0 {
+		if err := store.SeeSession(tx, s.box.Session, s.at); err != nil {
 			return err
 		}
 	}
-	return store.SeeGroups(tx, s.memberN, s.groups, s.at)
+	return store.SeeGroups(tx, s.box.Member, s.groups, s.at)
 }

@@ -307,7 +307,7 @@ func (h *history) lease(*rapid.T) {
 			c.holder = nil
 		}
 	}
-	time.Sleep(35 * time.Second)
+	h.w.pass(35 * time.Second)
 	h.look()
 }
 

@@ -5,14 +5,16 @@ package queue
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
+	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 // Outbound is the sending end of one connection. Its methods may be called from any goroutine and never block.
@@ -41,30 +43,13 @@ type Queue struct {
 	db     *sqlite.DB
 	set    config.Broker
 	now    mesh.Clock
-	log    *slog.Logger
 	dir    *directory
 	rates  *buckets
 	writer *writer
-	in     *inbox
-	loads  *loads
-	spent  *spent
-
-	// slots admits what clients send, so that what waits for the disk and the loop is bounded. At the bound their
-	// readers wait.
-	slots chan struct{}
-	over  chan struct{} // closed when ctx of Run has ended
-
-	hub   *hub.Hub             // the loop's
-	lines map[hub.ConnID]*line // the loop's: the connections that the hub knows
-	ill   bool                 // the loop's: the last group was not stored
+	loop   *loop
+	drain  *drain
+	sweep  *sweeper
 }
-
-const (
-	maxUnderWay = 2048    // frames of clients that were read and not answered
-	windowRows  = 256     // pushes that one connection has not acknowledged
-	windowBytes = 1 << 20 // and their frames together; less than an Outbound holds
-	readers     = 2       // goroutines that read mailboxes; the store has four readers
-)
 
 // New returns a queue. Nothing works before Run.
 func New(opt Options) *Queue {
@@ -72,20 +57,16 @@ func New(opt Options) *Queue {
 		db:    opt.DB,
 		set:   opt.Settings,
 		now:   opt.Now,
-		log:   opt.Log,
 		dir:   newDirectory(opt),
 		rates: newBuckets(opt.Settings.SendPerSecond, opt.Settings.SendBurst),
-		in:    newInbox(),
-		loads: newLoads(),
-		spent: newSpent(),
-		slots: make(chan struct{}, maxUnderWay),
-		over:  make(chan struct{}),
-		hub:   hub.New(hub.Options{Lease: opt.Settings.Lease, Rows: windowRows, Bytes: windowBytes}),
-		lines: map[hub.ConnID]*line{},
 	}
+	q.loop = newLoop(opt, q.dir)
 	q.writer = newWriter(opt.DB, &ledger{set: opt.Settings}, func(ops []op, err error) {
-		q.in.post(func() { q.committed(ops, err) })
+		q.loop.in.post(func() { q.loop.committed(ops, err) })
 	})
+	q.drain = newDrain(opt, q.loop)
+	q.sweep = newSweeper(opt, q.loop)
+	q.loop.writer, q.loop.drain, q.loop.spent = q.writer, q.drain, q.sweep.spent
 	return q
 }
 
@@ -95,75 +76,93 @@ func (q *Queue) Run(ctx context.Context) error {
 	var g errgroup.Group
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	for range readers {
-		g.Go(func() error { q.readMailboxes(work); return nil })
+		g.Go(func() error { q.drain.run(work); return nil })
 	}
-	g.Go(func() error { q.sweep(work); return nil })
+	g.Go(func() error { q.sweep.run(work); return nil })
 	g.Go(func() error {
 		defer stop()
-		q.loop(ctx)
+		q.loop.run(ctx)
 		return nil
 	})
 	return g.Wait()
 }
 
-// loop does what is in the inbox until ctx has ended and nothing is under way any more.
-func (q *Queue) loop(ctx context.Context) {
-	tick := time.NewTicker(max(10*time.Millisecond, q.set.Lease/16)) // a lease may last that much longer
-	defer tick.Stop()
-	ended := ctx.Done()
-	var items []func()
-	for {
-		select {
-		case <-q.in.wake:
-			items = q.in.take(items)
-			for i, item := range items {
-				item()
-				items[i] = nil
-			}
-		case <-tick.C:
-			q.do(q.hub.Tick(q.now()))
-		case <-ended:
-			ended = nil
-			close(q.over)
-		}
-		if ended == nil && q.writer.pending.Load() == 0 && q.in.closeIfEmpty() {
-			return
-		}
+// Attach registers an authenticated connection: welcome (the hello_ack) is the first frame of its buffer, then the
+// mailbox drains (design B5). A connection with the same session key, or without one but with the same member and
+// session id, is closed with 1000 session_replaced and needs no Detach any more. The session key was stored with
+// store.ClaimSession before. After an error the connection is not registered.
+func (q *Queue) Attach(ctx context.Context, c hub.Conn, out Outbound, welcome []byte) error {
+	boxes, err := q.boxesOf(ctx, c)
+	if err != nil {
+		return err
 	}
+	if err := q.loop.enter(ctx); err != nil {
+		return err
+	}
+	defer q.loop.leave()
+	// Without ctx: it would leave open whether the connection is registered.
+	_, err = ask(context.WithoutCancel(ctx), q.loop, func() bool {
+		q.loop.attach(&line{conn: c, out: out, boxes: boxes, credit: receiptCredit}, welcome)
+		return true
+	})
+	return err
 }
 
-// enter takes a slot for a frame of a client, and leave gives it back.
-func (q *Queue) enter(ctx context.Context) error {
-	select {
-	case <-q.over:
-		return errOver()
-	default:
+// boxesOf finds the mailboxes of a connection.
+func (q *Queue) boxesOf(ctx context.Context, c hub.Conn) ([]*address, error) {
+	member, err := q.dir.refresh(ctx, c.Mesh, c.MemberKey)
+	if err != nil {
+		return nil, gone(err)
 	}
-	select {
-	case q.slots <- struct{}{}:
-		return nil
-	case <-q.over:
-		return errOver()
-	case <-ctx.Done():
-		return ctx.Err()
+	if c.SessionKey == "" {
+		return []*address{member}, nil
 	}
+	own, err := q.dir.refresh(ctx, c.Mesh, c.SessionKey)
+	if err != nil {
+		return nil, gone(err)
+	}
+	if own.box != (hub.Mailbox{Member: c.Member, Session: c.SessionKey}) {
+		return nil, mesh.Errorf(mesh.BadSessionKey, "this session key is another member's")
+	}
+	return []*address{member, own}, nil
 }
 
-func (q *Queue) leave() { <-q.slots }
+// Detach forgets a connection that is over; what it had not acknowledged is pushed to the next one. Deliberate says
+// that the client said bye: there is no lease yet that this would end early. Detaching twice, or one that was
+// replaced or closed from here, does nothing.
+func (q *Queue) Detach(id hub.ConnID, deliberate bool) {
+	q.loop.in.post(func() { q.loop.detach(id) })
+}
 
-func errOver() error { return mesh.Errorf(mesh.ShuttingDown, "the broker is stopping") }
+// SetStatus notes what a peer is doing, which decides what it is pushed (wire 5).
+func (q *Queue) SetStatus(id hub.ConnID, status mesh.Status) {
+	q.loop.in.post(func() { q.loop.do(q.loop.hub.SetStatus(id, status)) })
+}
 
-// ask runs f on the loop and returns its answer.
-func ask[T any](ctx context.Context, q *Queue, f func() T) (T, error) {
-	var none T
-	answer := make(chan T, 1)
-	if !q.in.post(func() { answer <- f() }) {
-		return none, errOver()
+// ClientAck notes that a pushed message is on the recipient's disk (wire 3.4). It clears only what this connection
+// was pushed. There is no answer.
+func (q *Queue) ClientAck(ctx context.Context, s *session.Session, req protocol.ClientAckRequest) (wire.None, error) {
+	if err := q.loop.enter(ctx); err != nil {
+		return wire.None{}, err
 	}
-	select {
-	case a := <-answer:
-		return a, nil
-	case <-ctx.Done():
-		return none, ctx.Err()
+	if !q.loop.in.post(func() {
+		q.loop.leave()
+		q.loop.do(q.loop.hub.Ack(s.Conn, req.BrokerMessageID, req.ClientMessageID))
+	}) {
+		q.loop.leave()
 	}
+	return wire.None{}, nil
+}
+
+// Connections lists the connections of a mesh, oldest first. The slice is the caller's; what its rows point to is not
+// changed by anyone.
+func (q *Queue) Connections(ctx context.Context, meshID mesh.ID) ([]hub.Conn, error) {
+	return ask(ctx, q.loop, func() []hub.Conn { return q.loop.hub.Conns(meshID) })
+}
+
+// CloseMember closes all connections of a member, and forgets what is remembered of it. It is called after the
+// membership ended in the store.
+func (q *Queue) CloseMember(meshID, member mesh.ID, code mesh.CloseCode, reason string) {
+	q.dir.forget()
+	q.loop.in.post(func() { q.loop.do(q.loop.hub.CloseMember(meshID, member, code, reason)) })
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
@@ -21,57 +23,71 @@ const (
 	sliceRows   = 512                 // of one transaction, so that acceptance does not wait for a sweep
 )
 
-// sweep forgets what is over until ctx ends.
-func (q *Queue) sweep(ctx context.Context) {
+// sweeper forgets what is over.
+type sweeper struct {
+	db    *sqlite.DB
+	set   config.Broker
+	now   mesh.Clock
+	log   *slog.Logger
+	loop  *loop
+	spent *spent
+}
+
+func newSweeper(opt Options, l *loop) *sweeper {
+	return &sweeper{db: opt.DB, set: opt.Settings, now: opt.Now, log: opt.Log, loop: l, spent: newSpent()}
+}
+
+// run sweeps until ctx ends.
+func (s *sweeper) run(ctx context.Context) {
 	var bodies <-chan time.Time
-	expire := time.NewTicker(max(time.Second, min(expireEvery, q.set.MessageTTL/4)))
+	expire := time.NewTicker(max(time.Second, min(expireEvery, s.set.MessageTTL/4)))
 	defer expire.Stop()
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
-	q.swept(ctx, "drop bodies", q.dropAllBodies(ctx))
+	s.swept(ctx, "drop bodies", s.dropAllBodies(ctx))
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-q.spent.wake:
+		case <-s.spent.wake:
 			bodies = time.After(bodiesEvery) // together with what comes until then
 		case <-bodies:
-			err := q.dropBodies(ctx)
+			err := s.dropBodies(ctx)
 			if err != nil {
-				q.spent.lose()
+				s.spent.lose()
 			}
-			q.swept(ctx, "drop bodies", err)
+			s.swept(ctx, "drop bodies", err)
 		case <-expire.C:
-			q.swept(ctx, "expire", q.expire(ctx))
+			s.swept(ctx, "expire", s.expire(ctx))
 		case <-prune.C:
-			q.swept(ctx, "prune", q.prune(ctx))
+			s.swept(ctx, "prune", s.prune(ctx))
 		}
 	}
 }
 
 // swept logs what went wrong; the next sweep tries again.
-func (q *Queue) swept(ctx context.Context, what string, err error) {
+func (s *sweeper) swept(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {
-		q.log.Warn("sweep of the store stopped", slog.String(logkey.Component, what), slog.Any(logkey.Err, err))
+		s.log.Warn("sweep of the store stopped", slog.String(logkey.Component, what), slog.Any(logkey.Err, err))
 	}
 }
 
 // expire ends the copies that have waited for too long.
-func (q *Queue) expire(ctx context.Context) error {
+func (s *sweeper) expire(ctx context.Context) error {
 	for {
 		var late []store.Overdue
-		err := q.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
-			late, err = store.ListOverdue(tx, q.now().Add(-q.set.MessageTTL), sliceRows)
+		err := s.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
+			late, err = store.ListOverdue(tx, s.now().Add(-s.set.MessageTTL), sliceRows)
 			return err
 		})
 		if err != nil || len(late) == 0 {
 			return err
 		}
 		for _, o := range late {
-			q.writer.add(q.overdue(o))
+			s.loop.writer.add(s.overdue(o))
 		}
 		stored := barrier{make(chan error, 1)}
-		q.writer.add(stored)
+		s.loop.writer.add(stored)
 		select {
 		case err = <-stored.done:
 		case <-ctx.Done():
@@ -83,7 +99,7 @@ func (q *Queue) expire(ctx context.Context) error {
 	}
 }
 
-func (q *Queue) overdue(o store.Overdue) *finish {
+func (s *sweeper) overdue(o store.Overdue) *finish {
 	return &finish{
 		row: hub.Row{
 			N: o.Message, ID: o.ID, ClientID: o.ClientID, Bytes: o.Bytes,
@@ -91,7 +107,7 @@ func (q *Queue) overdue(o store.Overdue) *finish {
 		},
 		to:      &address{mesh: o.Mesh, key: o.Key, box: hub.Mailbox{Member: o.Recipient, Session: o.Session}, n: o.To},
 		outcome: store.Expired,
-		at:      q.now(),
+		at:      s.now(),
 	}
 }
 
@@ -138,16 +154,16 @@ func (s *spent) take() (n []int64, all bool) {
 }
 
 // dropBodies forgets the bodies of messages that became final since the last time.
-func (q *Queue) dropBodies(ctx context.Context) error {
-	n, all := q.spent.take()
+func (s *sweeper) dropBodies(ctx context.Context) error {
+	n, all := s.spent.take()
 	if all {
-		return q.dropAllBodies(ctx)
+		return s.dropAllBodies(ctx)
 	}
 	slices.Sort(n)
 	for len(n) > 0 {
 		first := n[0]
 		i, _ := slices.BinarySearch(n, first+sliceRows)
-		if err := q.dropRange(ctx, first, n[i-1]); err != nil {
+		if err := s.dropRange(ctx, first, n[i-1]); err != nil {
 			return err
 		}
 		n = n[i:]
@@ -156,50 +172,50 @@ func (q *Queue) dropBodies(ctx context.Context) error {
 }
 
 // dropAllBodies looks at all messages, for what was final when the last process ended.
-func (q *Queue) dropAllBodies(ctx context.Context) error {
+func (s *sweeper) dropAllBodies(ctx context.Context) error {
 	var last int64
-	err := q.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
+	err := s.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
 		last, err = store.LastMessage(tx)
 		return err
 	})
 	for n := int64(1); err == nil && n <= last; n += sliceRows {
-		err = q.dropRange(ctx, n, n+sliceRows-1)
+		err = s.dropRange(ctx, n, n+sliceRows-1)
 	}
 	return err
 }
 
-func (q *Queue) dropRange(ctx context.Context, first, last int64) error {
-	return q.db.Write(ctx, func(tx *sqlite.Tx) error { return store.DropBodies(tx, first, last) })
+func (s *sweeper) dropRange(ctx context.Context, first, last int64) error {
+	return s.db.Write(ctx, func(tx *sqlite.Tx) error { return store.DropBodies(tx, first, last) })
 }
 
 // prune forgets messages with their receipts, sessions and groups that are too old, and of each member those that are
 // too many.
-func (q *Queue) prune(ctx context.Context) error {
-	keep := max(q.set.DedupeTTL, q.set.MessageTTL+receiptTTL)
-	old := q.now().Add(-keep)
-	if err := q.touch(ctx); err != nil {
+func (s *sweeper) prune(ctx context.Context) error {
+	keep := max(s.set.DedupeTTL, s.set.MessageTTL+receiptTTL)
+	old := s.now().Add(-keep)
+	if err := s.touch(ctx); err != nil {
 		return err
 	}
-	err := q.slices(ctx, func(tx *sqlite.Tx) (int, error) { return store.PruneMessages(tx, old, sliceRows) })
+	err := s.slices(ctx, func(tx *sqlite.Tx) (int, error) { return store.PruneMessages(tx, old, sliceRows) })
 	if err != nil {
 		return err
 	}
-	if err := q.trim(ctx); err != nil {
+	if err := s.trim(ctx); err != nil {
 		return err
 	}
-	return q.db.Write(ctx, func(tx *sqlite.Tx) error {
-		if err := store.PruneSessions(tx, old.Add(-q.set.SessionSeen)); err != nil {
+	return s.db.Write(ctx, func(tx *sqlite.Tx) error {
+		if err := store.PruneSessions(tx, old.Add(-s.set.SessionSeen)); err != nil {
 			return err
 		}
-		return store.PruneGroups(tx, q.now().Add(-q.set.SessionSeen))
+		return store.PruneGroups(tx, s.now().Add(-s.set.SessionSeen))
 	})
 }
 
 // touch notes that the sessions that are connected are, for a process that ends without notice.
-func (q *Queue) touch(ctx context.Context) error {
-	live, err := ask(ctx, q, func() []int64 {
+func (s *sweeper) touch(ctx context.Context) error {
+	live, err := ask(ctx, s.loop, func() []int64 {
 		var n []int64
-		for _, l := range q.lines {
+		for _, l := range s.loop.lines {
 			n = append(n, l.boxes[len(l.boxes)-1].n.Session)
 		}
 		return n
@@ -208,9 +224,9 @@ func (q *Queue) touch(ctx context.Context) error {
 		return err
 	}
 	for part := range slices.Chunk(live, sliceRows) {
-		err := q.db.Write(ctx, func(tx *sqlite.Tx) error {
+		err := s.db.Write(ctx, func(tx *sqlite.Tx) error {
 			for _, n := range part {
-				if err := store.SeeSession(tx, n, q.now()); err != nil {
+				if err := store.SeeSession(tx, n, s.now()); err != nil {
 					return err
 				}
 			}
@@ -224,18 +240,18 @@ func (q *Queue) touch(ctx context.Context) error {
 }
 
 // trim forgets the oldest messages of members with too many. Their recipients still know what they have.
-func (q *Queue) trim(ctx context.Context) error {
+func (s *sweeper) trim(ctx context.Context) error {
 	var crowded []store.Remembered
-	err := q.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
-		crowded, err = store.ListCrowded(tx, q.set.DedupeRows)
+	err := s.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
+		crowded, err = store.ListCrowded(tx, s.set.DedupeRows)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	for _, c := range crowded {
-		left := c.Messages - q.set.DedupeRows
-		err := q.slices(ctx, func(tx *sqlite.Tx) (int, error) {
+		left := c.Messages - s.set.DedupeRows
+		err := s.slices(ctx, func(tx *sqlite.Tx) (int, error) {
 			n, err := store.TrimMessages(tx, c.Sender, min(left, sliceRows))
 			left -= n
 			return n, err
@@ -248,10 +264,10 @@ func (q *Queue) trim(ctx context.Context) error {
 }
 
 // slices repeats a write of up to sliceRows until there is less to do.
-func (q *Queue) slices(ctx context.Context, write func(*sqlite.Tx) (int, error)) error {
+func (s *sweeper) slices(ctx context.Context, write func(*sqlite.Tx) (int, error)) error {
 	for {
 		n := 0
-		err := q.db.Write(ctx, func(tx *sqlite.Tx) (err error) {
+		err := s.db.Write(ctx, func(tx *sqlite.Tx) (err error) {
 			n, err = write(tx)
 			return err
 		})

@@ -196,7 +196,7 @@ func (w *world) claim(c hub.Conn) {
 // settle waits until everything that was asked for is done. The clock moves only when something waits for company.
 func (w *world) settle() {
 	for synctest.Wait(); w.q.writer.pending.Load() > 0; synctest.Wait() {
-		time.Sleep(lazyDelay)
+		w.pass(lazyDelay)
 	}
 }
 
@@ -380,6 +380,9 @@ func (p *peer) unstick() {
 		written()
 	}
 }
+
+// pass turns the clock.
+func (w *world) pass(d time.Duration) { <-time.After(d) }
 
 // pages bounds the file, or keeps it as it is when it has more: the disk is full.
 func (w *world) pages(n int) {

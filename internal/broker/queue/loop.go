@@ -1,0 +1,112 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// loop is the goroutine that owns the hub and the connections. Everything that happens to them comes through its
+// inbox; nothing on it waits for a client, the disk, or a mailbox to be read.
+type loop struct {
+	now    mesh.Clock
+	log    *slog.Logger
+	dir    *directory
+	writer *writer
+	drain  *drain
+	spent  *spent
+	in     *inbox
+
+	// slots admits what clients send, so that what waits for the disk and the loop is bounded. At the bound their
+	// readers wait.
+	slots chan struct{}
+	over  chan struct{} // closed when ctx of Run has ended
+
+	hub   *hub.Hub
+	lines map[hub.ConnID]*line // the connections that the hub knows
+	tick  time.Duration
+	ill   bool // the last group was not stored
+}
+
+const (
+	maxUnderWay = 2048    // frames of clients that were read and not answered
+	windowRows  = 256     // pushes that one connection has not acknowledged
+	windowBytes = 1 << 20 // and their frames together; less than an Outbound holds
+)
+
+func newLoop(opt Options, dir *directory) *loop {
+	lease := opt.Settings.Lease
+	return &loop{
+		now: opt.Now, log: opt.Log, dir: dir, in: newInbox(),
+		slots: make(chan struct{}, maxUnderWay),
+		over:  make(chan struct{}),
+		hub:   hub.New(hub.Options{Lease: lease, Rows: windowRows, Bytes: windowBytes}),
+		lines: map[hub.ConnID]*line{},
+		tick:  max(10*time.Millisecond, lease/16), // a lease may last that much longer
+	}
+}
+
+// run does what is in the inbox until ctx has ended and nothing is under way any more.
+func (l *loop) run(ctx context.Context) {
+	tick := time.NewTicker(l.tick)
+	defer tick.Stop()
+	ended := ctx.Done()
+	var items []func()
+	for {
+		select {
+		case <-l.in.wake:
+			items = l.in.take(items)
+			for i, item := range items {
+				item()
+				items[i] = nil
+			}
+		case <-tick.C:
+			l.do(l.hub.Tick(l.now()))
+		case <-ended:
+			ended = nil
+			close(l.over)
+		}
+		if ended == nil && l.writer.pending.Load() == 0 && l.in.closeIfEmpty() {
+			return
+		}
+	}
+}
+
+// enter takes a slot for a frame of a client, and leave gives it back.
+func (l *loop) enter(ctx context.Context) error {
+	select {
+	case <-l.over:
+		return errOver()
+	default:
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return nil
+	case <-l.over:
+		return errOver()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *loop) leave() { <-l.slots }
+
+func errOver() error { return mesh.Errorf(mesh.ShuttingDown, "the broker is stopping") }
+
+// ask runs f on the loop and returns its answer.
+func ask[T any](ctx context.Context, l *loop, f func() T) (T, error) {
+	var none T
+	answer := make(chan T, 1)
+	if !l.in.post(func() { answer <- f() }) {
+		return none, errOver()
+	}
+	select {
+	case a := <-answer:
+		return a, nil
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
