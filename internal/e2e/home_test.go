@@ -254,13 +254,15 @@ func (s service) signal(sig os.Signal) bool {
 	return err == nil && p.Signal(sig) == nil
 }
 
-// kill ends a service as a crash does, and waits until it is gone.
+// kill ends a service as a crash does, and waits until it is gone. Verbs that run meanwhile may have started another one
+// by then.
 func (s service) kill(t testing.TB) {
 	t.Helper()
+	pid := s.pid()
 	if !s.signal(sigKill) {
 		t.Fatalf("%s: nothing to kill", s.pidFile)
 	}
-	eventually(t, "the lock "+s.lock+" is free", func() bool { return !local.Locked(s.lock) })
+	eventually(t, "another process has the lock "+s.lock+", or none", func() bool { return s.pid() != pid })
 }
 
 // end stops the services of a home: gently, and after a while as a crash does.
