@@ -111,7 +111,10 @@ func (c *conn) end(err error) {
 	case errors.As(err, &closed) && closed.Code == websocket.StatusNormalClosure && closed.Reason == mesh.ReasonClosed:
 		c.deliberate.Store(true)
 	}
-	c.out.Close(cut, "")
+	if !c.out.Closing() {
+		c.out.Close(cut, "")
+		_ = c.link.Close() // a write that waits for a peer that is gone ends with it
+	}
 }
 
 // frames are what messages are read into. A reader that waits holds none.

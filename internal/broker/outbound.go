@@ -93,8 +93,8 @@ func (o *outbound) Ping() {
 	o.signal()
 }
 
-// Close ends the connection after what waits was written; what waits for a slow consumer is dropped. The first call
-// counts.
+// Close ends the connection after what waits was written; what waits for a slow consumer, or for nobody, is dropped.
+// The first call counts.
 func (o *outbound) Close(code mesh.CloseCode, reason string) {
 	o.mu.Lock()
 	if o.end == nil {
@@ -102,6 +102,8 @@ func (o *outbound) Close(code mesh.CloseCode, reason string) {
 		o.kill = time.AfterFunc(closeWait, func() { _ = o.conn.Close() }) // nobody is left to tell
 		if code == mesh.CloseSlowConsumer {
 			o.count.slow.add("")
+		}
+		if code == mesh.CloseSlowConsumer || code == cut {
 			o.drop()
 		}
 	}

@@ -91,7 +91,7 @@ func TestWritesAreBoundedInBytes(t *testing.T) {
 		o.Send(big)
 	}
 	o.Send(bytes.Repeat([]byte("y"), 2*maxWriteBytes))
-	o.Close(cut, "")
+	o.Close(mesh.CloseNormal, "")
 	o.run()
 	o.settled()
 	if len(conn.writes) != 4 {

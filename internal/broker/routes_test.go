@@ -77,7 +77,9 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	m := s.found(t)
-	m.enter(t, m.first, nil)
+	inside := m.enter(t, m.first, nil)
+	inside.send(t, []byte(`{"type":"list_peers"}`))
+	inside.next(t) // what a hello leads to was done
 	refused := s.connect(t)
 	refused.send(t, m.hello(m.first, func(r *protocol.HelloRequest) { r.MeshID = "nowhere" }))
 	refused.wantError(t, "unauthorized")
