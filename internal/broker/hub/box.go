@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -12,6 +13,7 @@ type box struct {
 	name    Mailbox
 	conns   []*conn
 	serving *conn // the one of conns that is pushed; nil without any
+	former  *conn // the one that was pushed before, while some of it is on its way; nothing may overtake that
 
 	urgent, rest lane
 	flying       map[int64]bool // pushed or being finished, with whether urgent
@@ -44,7 +46,7 @@ func (h *Hub) insert(now time.Time, b *box, r *Row) {
 		return // a page had it already
 	}
 	c := b.serving
-	if c != nil && r.Frame != nil && !l.behind && c.admits(r.Urgent) && c.room(h.opt) > 0 {
+	if c != nil && r.Frame != nil && !l.behind && !b.turning() && c.admits(r.Urgent) && c.room(h.opt) > 0 {
 		h.push(now, c, b, r)
 		return
 	}
@@ -65,8 +67,8 @@ func (h *Hub) pumpConn(c *conn) {
 // worth a read.
 func (h *Hub) pump(b *box) {
 	c := b.serving
-	if c == nil || b.loading {
-		return
+	if c == nil || b.loading || b.turning() {
+		return // the end of what flies to the former connection comes back here
 	}
 	rest := b.rest.behind && c.admits(false)
 	if !rest && !b.urgent.behind {
@@ -104,7 +106,7 @@ func (h *Hub) loaded(now time.Time, b *box, rows []Row, more bool) {
 			l.after = r.N
 			continue
 		}
-		if c := b.serving; c != nil && c.admits(r.Urgent) && c.room(h.opt) > 0 {
+		if c := b.serving; c != nil && !b.turning() && c.admits(r.Urgent) && c.room(h.opt) > 0 {
 			h.push(now, c, b, r)
 			continue
 		}
@@ -164,12 +166,29 @@ func (b *box) settle() {
 // choose picks the connection that is pushed. A member's own mailbox goes to one of our daemons, which shows it to
 // all its sessions, else to the newest session, else to any (design D1).
 func (b *box) choose() {
+	if !b.turning() {
+		b.former = b.serving
+	}
 	b.serving = nil
 	for _, c := range b.conns {
 		if b.serving == nil || cmp.Or(cmp.Compare(c.rank(), b.serving.rank()), cmp.Compare(c.ID, b.serving.ID)) > 0 {
 			b.serving = c
 		}
 	}
+}
+
+// turning reports whether rows are on their way to another connection than the one that is pushed now. A recipient has
+// both lines to one inbox, and reads them in any order.
+func (b *box) turning() bool {
+	if b.former != nil && (b.former == b.serving || !b.former.carries(b)) {
+		b.former = nil
+	}
+	return b.former != nil
+}
+
+// carries reports whether rows of b were pushed to c and not acknowledged.
+func (c *conn) carries(b *box) bool {
+	return slices.ContainsFunc(c.flight, func(l lease) bool { return l.box == b })
 }
 
 // rank orders the connections of a member by their claim to its own mailbox.
