@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -307,6 +308,29 @@ func TestAFailedStoreAcceptsNothing(t *testing.T) {
 				t.Fatalf("got %+v, want store_failed for now", a)
 			}
 		}
+	})
+}
+
+// A frame that was let in just before the end is answered, and the store is not closed under it.
+func TestTheLoopWaitsForWhoHasASlot(t *testing.T) {
+	inWorld(t, settings(), func(t *testing.T, w *world) {
+		if err := w.q.loop.enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stopped := make(chan struct{})
+		go func() { w.stop(); close(stopped) }()
+		synctest.Wait()
+		select {
+		case <-stopped:
+			t.Error("the queue ended while a frame had a slot")
+		default:
+		}
+		if err := w.q.loop.enter(t.Context()); !mesh.IsCode(err, mesh.ShuttingDown) {
+			t.Errorf("the next frame: got %v, want shutting_down", err)
+		}
+		w.q.loop.leave()
+		<-stopped
+		w.stop = func() {}
 	})
 }
 

@@ -69,30 +69,35 @@ func (l *loop) run(ctx context.Context) {
 			ended = nil
 			close(l.over)
 		}
-		if ended == nil && l.writer.pending.Load() == 0 && l.in.closeIfEmpty() {
+		if ended == nil && len(l.slots) == 0 && l.writer.pending.Load() == 0 && l.in.closeIfEmpty() {
 			return
 		}
 	}
 }
 
-// enter takes a slot for a frame of a client, and leave gives it back.
+// enter takes a slot for a frame of a client. Who has one is answered before the loop ends.
 func (l *loop) enter(ctx context.Context) error {
 	select {
-	case <-l.over:
-		return errOver()
-	default:
-	}
-	select {
 	case l.slots <- struct{}{}:
-		return nil
 	case <-l.over:
 		return errOver()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	select {
+	case <-l.over: // the loop may have looked at the slots already
+		l.leave()
+		return errOver()
+	default:
+		return nil
+	}
 }
 
-func (l *loop) leave() { <-l.slots }
+// leave gives a slot back.
+func (l *loop) leave() {
+	<-l.slots
+	signal(l.in.wake) // it may have been the last one that the loop waits for
+}
 
 func errOver() error { return mesh.Errorf(mesh.ShuttingDown, "the broker is stopping") }
 

@@ -99,12 +99,12 @@ func (q *Queue) Attach(ctx context.Context, c hub.Conn, out Outbound, welcome []
 	if err := q.loop.enter(ctx); err != nil {
 		return err
 	}
-	defer q.loop.leave()
 	// Without ctx: it would leave open whether the connection is registered.
 	_, err = ask(context.WithoutCancel(ctx), q.loop, func() bool {
 		q.loop.attach(&line{conn: c, out: out, boxes: boxes, credit: receiptCredit}, welcome)
 		return true
 	})
+	q.loop.leave()
 	return err
 }
 
@@ -145,12 +145,10 @@ func (q *Queue) ClientAck(ctx context.Context, s *session.Session, req protocol.
 	if err := q.loop.enter(ctx); err != nil {
 		return wire.None{}, err
 	}
-	if !q.loop.in.post(func() {
+	q.loop.in.post(func() {
 		q.loop.leave()
 		q.loop.do(q.loop.hub.Ack(s.Conn, req.BrokerMessageID, req.ClientMessageID))
-	}) {
-		q.loop.leave()
-	}
+	})
 	return wire.None{}, nil
 }
 
