@@ -158,10 +158,11 @@ func accepts(b *testing.B, lanes, inFlight int, online bool) {
 
 // run sends n messages, at most inFlight of them unanswered, and gives how long each took to be answered.
 func (l *lane) run(b *testing.B, to string, n, inFlight int) []time.Duration {
-	started := make(chan time.Time, inFlight)
+	slots, started := make(chan struct{}, inFlight), make(chan time.Time, inFlight)
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		for range n {
+			slots <- struct{}{}
 			started <- time.Now()
 			l.send(b, to)
 		}
@@ -173,6 +174,7 @@ func (l *lane) run(b *testing.B, to string, n, inFlight int) []time.Duration {
 			return times
 		} else if bytes.HasPrefix(frame, []byte(`{"type":"ack"`)) {
 			times = append(times, time.Since(<-started))
+			<-slots
 		}
 	}
 	return times
