@@ -33,11 +33,12 @@ build: ## build bin/claudemesh
 	$(STEP)
 	$(PLAIN) go build -ldflags '$(LDFLAGS)' -o bin/$(APP) $(MAIN)
 
-deps: ## fetch and verify what the module needs, and a C compiler where there is none
+deps: ## fetch and verify what the module needs, a C compiler where there is none, and the real host of some tests
 	$(STEP)
 	go mod download
 	go mod verify
 	@command -v $${CC:-cc} >/dev/null || { apt-get update && apt-get install -y --no-install-recommends $(APT_PACKAGES); }
+	@scripts/fetch-host
 
 # The steps of `test` stand one after the other, cheapest first. `build` comes before `vet`, which reads what it compiled.
 test: ## everything that must pass: deps, build, lint, tests with the race detector, fuzzing

@@ -34,7 +34,7 @@ type home struct {
 // Times that nothing here should take.
 const (
 	verbTime = 60 * time.Second
-	longTime = 30 * time.Second
+	longTime = 60 * time.Second
 	pollStep = 20 * time.Millisecond
 )
 
