@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,6 +30,24 @@ type home struct {
 	dir   string
 	paths paths.Home
 	env   []string
+	owner *syscall.Credential // the system user of its verbs; nil for that of the tests
+}
+
+// asNobody lets the verbs of a home run as a user without rights. Call it before any verb.
+func (h *home) asNobody() {
+	h.t.Helper()
+	const nobody = 65534
+	h.owner = &syscall.Credential{Uid: nobody, Gid: nobody}
+	for _, dir := range []string{h.dir, filepath.Join(h.dir, "tmp")} {
+		if err := os.Chown(dir, nobody, nobody); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{filepath.Dir(h.dir), builtIn} { // it has to come by
+		if err := os.Chmod(dir, 0o755); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 }
 
 // Times that nothing here should take.
@@ -60,6 +79,9 @@ func (h *home) runWith(input string, args ...string) result {
 func (h *home) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env, cmd.Dir = h.env, h.dir
+	if h.owner != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: h.owner}
+	}
 	return cmd
 }
 

@@ -171,19 +171,28 @@ func TestUnusableOutbox(t *testing.T) {
 	}
 }
 
-// An outbox that may only be read is refused, to whom the system refuses it: root writes everywhere.
+// An outbox that may only be read is refused, and stays as it is.
 func TestReadOnlyOutbox(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() == 0 {
-		t.Skip("root writes to files that are read-only")
-	}
 	w := newWorld(t)
 	anna := w.home("anna")
+	if os.Getuid() == 0 {
+		anna.asNobody() // root writes everywhere
+	}
 	anna.must("--no-daemon", "list")
-	if err := os.Chmod(anna.paths.Daemon.Outbox(), 0o400); err != nil {
+	path := anna.paths.Daemon.Outbox()
+	if err := os.Chmod(path, 0o400); err != nil {
 		t.Fatal(err)
 	}
-	anna.exits(mesh.StoreFailed.Exit(), "--no-daemon", "list")
+	before := snapshot(t, path)
+	r := anna.exits(mesh.ExitIO, "--no-daemon", "list", "--json")
+	if !strings.Contains(r.out, "outbox.db") {
+		t.Errorf("the file is not named:\n%s", r.out)
+	}
+	anna.exits(mesh.DaemonStartFailed.Exit(), "list")
+	if diff := cmp.Diff(before, snapshot(t, path)); diff != "" {
+		t.Errorf("the file was changed (-before +after):\n%s", diff)
+	}
 }
 
 func remove(t *testing.T, path string) {
@@ -262,6 +271,9 @@ func TestOddConfig(t *testing.T) {
 				t.Errorf("%d meshes, want %d", len(meshes), tt.meshes+1)
 			}
 			keepsConfig(t, path, edited)
+			if log, err := os.ReadFile(anna.paths.Daemon.Log()); err != nil || strings.Contains(string(log), "chmod 600") != (tt.mode != paths.FileMode) {
+				t.Errorf("a file of mode %s, and a log (%v) of:\n%s", tt.mode, err, log)
+			}
 		})
 	}
 }

@@ -53,6 +53,37 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// Every verb is in a script, but the one that serves a host, which the tests of sessions start.
+func TestEveryVerbIsScripted(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scripts strings.Builder
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts.Write(text)
+	}
+	verbs := regexp.MustCompile("(?m)^## `claudemesh (.*)`$").FindAllStringSubmatch(string(page), -1)
+	if len(verbs) < 20 {
+		t.Errorf("docs/cli.md has %d verbs", len(verbs))
+	}
+	for _, verb := range verbs {
+		line := regexp.MustCompile(`(?m)^(claudemesh|exec claudemesh|exits \d+|until \S+) ` + verb[1] + `( |$)`)
+		if verb[1] != "mcp" && !line.MatchString(scripts.String()) {
+			t.Errorf("no script has the verb %q", verb[1])
+		}
+	}
+}
+
 func setUp(env *testscript.Env) error {
 	w := newWorld(env.T().(testing.TB))
 	host, err := os.Hostname()
