@@ -286,3 +286,30 @@ func BenchmarkIdle(b *testing.B) {
 	total := func(m runtime.MemStats) float64 { return float64(m.HeapInuse + m.StackInuse) }
 	b.ReportMetric((total(after)-total(before))/float64(b.N), "bytes/conn")
 }
+
+// BenchmarkReconnect is a storm: sessions that the broker knows come back, 64 at a time.
+func BenchmarkReconnect(b *testing.B) {
+	m := benchSite(b)
+	sessions := make(chan seal.SecretKey, 64)
+	for range cap(sessions) {
+		sessions <- seal.NewSecretKey()
+	}
+	b.SetParallelism(cap(sessions) / runtime.GOMAXPROCS(0))
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			key := <-sessions
+			c := m.site.upgradeRaw(b)
+			hello := m.sessionHello(m.first, key, nil)
+			if _, err := c.Write(append(clientFrame(0x81, uint64(len(hello)), 0), hello...)); err != nil {
+				b.Error(err)
+			}
+			if _, err := c.r.Peek(2); err != nil {
+				b.Error(err)
+			}
+			_ = c.Close()
+			sessions <- key
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "hellos/s")
+}

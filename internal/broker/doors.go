@@ -128,6 +128,9 @@ func (d *doors) claim(ctx context.Context, p proof, a acquaintance, name string)
 	if p.session == "" || s.N != 0 && s.Member == a.member.N && s.Name == name && (s.Proved || !p.owned) {
 		return nil
 	}
+	if _, err := seal.ParsePublicKey(string(p.session)); err != nil {
+		return mesh.Errorf(mesh.CodeOf(err), "sessionPubkey: %w", err)
+	}
 	s = store.Session{Mesh: p.mesh, Key: p.session, Member: a.member.N, Proved: p.owned, Name: name, LastSeen: d.now()}
 	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
 		_, err := store.ClaimSession(tx, s)
