@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 // Times of reading rosters: a mesh that does not answer is left out after rosterTime (daemon 8.4); names are resolved
@@ -34,10 +36,16 @@ type roster struct {
 	at *attachment
 
 	mu      sync.Mutex
-	peers   []protocol.Peer // nil before the first reading
-	read    time.Time
+	last    reading
 	known   []address.Known
 	knownAt time.Time
+}
+
+// reading is what came of asking the broker: the peers, or why it did not answer.
+type reading struct {
+	peers []protocol.Peer
+	err   error
+	at    time.Time // zero before the first
 }
 
 // fresh reports whether something read at a time may still be used.
@@ -46,31 +54,54 @@ func fresh(at, now time.Time) bool {
 	return age >= 0 && age < rosterFresh
 }
 
-// lately gives a roster that is a moment old at most.
+// lately gives a roster that is a moment old at most. That the broker hangs is known for a moment, too.
 func (r *roster) lately(ctx context.Context) ([]protocol.Peer, error) {
-	r.mu.Lock()
-	peers, read := r.peers, r.read
-	r.mu.Unlock()
-	if peers != nil && fresh(read, r.at.node.opt.Now()) {
-		return peers, nil
+	return r.since(r.at.node.opt.Now().Add(-rosterFresh))(ctx)
+}
+
+// since gives what was read after a time, and asks only when nothing was.
+func (r *roster) since(t time.Time) func(context.Context) ([]protocol.Peer, error) {
+	return func(ctx context.Context) ([]protocol.Peer, error) {
+		r.mu.Lock()
+		last := r.last
+		r.mu.Unlock()
+		if !last.at.IsZero() && last.at.After(t) {
+			return last.peers, last.err
+		}
+		return r.now(ctx)
 	}
-	return r.now(ctx)
 }
 
 // now asks the broker who is there, offline peers included where it knows of them, and remembers them.
 func (r *roster) now(ctx context.Context) ([]protocol.Peer, error) {
 	a := r.at
-	ctx, cancel := context.WithTimeout(ctx, rosterTime)
+	timed, cancel := context.WithTimeout(ctx, rosterTime)
 	defer cancel()
 	if a.link.State() == uplink.Connecting || a.link.State() == uplink.Closed {
-		a.settle(ctx) // the daemon has just started
+		a.settle(timed) // the daemon has just started
 	}
 	peer := a.link.Peer()
 	if peer == nil {
 		return nil, mesh.Errorf(mesh.BrokerDown, "not connected")
 	}
+	peers, err := r.pages(timed, peer)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil, ctx.Err() // who asked has gone, which says nothing of the broker
+	}
+	got := reading{peers, err, a.node.opt.Now()}
+	r.mu.Lock()
+	r.last = got
+	r.mu.Unlock()
+	if err == nil {
+		r.remember(ctx, peers, got.at)
+	}
+	return peers, err
+}
+
+// pages asks for one page after the other.
+func (r *roster) pages(ctx context.Context, peer *wire.Peer) ([]protocol.Peer, error) {
 	req := protocol.PeersRequest{}
-	if a.link.Has(protocol.CapPeersOffline) {
+	if r.at.link.Has(protocol.CapPeersOffline) {
 		req.IncludeOffline, req.Limit = true, rosterPage
 	}
 	peers := []protocol.Peer{}
@@ -81,16 +112,10 @@ func (r *roster) now(ctx context.Context) ([]protocol.Peer, error) {
 		}
 		peers = append(peers, page.Peers...)
 		if page.Next == "" || len(peers) >= maxRoster {
-			break
+			return peers, nil
 		}
 		req.After = page.Next
 	}
-	now := a.node.opt.Now()
-	r.mu.Lock()
-	r.peers, r.read = peers, now
-	r.mu.Unlock()
-	r.remember(ctx, peers, now)
-	return peers, nil
 }
 
 // remember keeps the names of who was seen, for when they are offline.
@@ -116,11 +141,13 @@ func (r *roster) remember(ctx context.Context, peers []protocol.Peer, now time.T
 // online reports whether a row is a connection; brokers that list only those say nothing.
 func online(p protocol.Peer) bool { return p.Online == nil || *p.Online }
 
-// addressBook is what an address is resolved over: every joined mesh, as the caller sees it.
-func (n *Node) addressBook(sessionID string) []address.Mesh {
+// addressBook is what an address is resolved over: every joined mesh, as the caller sees it, read after a time.
+func (n *Node) addressBook(sessionID string, since time.Time) []address.Mesh {
 	var book []address.Mesh
 	for _, at := range n.meshes() {
-		m := address.Mesh{ID: at.mesh.ID, Slug: at.mesh.Slug, Member: at.mesh.Pubkey(), Roster: at.roster.lately, Known: at.roster.met()}
+		m := address.Mesh{
+			ID: at.mesh.ID, Slug: at.mesh.Slug, Member: at.mesh.Pubkey(), Roster: at.roster.since(since), Known: at.roster.met(),
+		}
 		if s := at.session(sessionID); s != nil {
 			m.Session = s.Pubkey()
 		}

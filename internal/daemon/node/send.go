@@ -143,6 +143,8 @@ type accepted struct {
 	online *bool
 }
 
+// accept resolves, seals and accepts. What the id stands for decides, once it was accepted, whatever has become of the
+// recipient since; Accept sees to that, and where it is not reached the outbox is asked (daemon 8.2).
 func (l letter) accept(ctx context.Context) (accepted, error) {
 	n := l.node
 	var meshID mesh.ID
@@ -153,29 +155,52 @@ func (l letter) accept(ctx context.Context) (accepted, error) {
 		}
 		meshID = at.mesh.ID
 	}
-	if out, found, err := n.opt.Outbox.Lookup(ctx, l.id, l.fingerprint, meshID); found || err != nil {
-		return accepted{Outcome: out}, err
+	draft, online, err := l.draft(ctx)
+	var out outbox.Outcome
+	if err == nil {
+		out, err = n.opt.Outbox.Accept(ctx, draft)
 	}
-	to, err := address.Resolve(ctx, address.Request{
-		To: l.req.To, Mesh: l.req.Mesh, ToSelf: l.req.ToSelf, Meshes: n.addressBook(l.session),
-	})
 	if err != nil {
-		return accepted{}, err
+		if known, found, lookupErr := n.opt.Outbox.Lookup(ctx, l.id, l.fingerprint, meshID); found || lookupErr != nil {
+			return accepted{Outcome: known}, lookupErr
+		}
+	}
+	return accepted{out, online}, err
+}
+
+// draft is the message resolved and sealed, and whether its recipient is connected.
+func (l letter) draft(ctx context.Context) (outbox.Draft, *bool, error) {
+	to, err := l.resolve(ctx)
+	if err != nil {
+		return outbox.Draft{}, nil, err
 	}
 	if to.RecipientKey == "" && l.req.RequireEncrypted {
-		return accepted{}, mesh.Errorf(mesh.PlaintextRefused, "the broker can read messages to %s", to.TargetSpec)
+		return outbox.Draft{}, nil, mesh.Errorf(mesh.PlaintextRefused, "the broker can read messages to %s", to.TargetSpec)
 	}
 	if l.allow != nil {
 		if err := l.allow(to.MeshID, to.RecipientKey); err != nil {
-			return accepted{}, err
+			return outbox.Draft{}, nil, err
 		}
 	}
 	draft, err := l.sealed(to)
-	if err != nil {
-		return accepted{}, err
+	return draft, to.Online, err
+}
+
+// resolve finds whom the address means, in rosters that are a moment old. One that means nobody is looked for anew: who
+// came a moment ago may be meant.
+func (l letter) resolve(ctx context.Context) (address.Result, error) {
+	now := l.node.opt.Now()
+	to, err := l.resolveSince(ctx, now.Add(-rosterFresh))
+	if mesh.IsCode(err, mesh.TargetNotFound) {
+		to, err = l.resolveSince(ctx, now)
 	}
-	out, err := n.opt.Outbox.Accept(ctx, draft)
-	return accepted{out, to.Online}, err
+	return to, err
+}
+
+func (l letter) resolveSince(ctx context.Context, t time.Time) (address.Result, error) {
+	return address.Resolve(ctx, address.Request{
+		To: l.req.To, Mesh: l.req.Mesh, ToSelf: l.req.ToSelf, Meshes: l.node.addressBook(l.session, t),
+	})
 }
 
 // sealed makes the row of a message: a box for one key, or plain text in the dress of one for the kinds that the
