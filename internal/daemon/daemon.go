@@ -135,6 +135,9 @@ func (d *Daemon) Work(ctx context.Context) error {
 	return group.Wait()
 }
 
+// Ready is closed when Work has found out what is joined; a request before that hears that nothing is.
+func (d *Daemon) Ready() <-chan struct{} { return d.node.Ready() }
+
 // follow gives sessions their place in meshes that come, whoever joined them.
 func (d *Daemon) follow(ctx context.Context) error {
 	for {
@@ -163,7 +166,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	working := make(chan error, 1)
 	go func() { working <- d.Work(ctx) }()
 	select {
-	case <-d.node.Ready(): // who connected meanwhile waits a moment, instead of hearing that nothing is joined
+	case <-d.Ready(): // who connected meanwhile waits a moment, instead of hearing that nothing is joined
 	case err := <-working:
 		return errors.Join(err, closeAll(listeners), removePID(d.opt.Home.Daemon.PID()))
 	}

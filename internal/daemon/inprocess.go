@@ -19,7 +19,7 @@ func InProcess(ctx context.Context, opt Options) (localapi.Doer, io.Closer, erro
 	ended := make(chan error, 1)
 	go func() { ended <- d.Work(ctx) }()
 	select {
-	case <-d.node.Ready(): // the first question is answered with the joined meshes
+	case <-d.Ready(): // the first question is answered with the joined meshes
 	case err := <-ended:
 		cancel()
 		return nil, nil, errors.Join(err, d.Close())
