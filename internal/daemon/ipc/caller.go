@@ -58,13 +58,8 @@ func (c caller) may(s localapi.Scope) error {
 
 // admit makes the checks of daemon 7 in their order and finds out who asks.
 func (s *Server) admit(r *http.Request) (caller, error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if query.Has("token") {
-		s.Log.Warn("token in a query refused", logkey.Path, r.URL.Path)
-		return caller{}, mesh.Errorf(mesh.BadRequest, "a token goes into the Authorization header, never into the address")
-	}
-	if err != nil { // what cannot be read would be left out, and the request mean more than it says
-		return caller{}, mesh.Errorf(mesh.BadRequest, "the query cannot be read")
+	if err := s.checkQuery(r.URL); err != nil {
+		return caller{}, err
 	}
 	if !localHost(r.Host) {
 		return caller{}, mesh.Errorf(mesh.Forbidden, "forbidden host")
@@ -89,6 +84,23 @@ func (s *Server) admit(r *http.Request) (caller, error) {
 
 // sessionHeader carries the token of a session; older clients put it into Authorization.
 const sessionHeader = "X-Claudemesh-Session"
+
+// checkQuery refuses a query with a token, which would stand in logs, and one that cannot be read: what is left out would
+// make the request mean more than it says.
+func (s *Server) checkQuery(u *url.URL) error {
+	if u.RawQuery == "" {
+		return nil
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if query.Has("token") {
+		s.Log.Warn("token in a query refused", logkey.Path, u.Path)
+		return mesh.Errorf(mesh.BadRequest, "a token goes into the Authorization header, never into the address")
+	}
+	if err != nil {
+		return mesh.Errorf(mesh.BadRequest, "the query cannot be read")
+	}
+	return nil
+}
 
 // sessionToken is the token of a session, in either of its headers (daemon 7).
 func sessionToken(r *http.Request) string {

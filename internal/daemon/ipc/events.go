@@ -20,10 +20,13 @@ import (
 // stream binds a route that answers with server-sent events.
 func stream[Req any](s *Server, c localapi.Call[Req, localapi.None], fn func(context.Context, caller, Req, *subscriber) error) {
 	s.mux.HandleFunc(c.Route, func(w http.ResponseWriter, r *http.Request) {
-		who, _ := r.Context().Value(callerKey{}).(caller)
-		req, err := c.Decode(nil, r.URL.Query(), r.PathValue)
+		who, err := s.admit(r)
 		if err == nil {
 			err = who.may(c.Scope)
+		}
+		var req Req
+		if err == nil {
+			req, err = c.Decode(nil, r.URL.Query(), r.PathValue)
 		}
 		if err != nil {
 			writeError(w, err)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -87,6 +88,7 @@ func (s *Server) bind() {
 	handle(s, localapi.Sessions, h.sessions)
 	handle(s, localapi.Whoami, h.whoami)
 	stream(s, localapi.Events, s.events)
+	s.mux.HandleFunc("/", s.nowhere)
 }
 
 // Times of the HTTP server. Bodies are small and local; answers may wait for a state (send --wait).
@@ -134,39 +136,25 @@ const shutdownTime = 2 * time.Second
 func (s *Server) End() { close(s.ending) }
 
 // ServeHTTP answers one request that came over the Unix socket, or from within this process.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c, err := s.admit(r)
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	select {
-	case s.requests <- struct{}{}:
-		defer func() { <-s.requests }()
-	default:
-		writeError(w, mesh.Errorf(mesh.RateLimited, "the daemon serves %d requests already", cap(s.requests)))
-		return
-	}
-	h, pattern := s.mux.Handler(r)
-	if pattern == "" {
-		writeError(w, mesh.Errorf(mesh.NotFound, "no such route"))
-		return
-	}
-	_ = h // found: the mux is asked again so that path values are set
-	s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, c)))
-}
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-type (
-	peerKey   struct{}
-	callerKey struct{}
-)
+// peerKey finds the process at the other end of a connection.
+type peerKey struct{}
+
+// nowhere answers what no route takes: an unknown path, or a known one by another method (daemon 7).
+func (s *Server) nowhere(w http.ResponseWriter, r *http.Request) {
+	_, err := s.admit(r)
+	if err == nil {
+		err = mesh.Errorf(mesh.NotFound, "no such route")
+	}
+	writeError(w, err)
+}
 
 // handle binds a route to a handler.
 func handle[Req, Resp any](s *Server, c localapi.Call[Req, Resp], fn func(context.Context, caller, Req) (Resp, error)) {
 	limit := min(c.Limit(), s.Settings.IPCBodyBytes)
 	s.mux.HandleFunc(c.Route, func(w http.ResponseWriter, r *http.Request) {
-		who, _ := r.Context().Value(callerKey{}).(caller)
-		resp, err := answer(r, c, limit, who, fn)
+		resp, err := answer(s, r, c, limit, fn)
 		if err != nil {
 			s.logFailure(c.Route, err)
 			writeError(w, err)
@@ -180,16 +168,30 @@ func handle[Req, Resp any](s *Server, c localapi.Call[Req, Resp], fn func(contex
 	})
 }
 
-func answer[Req, Resp any](r *http.Request, c localapi.Call[Req, Resp], limit int64, who caller, fn func(context.Context, caller, Req) (Resp, error)) (Resp, error) {
+func answer[Req, Resp any](s *Server, r *http.Request, c localapi.Call[Req, Resp], limit int64, fn func(context.Context, caller, Req) (Resp, error)) (Resp, error) {
 	var none Resp
-	if err := who.may(c.Scope); err != nil {
+	who, err := s.admit(r)
+	if err == nil {
+		err = who.may(c.Scope)
+	}
+	if err != nil {
 		return none, err
+	}
+	select {
+	case s.requests <- struct{}{}:
+		defer func() { <-s.requests }()
+	default:
+		return none, mesh.Errorf(mesh.RateLimited, "the daemon serves %d requests already", cap(s.requests))
 	}
 	body, err := readBody(r, limit)
 	if err != nil {
 		return none, err
 	}
-	req, err := c.Decode(body, r.URL.Query(), r.PathValue)
+	var query url.Values
+	if r.URL.RawQuery != "" {
+		query = r.URL.Query()
+	}
+	req, err := c.Decode(body, query, r.PathValue)
 	if err != nil {
 		return none, err
 	}
