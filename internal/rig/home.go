@@ -1,0 +1,237 @@
+package rig
+
+import (
+	"context"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/daemon"
+	"github.com/claudemesh/claudemesh/internal/daemon/registry"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+)
+
+// Home is a user with a daemon. It is the user's way to the daemon (localapi.Doer), which any goroutine may take; the
+// methods that start and end the daemon are called by one.
+type Home struct {
+	Name     string
+	Clock    *Clock
+	Settings config.Daemon // of the next Start
+
+	rig *Rig
+	dir string
+
+	mu      sync.Mutex
+	process *homeProcess // nil while none runs
+}
+
+// homeProcess is one run of a daemon.
+type homeProcess struct {
+	daemon *daemon.Daemon
+	port   *Port
+	ctx    context.Context // of requests; ends with stop
+	stop   context.CancelFunc
+	ended  chan error
+	calls  sync.WaitGroup // requests under way
+}
+
+// Home starts a daemon with an empty home. Edit may change its settings; nil leaves the defaults.
+func (r *Rig) Home(name string, edit func(*config.Daemon)) *Home {
+	r.T.Helper()
+	h := &Home{Name: name, Clock: &Clock{}, Settings: config.DefaultDaemon(), rig: r, dir: r.newDir()}
+	if edit != nil {
+		edit(&h.Settings)
+	}
+	h.Start()
+	r.T.Cleanup(h.Stop)
+	return h
+}
+
+// Link is its way to a broker.
+func (h *Home) Link(b *Broker) *Link { return h.rig.Net.Link(h.Name, b.Addr) }
+
+// Paths says where its files lie; Crash moves them.
+func (h *Home) Paths() paths.Home { return paths.At(h.dir) }
+
+// Start runs the daemon on its files, without a socket, and returns when it knows its meshes; connected it is later.
+func (h *Home) Start() {
+	h.rig.T.Helper()
+	p := &homeProcess{port: h.rig.Net.Port(h.Name), ended: make(chan error, 1)}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	var err error
+	p.daemon, err = daemon.Open(p.ctx, daemon.Options{
+		Home: h.Paths(), Settings: h.Settings, User: h.Name, Dial: p.port.Dial, Now: h.Clock.Now, Log: h.rig.Log.With("at", h.Name),
+		PollConfig: true,
+	})
+	h.rig.must(err)
+	go func() { p.ended <- p.daemon.Work(p.ctx) }()
+	<-p.daemon.Ready()
+	h.mu.Lock()
+	h.process = p
+	h.mu.Unlock()
+}
+
+// take ends the time in which requests reach the daemon, and returns it; nil where none runs.
+func (h *Home) take() *homeProcess {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.process
+	h.process = nil
+	return p
+}
+
+// Stop ends the daemon as a signal does. One that does not run stays so.
+func (h *Home) Stop() {
+	h.rig.T.Helper()
+	if p := h.take(); p != nil {
+		h.end(p)
+	}
+}
+
+func (h *Home) end(p *homeProcess) {
+	h.rig.T.Helper()
+	p.stop()
+	if err := <-p.ended; err != nil {
+		h.rig.T.Errorf("the daemon of %s ended with %v", h.Name, err)
+	}
+	p.calls.Wait()
+	p.port.Kill()
+	if err := p.daemon.Close(); err != nil {
+		h.rig.T.Errorf("the daemon of %s closed with %v", h.Name, err)
+	}
+}
+
+// Crash ends the daemon as kill -9 does: from one moment on nobody hears of it, requests under way have no answer, and
+// the next Start finds its files as they were at that moment.
+func (h *Home) Crash() {
+	h.rig.T.Helper()
+	if p := h.take(); p != nil {
+		p.port.Kill()
+		h.dir = h.rig.image(h.dir)
+		h.end(p)
+	}
+}
+
+// Do asks the daemon as the user. Without a daemon, or when it ends first, the error is daemon_down: whether it did what
+// was asked is unknown.
+func (h *Home) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
+	return h.do(ctx, registry.Caller{UID: os.Getuid()}, "", r)
+}
+
+func (h *Home) do(ctx context.Context, who registry.Caller, token string, r localapi.Request) (localapi.Response, error) {
+	h.mu.Lock()
+	p := h.process
+	if p == nil {
+		h.mu.Unlock()
+		return localapi.Response{}, mesh.Errorf(mesh.DaemonDown, "the daemon of %s does not run", h.Name)
+	}
+	p.calls.Add(1)
+	h.mu.Unlock()
+	defer p.calls.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.ctx, cancel)()
+	answer, err := p.daemon.Server().As(who, token).Do(ctx, r)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.process != p {
+		return localapi.Response{}, mesh.Errorf(mesh.DaemonDown, "the daemon of %s ended before it answered", h.Name)
+	}
+	return answer, err
+}
+
+// Session is a session of a home. It is the session's way to the daemon (localapi.Doer).
+type Session struct {
+	ID, Token string
+	Key       mesh.Key // in the first mesh
+	home      *Home
+}
+
+// Do asks the daemon as a process of the session.
+func (s *Session) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
+	return s.home.do(ctx, registry.Caller{PID: os.Getpid(), UID: os.Getuid()}, s.Token, r)
+}
+
+// Register makes this process a session that is shown what comes. Old is the registration that it replaces, or nil.
+func (h *Home) Register(id string, old *Session) *Session {
+	h.rig.T.Helper()
+	req := localapi.RegisterRequest{
+		SessionID: id, PID: os.Getpid(), CWD: h.dir, DisplayName: id, Host: localapi.Host{Name: "claude-ai"},
+	}
+	if old != nil {
+		req.OldToken = old.Token
+	}
+	s := &Session{ID: id, home: h}
+	answer, err := localapi.SessionRegister.Do(h.rig.T.Context(), s, req)
+	h.rig.must(err)
+	s.Token = answer.Token
+	if len(answer.Sessions) > 0 {
+		s.Key = answer.Sessions[0].SessionPubkey
+	}
+	return s
+}
+
+// Found makes a mesh on a broker.
+func (h *Home) Found(b *Broker, slug string) {
+	h.rig.T.Helper()
+	_, err := localapi.MeshCreate.Do(h.rig.T.Context(), h, localapi.MeshCreateRequest{
+		Name: slug, Slug: slug, BrokerURL: b.URL(), Token: b.Token(), DisplayName: h.Name,
+	})
+	h.rig.must(err)
+}
+
+// Join makes another home a member of a mesh that h owns.
+func (h *Home) Join(slug string, other *Home) {
+	h.rig.T.Helper()
+	invite, err := localapi.InviteCreate.Do(h.rig.T.Context(), h, localapi.InviteCreateRequest{Slug: slug})
+	h.rig.must(err)
+	_, err = localapi.MeshJoin.Do(h.rig.T.Context(), other, localapi.MeshJoinRequest{Link: invite.URL, DisplayName: other.Name})
+	h.rig.must(err)
+}
+
+// Mesh is one of its meshes, as it stands.
+func (h *Home) Mesh(slug string) localapi.Mesh {
+	h.rig.T.Helper()
+	answer, err := localapi.Meshes.Do(h.rig.T.Context(), h, localapi.None{})
+	h.rig.must(err)
+	i := slices.IndexFunc(answer.Meshes, func(m localapi.Mesh) bool { return m.Slug == slug })
+	if i < 0 {
+		return localapi.Mesh{}
+	}
+	return answer.Meshes[i]
+}
+
+// Send sends a text as whoever d is, and ends the test when that is refused.
+func (r *Rig) Send(d localapi.Doer, to, text string) localapi.SendAnswer {
+	r.T.Helper()
+	answer, err := localapi.Send.Do(r.T.Context(), d, localapi.SendRequest{To: to, Message: text})
+	r.must(err)
+	return answer
+}
+
+// Inbox is the newest thousand of what whoever d is may read, oldest first. It stays unread.
+func (r *Rig) Inbox(d localapi.Doer) []localapi.InboxItem {
+	r.T.Helper()
+	unread := false
+	answer, err := localapi.Inbox.Do(r.T.Context(), d, localapi.InboxRequest{Limit: 1000, MarkSeen: &unread})
+	r.must(err)
+	slices.Reverse(answer.Items)
+	return answer.Items
+}
+
+// Texts are the texts of Inbox; what did not open, or is not shown, is "-".
+func (r *Rig) Texts(d localapi.Doer) []string {
+	r.T.Helper()
+	texts := []string{}
+	for _, i := range r.Inbox(d) {
+		if i.Body == nil {
+			texts = append(texts, "-")
+			continue
+		}
+		texts = append(texts, *i.Body)
+	}
+	return texts
+}

@@ -1,0 +1,165 @@
+package rig
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// ways are how a process can end.
+var ways = []string{"stop", "crash"}
+
+func (b *Broker) endBy(way string) {
+	if way == "crash" {
+		b.Crash()
+		return
+	}
+	b.Stop()
+}
+
+func (h *Home) endBy(way string) {
+	if way == "crash" {
+		h.Crash()
+		return
+	}
+	h.Stop()
+}
+
+// eachWay runs a test for each way to end a process.
+func eachWay(t *testing.T, test func(t *testing.T, way string, w *world, ada, ben *Home)) {
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) { test(t, way, w, ada, ben) })
+		})
+	}
+}
+
+func TestBrokerRestartKeepsTheQueue(t *testing.T) {
+	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
+		ben.endBy(way)
+		var last mesh.ClientID
+		for _, text := range numbers(30) {
+			last = w.Send(ada, "ben", text).ClientMessageID
+		}
+		w.wantState(ada, last, mesh.StateAccepted)
+		w.broker.endBy(way)
+		last = w.Send(ada, "ben", "30").ClientMessageID
+		pass(time.Minute)
+		w.broker.Start()
+		ben.Start()
+		w.wantTexts(ben, numbers(31)...)
+		w.wantState(ada, last, mesh.StateDelivered)
+		w.Until("everything is delivered", func() bool { return w.delivered(ada, 31) })
+	})
+}
+
+// The broker ends while pushes are not acknowledged and receipts are not sent.
+func TestBrokerRestartInTheMiddle(t *testing.T) {
+	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
+		for _, h := range []*Home{ada, ben} {
+			h.Link(w.broker).Delay(func() time.Duration { return 30 * time.Millisecond })
+		}
+		for i := range 8 {
+			w.wantOpen(ada)
+			w.wantOpen(ben)
+			for j := range 5 {
+				w.Send(ada, "ben", fmt.Sprint(5*i+j))
+			}
+			<-time.After(time.Duration(20+17*i) * time.Millisecond) // between two of the steps of 30 ms
+			w.broker.endBy(way)
+			w.broker.Start()
+		}
+		w.wantTexts(ben, numbers(40)...)
+		w.Until("everything is delivered", func() bool { return w.delivered(ada, 40) })
+		w.wantTexts(ben, numbers(40)...)
+	})
+}
+
+func TestLesson3DaemonRestartWithPendingRows(t *testing.T) {
+	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
+		ada.Link(w.broker).Cut()
+		pass(time.Second)
+		for _, text := range numbers(10) {
+			w.Send(ada, "ben", text)
+		}
+		ada.endBy(way)
+		pass(time.Minute)
+		ada.Start()
+		if diff := cmp.Diff(map[string]int{"pending": 10}, w.outbox(ada)); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+		ada.Link(w.broker).Heal()
+		w.wantTexts(ben, numbers(10)...)
+	})
+}
+
+// The broker has the messages, and the daemon ends before it hears so.
+func TestLesson3DaemonRestartWithInflightRows(t *testing.T) {
+	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
+		ada.Link(w.broker).Stall(Down)
+		for _, text := range numbers(10) {
+			w.Send(ada, "ben", text)
+		}
+		w.wantTexts(ben, numbers(10)...)
+		if n := w.outbox(ada)["inflight"]; n == 0 {
+			t.Error("nothing is under way")
+		}
+		ada.endBy(way)
+		ada.Link(w.broker).Heal()
+		ada.Start()
+		w.Send(ada, "ben", "10")
+		w.wantTexts(ben, numbers(11)...)
+		w.Until("everything is delivered", func() bool { return w.delivered(ada, 11) })
+		w.wantTexts(ben, numbers(11)...)
+	})
+}
+
+// A recipient that dies between its disk and its acknowledgement, again and again.
+func TestRecipientRestartBeforeItAcknowledges(t *testing.T) {
+	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
+		ben.Link(w.broker).Stall(Up) // of what it says
+		ben.endBy(way)
+		ben.Link(w.broker).Heal()
+		ben.Start()
+		for i := range 4 {
+			w.wantOpen(ben)
+			ben.Link(w.broker).Stall(Up)
+			for j := range 5 {
+				w.Send(ada, "ben", fmt.Sprint(5*i+j))
+			}
+			w.wantTexts(ben, numbers(5*i+5)...)
+			ben.endBy(way)
+			ben.Link(w.broker).Heal()
+			ben.Start()
+		}
+		w.Until("everything is delivered", func() bool { return w.delivered(ada, 20) })
+		w.wantTexts(ben, numbers(20)...)
+	})
+}
+
+// A request that has no answer because the daemon died is repeated under its id.
+func TestLesson38RetryAfterACrash(t *testing.T) {
+	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
+		j := NewJournal()
+		ada.Link(w.broker).Tap(once(Up, "send", func(f Frame) [][]byte {
+			ada.Link(w.broker).Stall(Up)
+			return f.Pass()
+		}))
+		for range 5 {
+			j.Send(t.Context(), ada, ben)
+		}
+		ada.endBy(way)
+		for range 2 {
+			j.Send(t.Context(), ada, ben)
+		}
+		ada.Link(w.broker).Heal()
+		ada.Start()
+		j.Retry(t.Context(), ada)
+		w.Until("everything is delivered", func() bool { return w.delivered(ada, 7) })
+		j.Check(w.Rig, ben)
+	})
+}
