@@ -25,7 +25,7 @@ func importRules() []rule {
 				"internal/protocol/a.go":       source("protocol", our("broker/store")),
 				"internal/broker/queue/a.go":   source("queue", our("broker/state")),
 				"internal/broker/task/a.go":    source("task", our("broker/topic")),
-				"internal/daemon/ipc/a.go":     source("ipc", our("daemon")),
+				"internal/daemon/node/a.go":    source("node", our("daemon")),
 				"internal/local/a.go":          source("local", our("daemon/outbox")),
 				"internal/mcp/a.go":            source("mcp", our("daemon/inbox")),
 				"internal/cli/a.go":            source("cli", our("broker/session")),

@@ -81,6 +81,11 @@ func (o *Outbox) applyReceipt(tx *sqlite.Tx, meshID mesh.ID, r protocol.Receipt)
 	_, err = tx.Exec(`INSERT INTO receipt (client_message_id, recipient, state, reason, at) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT DO UPDATE SET state = excluded.state, reason = excluded.reason, at = excluded.at`,
 		id, r.Recipient, r.State, clean(r.Reason), at.UnixMilli())
+	if err == nil && r.MessageID != "" {
+		// A receipt may overtake the ack: who waits for the state is told the id with it.
+		_, err = tx.Exec(`UPDATE outbox SET broker_message_id = $2
+			WHERE client_message_id = $1 AND broker_message_id IS NULL AND status IN ('pending', 'inflight')`, id, r.MessageID)
+	}
 	return id, err
 }
 

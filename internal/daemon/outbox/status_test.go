@@ -306,3 +306,18 @@ func TestWaitRefuses(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// The receipt of a delivery may overtake the ack. Who waits for it is told the broker's id with it.
+func TestReceiptBeforeTheAckBringsTheID(t *testing.T) {
+	t.Parallel()
+	o := open(t)
+	accept(t, o, draft("early", bob, "x"))
+	receipt := protocol.Receipt{Seq: 1, MessageID: "broker-id", ClientMessageID: "early", Recipient: bob, State: mesh.StateDelivered}
+	if err := o.ApplyReceipts(context.Background(), meshA, []protocol.Receipt{receipt}, true); err != nil {
+		t.Fatal(err)
+	}
+	m, err := o.Wait(context.Background(), "early", mesh.StateDelivered)
+	if err != nil || m.BrokerID != "broker-id" || m.State != mesh.StateDelivered {
+		t.Errorf("got %s %q, %v, want delivered with the broker's id", m.State, m.BrokerID, err)
+	}
+}
