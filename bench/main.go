@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 )
 
@@ -19,6 +20,7 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == bareVerb {
 		exit(serveBare(os.Args[2]))
 	}
+	debug.SetGCPercent(800) // clients share the machine with what they measure
 	rounds := flag.Int("rounds", 7, "rounds of every measurement; contenders take turns within a round")
 	slice := flag.Duration("slice", time.Second, "length of one throughput measurement")
 	only := flag.String("only", "", "start, ipc or durable")
