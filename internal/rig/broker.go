@@ -9,6 +9,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/broker"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 // Broker is a broker at an address. Its methods are called by one goroutine.
@@ -24,7 +25,7 @@ type Broker struct {
 
 // brokerProcess is one run of a broker.
 type brokerProcess struct {
-	listener *Listener
+	listener *memnet.Listener
 	stop     context.CancelFunc
 	ended    chan error
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 func TestBothWays(t *testing.T) {
@@ -76,7 +77,7 @@ func TestAcceptance8RateLimitIsObeyed(t *testing.T) {
 	set := settings{broker: func(b *config.Broker) { b.SendPerSecond, b.SendBurst = 20, 20 }}
 	bubble(t, set, func(t *testing.T, w *world, ada, ben *Home) {
 		refused := 0
-		ada.Link(w.broker).Tap(func(f Frame) [][]byte {
+		ada.Link(w.broker).Tap(func(f memnet.Frame) [][]byte {
 			if f.Type == "ack" && decode(t, f.Data)["code"] != nil {
 				refused++
 			}

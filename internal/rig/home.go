@@ -12,6 +12,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 // Home is a user with a daemon. It is the user's way to the daemon (localapi.Doer), which any goroutine may take; the
@@ -31,7 +32,7 @@ type Home struct {
 // homeProcess is one run of a daemon.
 type homeProcess struct {
 	daemon *daemon.Daemon
-	port   *Port
+	port   *memnet.Port
 	ctx    context.Context // of requests; ends with stop
 	stop   context.CancelFunc
 	ended  chan error
@@ -51,7 +52,7 @@ func (r *Rig) Home(name string, edit func(*config.Daemon)) *Home {
 }
 
 // Link is its way to a broker.
-func (h *Home) Link(b *Broker) *Link { return h.rig.Net.Link(h.Name, b.Addr) }
+func (h *Home) Link(b *Broker) *memnet.Link { return h.rig.Net.Link(h.Name, b.Addr) }
 
 // Paths says where its files lie; Crash moves them.
 func (h *Home) Paths() paths.Home { return paths.At(h.dir) }

@@ -45,8 +45,19 @@ func (j *Journal) Send(ctx context.Context, from, to *Home) Outcome {
 	return j.try(ctx, e)
 }
 
-// Retry repeats, under their ids and in their order, the messages of a home of which nothing is known.
-func (j *Journal) Retry(ctx context.Context, from *Home) {
+// Repeat sends the last message from one home to another again, under its id.
+func (j *Journal) Repeat(ctx context.Context, from, to *Home) Outcome {
+	all := j.list()
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].from == from && all[i].to == to {
+			return j.try(ctx, all[i])
+		}
+	}
+	return Unknown
+}
+
+// RepeatUnknown sends again, under their ids and in their order, the messages of a home of which nothing is known.
+func (j *Journal) RepeatUnknown(ctx context.Context, from *Home) {
 	for _, e := range j.list() {
 		if e.from == from && j.outcome(e) == Unknown {
 			j.try(ctx, e)

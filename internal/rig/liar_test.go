@@ -13,39 +13,42 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
-// liar keeps the pushes of one link, and puts frames before the next frame that goes down another.
+// liar is a broker that changes what it pushes: it keeps the pushes of one link, and puts frames before the next frame
+// that goes down another. Ada, ben and carol are members.
 type liar struct {
-	t      *testing.T
-	pushes []fields
+	*world
+	ada, ben, carol *Home
+	pushes          []fields
 }
 
-// hear keeps what is pushed on a link.
-func (l *liar) hear(link *Link) {
-	link.Tap(func(f Frame) [][]byte {
+// hear keeps what is pushed to a home.
+func (l *liar) hear(to *Home) {
+	to.Link(l.broker).Tap(func(f memnet.Frame) [][]byte {
 		if f.Type == "push" {
-			l.pushes = append(l.pushes, decode(l.t, f.Data))
+			l.pushes = append(l.pushes, decode(l.T, f.Data))
 		}
 		return f.Pass()
 	})
 }
 
 // say puts frames before the next frame on a link, which it causes.
-func (l *liar) say(w *world, to *Home, frames ...[]byte) {
-	l.t.Helper()
-	to.Link(w.broker).Tap(func(f Frame) [][]byte {
-		if f.Direction != Down || frames == nil {
+func (l *liar) say(to *Home, frames ...[]byte) {
+	l.T.Helper()
+	to.Link(l.broker).Tap(func(f memnet.Frame) [][]byte {
+		if f.Direction != memnet.Down || frames == nil {
 			return f.Pass()
 		}
 		said := append(frames, f.Data)
 		frames = nil
 		return said
 	})
-	_, err := localapi.Peers.Do(l.t.Context(), to, localapi.PeersRequest{})
-	w.must(err)
+	_, err := localapi.Peers.Do(l.T.Context(), to, localapi.PeersRequest{})
+	l.must(err)
 	synctest.Wait()
-	to.Link(w.broker).Tap(nil)
+	to.Link(l.broker).Tap(nil)
 }
 
 // wantShown compares the inbox of a reader: each item is its text, or "-" for one that is marked as undecryptable.
@@ -61,97 +64,97 @@ func (w *world) wantShown(d localapi.Doer, want ...string) {
 	}
 }
 
-// lie runs a test of a broker that changes what it pushes; carol is a third member.
-func lie(t *testing.T, test func(t *testing.T, w *world, l *liar, ada, ben, carol *Home)) {
+// lie runs a test of a lying broker.
+func lie(t *testing.T, test func(t *testing.T, l *liar)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, settings{}, "ada", "ben", "carol")
-		test(t, w, &liar{t: t}, w.homes[0], w.homes[1], w.homes[2])
+		test(t, &liar{world: w, ada: w.homes[0], ben: w.homes[1], carol: w.homes[2]})
 	})
 }
 
 func TestThreat8ReaddressedBox(t *testing.T) {
-	lie(t, func(t *testing.T, w *world, l *liar, ada, ben, carol *Home) {
-		l.hear(ben.Link(w.broker))
-		w.Send(ada, "ben", "for ben")
-		w.wantTexts(ben, "for ben")
-		box, carols := l.pushes[0], string(carol.Mesh("team").Pubkey)
+	lie(t, func(t *testing.T, l *liar) {
+		l.hear(l.ben)
+		l.Send(l.ada, "ben", "for ben")
+		l.wantTexts(l.ben, "for ben")
+		box, carols := l.pushes[0], string(l.carol.Mesh("team").Pubkey)
 		readdressed := box.with(t, "targetSpec", carols, "client_message_id", "another")
-		l.say(w, carol, readdressed)
-		l.say(w, carol, readdressed)
-		w.wantShown(carol, "-")
+		l.say(l.carol, readdressed)
+		l.say(l.carol, readdressed)
+		l.wantShown(l.carol, "-")
 		for i, kind := range []any{"member", "session", "group", "everyone", "topic", "", "nonsense"} {
 			id := "kind-" + string(rune('a'+i))
-			l.say(w, carol, box.with(t, "targetSpec", carols, "targetKind", kind, "client_message_id", id, "messageId", id))
+			l.say(l.carol, box.with(t, "targetSpec", carols, "targetKind", kind, "client_message_id", id, "messageId", id))
 		}
-		w.wantShown(carol, "-", "-", "-", "-", "-", "-", "-", "-")
+		l.wantShown(l.carol, "-", "-", "-", "-", "-", "-", "-", "-")
 	})
 }
 
 func TestThreat8SwappedNonce(t *testing.T) {
-	lie(t, func(t *testing.T, w *world, l *liar, ada, ben, carol *Home) {
-		l.hear(ben.Link(w.broker))
-		w.Send(ada, "ben", "one")
-		w.Send(ada, "ben", "two")
-		w.wantTexts(ben, "one", "two")
+	lie(t, func(t *testing.T, l *liar) {
+		l.hear(l.ben)
+		l.Send(l.ada, "ben", "one")
+		l.Send(l.ada, "ben", "two")
+		l.wantTexts(l.ben, "one", "two")
 		one, two := l.pushes[0], l.pushes[1]
-		l.say(w, ben, one.with(t, "nonce", two["nonce"], "client_message_id", "swapped", "messageId", "swapped"))
-		l.say(w, ben, one.with(t, "nonce", "AAAA", "client_message_id", "short", "messageId", "short"))
-		l.say(w, ben, one.with(t, "nonce", "", "client_message_id", "none", "messageId", "none"))
-		w.wantShown(ben, "one", "two", "-", "-", "-")
+		l.say(l.ben, one.with(t, "nonce", two["nonce"], "client_message_id", "swapped", "messageId", "swapped"))
+		l.say(l.ben, one.with(t, "nonce", "AAAA", "client_message_id", "short", "messageId", "short"))
+		l.say(l.ben, one.with(t, "nonce", "", "client_message_id", "none", "messageId", "none"))
+		l.wantShown(l.ben, "one", "two", "-", "-", "-")
 	})
 }
 
 // A box opens at its author as well as at its recipient, so that it could be bounced.
 func TestThreat8ReflectedBox(t *testing.T) {
-	lie(t, func(t *testing.T, w *world, l *liar, ada, ben, carol *Home) {
-		l.hear(ben.Link(w.broker))
-		w.Send(ada, "ben", "pay me")
-		w.wantTexts(ben, "pay me")
-		adas, bens := ada.Mesh("team").Pubkey, ben.Mesh("team").Pubkey
+	lie(t, func(t *testing.T, l *liar) {
+		l.hear(l.ben)
+		l.Send(l.ada, "ben", "pay me")
+		l.wantTexts(l.ben, "pay me")
+		adas, bens := l.ada.Mesh("team").Pubkey, l.ben.Mesh("team").Pubkey
 		bounced := l.pushes[0].with(t, "senderPubkey", bens, "senderMemberPubkey", bens, "senderName", "ben", "targetSpec", adas,
 			"client_message_id", "bounced", "messageId", "bounced")
-		l.say(w, ada, bounced)
-		ada.Crash()
-		ada.Start()
-		w.wantOpen(ada)
-		l.say(w, ada, bounced)
-		w.wantShown(ada)
+		l.say(l.ada, bounced)
+		l.ada.Crash()
+		l.ada.Start()
+		l.wantOpen(l.ada)
+		l.say(l.ada, bounced)
+		l.wantShown(l.ada)
 	})
 }
 
 func TestThreat8ReplayedBox(t *testing.T) {
-	lie(t, func(t *testing.T, w *world, l *liar, ada, ben, carol *Home) {
-		l.hear(ben.Link(w.broker))
-		w.Send(ada, "ben", "once")
-		w.wantTexts(ben, "once")
+	lie(t, func(t *testing.T, l *liar) {
+		l.hear(l.ben)
+		l.Send(l.ada, "ben", "once")
+		l.wantTexts(l.ben, "once")
 		again := func(id string) []byte { return l.pushes[0].with(t, "client_message_id", id, "messageId", id) }
-		l.say(w, ben, again("again"))
-		l.say(w, ben, l.pushes[0].with(t, "messageId", "the same under another id of the broker"))
-		ben.Crash()
-		ben.Start()
-		w.wantOpen(ben)
-		l.say(w, ben, again("and again"))
-		w.wantShown(ben, "once")
-		w.Send(ada, "ben", "twice")
-		w.wantTexts(ben, "once", "twice")
+		l.say(l.ben, again("again"))
+		l.say(l.ben, l.pushes[0].with(t, "messageId", "the same under another id of the broker"))
+		l.ben.Crash()
+		l.ben.Start()
+		l.wantOpen(l.ben)
+		l.say(l.ben, again("and again"))
+		l.wantShown(l.ben, "once")
+		l.Send(l.ada, "ben", "twice")
+		l.wantTexts(l.ben, "once", "twice")
 	})
 }
 
 func TestThreat7SenderIsTheKeyThatOpens(t *testing.T) {
-	lie(t, func(t *testing.T, w *world, l *liar, ada, ben, carol *Home) {
-		l.hear(ben.Link(w.broker))
-		w.Send(ada, "ben", "from ada")
-		w.wantTexts(ben, "from ada")
-		carols := carol.Mesh("team").Pubkey
-		l.say(w, ben, l.pushes[0].with(t, "senderPubkey", carols, "senderMemberPubkey", carols, "senderName", "carol",
+	lie(t, func(t *testing.T, l *liar) {
+		l.hear(l.ben)
+		l.Send(l.ada, "ben", "from ada")
+		l.wantTexts(l.ben, "from ada")
+		carols := l.carol.Mesh("team").Pubkey
+		l.say(l.ben, l.pushes[0].with(t, "senderPubkey", carols, "senderMemberPubkey", carols, "senderName", "carol",
 			"client_message_id", "forged", "messageId", "forged"))
-		w.wantShown(ben, "from ada", "-")
-		own := ben.Mesh("team").Pubkey
-		l.say(w, ben, l.pushes[0].with(t, "senderPubkey", own, "senderMemberPubkey", own, "client_message_id", "own", "messageId", "own"))
-		w.wantShown(ben, "from ada", "-", "-")
-		for _, i := range w.Inbox(ben) {
+		l.wantShown(l.ben, "from ada", "-")
+		own := l.ben.Mesh("team").Pubkey
+		l.say(l.ben, l.pushes[0].with(t, "senderPubkey", own, "senderMemberPubkey", own, "client_message_id", "own", "messageId", "own"))
+		l.wantShown(l.ben, "from ada", "-", "-")
+		for _, i := range l.Inbox(l.ben) {
 			if i.Verified {
 				t.Errorf("%+v is verified, and nothing proved it", i)
 			}
@@ -162,20 +165,20 @@ func TestThreat7SenderIsTheKeyThatOpens(t *testing.T) {
 // Plain text in the dress of a box is never a direct message, whatever the broker says of it; as a message to many it is
 // shown as what it is.
 func TestLesson11PlainTextIsNoDirectMessage(t *testing.T) {
-	lie(t, func(t *testing.T, w *world, l *liar, ada, ben, carol *Home) {
-		l.hear(ben.Link(w.broker))
-		w.Send(ada, "ben", "real")
-		w.wantTexts(ben, "real")
+	lie(t, func(t *testing.T, l *liar) {
+		l.hear(l.ben)
+		l.Send(l.ada, "ben", "real")
+		l.wantTexts(l.ben, "real")
 		plain := base64.StdEncoding.EncodeToString([]byte("forged"))
 		forge := func(id string, more ...any) []byte {
 			return l.pushes[0].with(t, append([]any{"ciphertext", plain, "client_message_id", id, "messageId", id}, more...)...)
 		}
-		l.say(w, ben, forge("a"))
-		l.say(w, ben, forge("b", "targetKind", "session"))
-		l.say(w, ben, forge("c", "targetKind", "", "senderName", ""))
-		w.wantShown(ben, "real", "-", "-", "-")
-		l.say(w, ben, forge("d", "targetKind", "everyone", "targetSpec", "*"))
-		got := w.Inbox(ben)[4]
+		l.say(l.ben, forge("a"))
+		l.say(l.ben, forge("b", "targetKind", "session"))
+		l.say(l.ben, forge("c", "targetKind", "", "senderName", ""))
+		l.wantShown(l.ben, "real", "-", "-", "-")
+		l.say(l.ben, forge("d", "targetKind", "everyone", "targetSpec", "*"))
+		got := l.Inbox(l.ben)[4]
 		if got.Body == nil || *got.Body != "forged" || got.Encrypted || got.Verified {
 			t.Errorf("got %+v, want a text that the broker could read", got)
 		}
@@ -200,7 +203,7 @@ func TestThreat6WeakKeyInTheRoster(t *testing.T) {
 		bens := string(w.homes[1].Mesh("team").Pubkey)
 		sends := 0
 		for i, weak := range weakKeys {
-			ada.Link(w.broker).Tap(func(f Frame) [][]byte {
+			ada.Link(w.broker).Tap(func(f memnet.Frame) [][]byte {
 				if f.Type == "send" {
 					sends++
 				}
@@ -231,7 +234,7 @@ func TestThreat6NoKeyInTheRoster(t *testing.T) {
 		bens := string(w.homes[1].Mesh("team").Pubkey)
 		sends := 0
 		for _, bad := range []string{hex.EncodeToString([]byte(strings.Repeat("\x02", 32))), bens[:62], bens + "00", strings.ToUpper(bens), ""} {
-			ada.Link(w.broker).Tap(func(f Frame) [][]byte {
+			ada.Link(w.broker).Tap(func(f memnet.Frame) [][]byte {
 				if f.Type == "send" {
 					sends++
 				}
@@ -252,7 +255,7 @@ func TestThreat6NoKeyInTheRoster(t *testing.T) {
 
 func TestThreat40AckForAnotherID(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
-		ada.Link(w.broker).Tap(once(Down, "ack", func(f Frame) [][]byte {
+		ada.Link(w.broker).Tap(once(memnet.Down, "ack", func(f memnet.Frame) [][]byte {
 			return [][]byte{decode(t, f.Data).with(t, "id", "another")}
 		}))
 		sent := w.Send(ada, "ben", "hello").ClientMessageID
@@ -269,7 +272,7 @@ func TestThreat40AckForAnotherID(t *testing.T) {
 
 func TestThreat40TwoAcks(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
-		ada.Link(w.broker).Tap(func(f Frame) [][]byte {
+		ada.Link(w.broker).Tap(func(f memnet.Frame) [][]byte {
 			if f.Type != "ack" {
 				return f.Pass()
 			}
@@ -299,7 +302,7 @@ func TestThreat40ErrorOfAMegabyte(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
-				ada.Link(w.broker).Tap(once(Down, "ack", func(f Frame) [][]byte {
+				ada.Link(w.broker).Tap(once(memnet.Down, "ack", func(f memnet.Frame) [][]byte {
 					id := decode(t, f.Data)["id"]
 					if name == "for nobody" || name == "for another" {
 						return [][]byte{frame.with(t), f.Data}
@@ -319,14 +322,14 @@ func TestThreat40ErrorOfAMegabyte(t *testing.T) {
 }
 
 func TestThreat40PushBeforeTheWelcome(t *testing.T) {
-	lie(t, func(t *testing.T, w *world, l *liar, ada, ben, carol *Home) {
-		l.hear(ben.Link(w.broker))
-		w.Send(ada, "ben", "real")
-		w.wantTexts(ben, "real")
+	lie(t, func(t *testing.T, l *liar) {
+		l.hear(l.ben)
+		l.Send(l.ada, "ben", "real")
+		l.wantTexts(l.ben, "real")
 		plain := base64.StdEncoding.EncodeToString([]byte("early"))
 		early := l.pushes[0].with(t, "ciphertext", plain, "targetKind", "everyone", "client_message_id", "early", "messageId", "early")
 		acks := 0
-		ben.Link(w.broker).Tap(func(f Frame) [][]byte {
+		l.ben.Link(l.broker).Tap(func(f memnet.Frame) [][]byte {
 			switch f.Type {
 			case "hello_ack":
 				return [][]byte{early, early, f.Data}
@@ -335,10 +338,10 @@ func TestThreat40PushBeforeTheWelcome(t *testing.T) {
 			}
 			return f.Pass()
 		})
-		ben.Link(w.broker).Reset()
+		l.ben.Link(l.broker).Reset()
 		pass(10 * time.Second)
-		w.wantOpen(ben)
-		w.wantShown(ben, "real")
+		l.wantOpen(l.ben)
+		l.wantShown(l.ben, "real")
 		if acks != 0 {
 			t.Errorf("%d acknowledgements, want none for what came from nobody", acks)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 func TestReconnectAfterCut(t *testing.T) {
@@ -30,7 +31,7 @@ func TestReconnectAfterCut(t *testing.T) {
 // A connection of which one direction is dead is given up by both ends within 75 s (and the 5 s of their tick), however
 // long the system takes to notice; nothing that was sent meanwhile is lost.
 func TestLesson18HalfOpenLink(t *testing.T) {
-	for name, dead := range map[string][]Direction{"up": {Up}, "down": {Down}, "both": {Up, Down}} {
+	for name, dead := range map[string][]memnet.Direction{"up": {memnet.Up}, "down": {memnet.Down}, "both": {memnet.Up, memnet.Down}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 				pass(17 * time.Second)
@@ -85,8 +86,8 @@ func TestClockJumps(t *testing.T) {
 					w.Send(ada, "ben", "0")
 					w.wantTexts(ben, "0")
 					clock := map[string]*Clock{"daemon": ada.Clock, "broker": w.broker.Clock}[who]
-					ada.Link(w.broker).Tap(once(Down, "ack", func(Frame) [][]byte { clock.Turn(by); return nil }))
-					ben.Link(w.broker).Tap(once(Up, "client_ack", func(Frame) [][]byte { return nil }))
+					ada.Link(w.broker).Tap(once(memnet.Down, "ack", func(memnet.Frame) [][]byte { clock.Turn(by); return nil }))
+					ben.Link(w.broker).Tap(once(memnet.Up, "client_ack", func(memnet.Frame) [][]byte { return nil }))
 					for _, text := range []string{"1", "2", "3"} {
 						w.Send(ada, "ben", text)
 					}
@@ -156,7 +157,7 @@ func (w *world) latency(from, to *Home, meshSlug, text string) time.Duration {
 func TestLesson5OneMeshDownLeavesTheOtherAlone(t *testing.T) {
 	for name, harm := range map[string]func(*Broker, *Home){
 		"down":    func(b *Broker, _ *Home) { b.Stop() },
-		"hanging": func(b *Broker, h *Home) { h.Link(b).Stall(Up); h.Link(b).Stall(Down) },
+		"hanging": func(b *Broker, h *Home) { h.Link(b).Stall(memnet.Up); h.Link(b).Stall(memnet.Down) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 // The link breaks between the broker's commit and its ack, for each of several messages.
@@ -15,7 +16,7 @@ func TestLostAcksAreDeduplicated(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		link := ada.Link(w.broker)
 		lost := 0
-		link.Tap(func(f Frame) [][]byte {
+		link.Tap(func(f memnet.Frame) [][]byte {
 			if f.Type == "ack" && lost < 5 {
 				lost++
 				link.Reset()
@@ -39,7 +40,7 @@ func TestLostAcksAreDeduplicated(t *testing.T) {
 func TestLostClientAckIsPushedAgainAndNotShownAgain(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		var pushes, acks atomic.Int32
-		ben.Link(w.broker).Tap(func(f Frame) [][]byte {
+		ben.Link(w.broker).Tap(func(f memnet.Frame) [][]byte {
 			if f.Type == "push" {
 				pushes.Add(1)
 			}
@@ -69,13 +70,13 @@ func TestLostClientAckIsPushedAgainAndNotShownAgain(t *testing.T) {
 func TestLeasesEndWithTheirConnection(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		link := ben.Link(w.broker)
-		link.Tap(func(f Frame) [][]byte {
+		link.Tap(func(f memnet.Frame) [][]byte {
 			if f.Conn == 1 || f.Type != "client_ack" {
 				return f.Pass()
 			}
 			return nil
 		})
-		link.Stall(Up) // ben hears, and is not heard
+		link.Stall(memnet.Up) // ben hears, and is not heard
 		for _, text := range numbers(20) {
 			w.Send(ada, "ben", text)
 		}
@@ -96,7 +97,7 @@ func TestLostPushesKeepTheirOrder(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		link := ben.Link(w.broker)
 		conn, pushes := 0, 0
-		link.Tap(func(f Frame) [][]byte {
+		link.Tap(func(f memnet.Frame) [][]byte {
 			if f.Conn != conn {
 				conn, pushes = f.Conn, 0
 			}

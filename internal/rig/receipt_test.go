@@ -8,6 +8,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 func TestReceiptsTellHowFarAMessageCame(t *testing.T) {
@@ -100,7 +101,7 @@ func TestLostReceiptsAreRead(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		link := ada.Link(w.broker)
 		lost := 0
-		link.Tap(func(f Frame) [][]byte {
+		link.Tap(func(f memnet.Frame) [][]byte {
 			if f.Type == "receipt" && lost < 3 {
 				lost++
 				link.Reset()

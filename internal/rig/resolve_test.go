@@ -6,6 +6,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 // Who joined a moment after the roster was read is found all the same, and who is in none is asked for once.
@@ -13,7 +14,7 @@ func TestNameOfANewcomer(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		asked := 0
 		ben.Link(w.broker).Delay(func() time.Duration { return time.Millisecond })
-		ben.Link(w.broker).Tap(func(f Frame) [][]byte {
+		ben.Link(w.broker).Tap(func(f memnet.Frame) [][]byte {
 			if f.Type == "list_peers" {
 				asked++
 			}
@@ -46,7 +47,7 @@ func TestNamesWhileAnotherMeshHangs(t *testing.T) {
 		second := w.Broker(there, nil)
 		ada.Found(second, "other")
 		pass(time.Minute)
-		ada.Link(second).Stall(Up)
+		ada.Link(second).Stall(memnet.Up)
 		for i, limit := range []time.Duration{2100 * time.Millisecond, 0, 0, 0} {
 			began := time.Now()
 			w.Send(ada, "ben", "hello")

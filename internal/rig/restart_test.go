@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 // ways are how a process can end.
@@ -100,7 +101,7 @@ func TestLesson3DaemonRestartWithPendingRows(t *testing.T) {
 // The broker has the messages, and the daemon ends before it hears so.
 func TestLesson3DaemonRestartWithInflightRows(t *testing.T) {
 	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
-		ada.Link(w.broker).Stall(Down)
+		ada.Link(w.broker).Stall(memnet.Down)
 		for _, text := range numbers(10) {
 			w.Send(ada, "ben", text)
 		}
@@ -121,13 +122,13 @@ func TestLesson3DaemonRestartWithInflightRows(t *testing.T) {
 // A recipient that dies between its disk and its acknowledgement, again and again.
 func TestRecipientRestartBeforeItAcknowledges(t *testing.T) {
 	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
-		ben.Link(w.broker).Stall(Up) // of what it says
+		ben.Link(w.broker).Stall(memnet.Up) // of what it says
 		ben.endBy(way)
 		ben.Link(w.broker).Heal()
 		ben.Start()
 		for i := range 4 {
 			w.wantOpen(ben)
-			ben.Link(w.broker).Stall(Up)
+			ben.Link(w.broker).Stall(memnet.Up)
 			for j := range 5 {
 				w.Send(ada, "ben", fmt.Sprint(5*i+j))
 			}
@@ -145,8 +146,8 @@ func TestRecipientRestartBeforeItAcknowledges(t *testing.T) {
 func TestLesson38RetryAfterACrash(t *testing.T) {
 	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
 		j := NewJournal()
-		ada.Link(w.broker).Tap(once(Up, "send", func(f Frame) [][]byte {
-			ada.Link(w.broker).Stall(Up)
+		ada.Link(w.broker).Tap(once(memnet.Up, "send", func(f memnet.Frame) [][]byte {
+			ada.Link(w.broker).Stall(memnet.Up)
 			return f.Pass()
 		}))
 		for range 5 {
@@ -158,7 +159,7 @@ func TestLesson38RetryAfterACrash(t *testing.T) {
 		}
 		ada.Link(w.broker).Heal()
 		ada.Start()
-		j.Retry(t.Context(), ada)
+		j.RepeatUnknown(t.Context(), ada)
 		w.Until("everything is delivered", func() bool { return w.delivered(ada, 7) })
 		j.Check(w.Rig, ben)
 	})

@@ -18,22 +18,22 @@ import (
 	"time"
 	"unsafe"
 
-	_ "modernc.org/sqlite" // reads files of processes that are to be killed
+	"modernc.org/sqlite"
+
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 // Rig is the world of one test. What was started in it ends with the test.
 type Rig struct {
 	T   testing.TB
-	Net *Network
+	Net *memnet.Network
 	Log *slog.Logger
-
-	dirs atomic.Int64
 }
 
 // New returns an empty world. Warnings of its processes are part of the test's output.
 func New(t testing.TB) *Rig {
-	level := slog.LevelWarn
-	return &Rig{T: t, Net: NewNetwork(), Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level}))}
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return &Rig{T: t, Net: memnet.New(), Log: log}
 }
 
 // patience bounds what a test waits for; no test that passes waits so long.
@@ -130,10 +130,11 @@ func (r *Rig) image(from string) (to string) {
 // imageDB copies a database: first the file, then its log. A reader keeps the log from being taken into the file
 // meanwhile, so that the two belong together, as they do on a disk.
 func imageDB(from, to string) (err error) {
-	db, err := sql.Open("sqlite", from)
+	file, err := sqlite.NewConnector(from)
 	if err != nil {
 		return err
 	}
+	db := sql.OpenDB(file)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	tx, err := db.Begin()
 	if err != nil {

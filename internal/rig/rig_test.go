@@ -12,6 +12,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
@@ -152,10 +153,10 @@ func (f fields) with(t testing.TB, pairs ...any) []byte {
 	return data
 }
 
-// once is a Tap that changes the first frame of a type in a direction.
-func once(d Direction, typ string, change func(Frame) [][]byte) Tap {
+// once is a memnet.Tap that changes the first frame of a type in a direction.
+func once(d memnet.Direction, typ string, change func(memnet.Frame) [][]byte) memnet.Tap {
 	done := false
-	return func(f Frame) [][]byte {
+	return func(f memnet.Frame) [][]byte {
 		if done || f.Direction != d || f.Type != typ {
 			return f.Pass()
 		}

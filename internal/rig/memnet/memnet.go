@@ -1,4 +1,6 @@
-package rig
+// Package memnet is a network in memory, for tests: connections with buffers between names and addresses, over links that
+// can be cut, stalled, slowed down and lied on. It runs in a testing/synctest bubble.
+package memnet
 
 import (
 	"context"
@@ -20,8 +22,8 @@ type Network struct {
 
 type way struct{ from, to string }
 
-// NewNetwork returns a network without anybody on it.
-func NewNetwork() *Network {
+// New returns a network without anybody on it.
+func New() *Network {
 	return &Network{listeners: map[string]*Listener{}, links: map[way]*Link{}}
 }
 

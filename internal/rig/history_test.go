@@ -1,0 +1,225 @@
+package rig
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "of the random histories; 0 takes a new one")
+
+// history is a random one: three homes write to each other while whatever can break does.
+type history struct {
+	*world
+	journal *Journal
+	seed    uint64
+	scale   time.Duration // of the times between events
+
+	mu  sync.Mutex
+	rnd *rand.Rand
+}
+
+func newHistory(t *testing.T, set settings, scale time.Duration) *history {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed %d", seed)
+	h := &history{world: newWorld(t, set, "ada", "ben", "carol"), journal: NewJournal(), seed: seed, scale: scale}
+	h.rnd = rand.New(rand.NewPCG(seed, 1))
+	return h
+}
+
+// upTo is a random number below n.
+func (h *history) upTo(n int) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.rnd.IntN(n)
+}
+
+// moment is a random time of up to so many scales.
+func (h *history) moment(scales float64) time.Duration {
+	return time.Duration(h.upTo(int(scales*float64(h.scale)) + 1))
+}
+
+// run lets everybody send n messages to everybody during so many faults, mends everything, and checks the journal.
+func (h *history) run(n, faults int) {
+	h.slow()
+	var senders sync.WaitGroup
+	for _, from := range h.homes {
+		for _, to := range h.homes {
+			if from != to {
+				senders.Go(func() { h.send(from, to, n) })
+			}
+		}
+	}
+	for range faults {
+		<-time.After(h.moment(1))
+		h.harm()
+	}
+	h.mend()
+	senders.Wait()
+	for _, home := range h.homes {
+		h.waitFor(10*time.Minute, home.Name+" has sent everything", func() bool {
+			n := h.outbox(home)
+			return n["pending"]+n["inflight"] == 0
+		})
+		if n := h.outbox(home)["dead"]; n != 0 {
+			h.T.Errorf("%d messages of %s are dead", n, home.Name)
+		}
+	}
+	h.waitFor(10*time.Minute, "everything accepted has arrived", h.arrived)
+	h.journal.Check(h.Rig, h.homes...)
+	if h.T.Failed() {
+		h.T.Logf("again: go test ./internal/rig -run '%s' -seed %d", h.T.Name(), h.seed)
+	}
+}
+
+// slow lets everything take its time on the way, so that faults find it there.
+func (h *history) slow() {
+	for _, home := range h.homes {
+		home.Link(h.broker).Delay(func() time.Duration { return h.moment(0.03) })
+	}
+}
+
+// send sends n messages, one after the other. What has no answer is asked for again, or left.
+func (h *history) send(from, to *Home, n int) {
+	for range n {
+		<-time.After(h.moment(0.7))
+		outcome := h.journal.Send(h.T.Context(), from, to)
+		for outcome == Unknown && h.upTo(3) > 0 {
+			<-time.After(h.moment(1))
+			outcome = h.journal.Repeat(h.T.Context(), from, to)
+		}
+	}
+}
+
+// harm does one random harm, and mends it after a random time.
+func (h *history) harm() {
+	home := h.homes[h.upTo(len(h.homes))]
+	link := home.Link(h.broker)
+	pause := func() { <-time.After(h.moment(3)) }
+	switch h.upTo(10) {
+	case 0:
+		link.Reset()
+	case 1:
+		link.Cut()
+		pause()
+		h.heal(link)
+	case 2:
+		link.Stall(memnet.Direction(h.upTo(2)))
+		pause()
+		h.heal(link)
+	case 3:
+		h.broker.endBy(ways[h.upTo(2)])
+		pause()
+		h.broker.Start()
+	case 4:
+		home.endBy(ways[h.upTo(2)])
+		pause()
+		home.Start()
+	default:
+		h.harmAtFrame(home)
+	}
+}
+
+// harmAtFrame does harm in the moment in which a frame of a random type is on its way; the frame may be lost.
+func (h *history) harmAtFrame(home *Home) {
+	typ := []string{"send", "ack", "push", "client_ack", "receipt", "hello", "hello_ack", "receipts_since"}[h.upTo(8)]
+	lost, what := h.upTo(2) == 0, h.upTo(3)
+	now := make(chan struct{})
+	link := home.Link(h.broker)
+	met := false
+	link.Tap(func(f memnet.Frame) [][]byte {
+		if f.Type != typ || met {
+			return f.Pass()
+		}
+		met = true
+		if close(now); what == 0 {
+			link.Reset()
+		}
+		if lost {
+			return nil
+		}
+		return f.Pass()
+	})
+	select {
+	case <-now:
+	case <-time.After(2 * h.scale):
+	}
+	switch what {
+	case 1:
+		h.broker.Crash()
+		h.broker.Start()
+	case 2:
+		home.Crash()
+		home.Start()
+	}
+	link.Tap(nil)
+	if what == 0 || lost { // who lost a frame and no connection may wait for it
+		link.Reset()
+	}
+}
+
+// heal mends a link, which stays slow.
+func (h *history) heal(l *memnet.Link) {
+	l.Heal()
+	l.Delay(func() time.Duration { return h.moment(0.03) })
+}
+
+// mend makes everything work.
+func (h *history) mend() {
+	for _, home := range h.homes {
+		home.Link(h.broker).Tap(nil)
+		home.Link(h.broker).Heal()
+	}
+}
+
+// arrived reports whether nothing waits at the broker.
+func (h *history) arrived() bool {
+	for _, home := range h.homes {
+		n := 0
+		for _, in := range h.homes {
+			for _, text := range h.Texts(in) {
+				if h.journal.sentBy(home, text) {
+					n++
+				}
+			}
+		}
+		if n < h.outbox(home)["done"] {
+			return false
+		}
+	}
+	return true
+}
+
+func (j *Journal) sentBy(from *Home, text string) bool {
+	for _, e := range j.list() {
+		if e.from == from && e.text == text {
+			return true
+		}
+	}
+	return false
+}
+
+// In a bubble waiting costs nothing, so that faults last as long as in life.
+func TestHistory(t *testing.T) {
+	for i := range 2 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { newHistory(t, settings{}, 2*time.Second).run(40, 25) })
+		})
+	}
+}
+
+// In real time things happen at once, also while a file is written.
+func TestHistoryInRealTime(t *testing.T) {
+	t.Parallel()
+	newHistory(t, quick, 200*time.Millisecond).run(30, 25)
+}
