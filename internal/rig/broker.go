@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/claudemesh/claudemesh/internal/broker"
 	"github.com/claudemesh/claudemesh/internal/config"
@@ -12,15 +13,18 @@ import (
 	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
-// Broker is a broker at an address. Its methods are called by one goroutine.
+// Broker is a broker at an address. Kill may be called from any goroutine, the other methods from one.
 type Broker struct {
 	Addr     string
 	Clock    *Clock
 	Settings config.Broker // of the next Start
 
-	rig     *Rig
+	rig *Rig
+
+	mu      sync.Mutex // guards what follows
 	dir     string
-	process *brokerProcess
+	process *brokerProcess // also one that was killed, until it is over; nil without any
+	killed  bool
 }
 
 // brokerProcess is one run of a broker.
@@ -45,8 +49,12 @@ func (r *Rig) Broker(addr string, edit func(*config.Broker)) *Broker {
 // URL is where daemons find it.
 func (b *Broker) URL() string { return "ws://" + b.Addr + "/ws" }
 
-// data is its folder.
-func (b *Broker) data() paths.Broker { return paths.Broker{Dir: b.dir} }
+// data is its folder; Kill moves it.
+func (b *Broker) data() paths.Broker {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return paths.Broker{Dir: b.dir}
+}
 
 // Token allows to make meshes.
 func (b *Broker) Token() string {
@@ -59,6 +67,7 @@ func (b *Broker) Token() string {
 // Start runs it on its files, and returns when it answers.
 func (b *Broker) Start() {
 	b.rig.T.Helper()
+	b.Stop()
 	listener, err := b.rig.Net.Listen(b.Addr)
 	b.rig.must(err)
 	ctx, stop := context.WithCancel(context.Background())
@@ -72,7 +81,9 @@ func (b *Broker) Start() {
 	}()
 	select {
 	case <-ready:
+		b.mu.Lock()
 		b.process = p
+		b.mu.Unlock()
 	case err := <-p.ended:
 		b.rig.T.Fatalf("the broker did not start: %v", err)
 	}
@@ -81,20 +92,29 @@ func (b *Broker) Start() {
 // Stop ends it as a signal does. A broker that does not run stays so.
 func (b *Broker) Stop() {
 	b.rig.T.Helper()
-	if p := b.process; p != nil {
-		b.process = nil
-		p.stop()
-		if err := <-p.ended; err != nil {
-			b.rig.T.Errorf("the broker ended with %v", err)
-		}
+	b.mu.Lock()
+	p := b.process
+	b.process, b.killed = nil, false
+	b.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.stop()
+	if err := <-p.ended; err != nil {
+		b.rig.T.Errorf("the broker ended with %v", err)
 	}
 }
 
-// Crash ends it as kill -9 does: from one moment on nobody hears of it, and the next Start finds its files as they were
-// at that moment.
-func (b *Broker) Crash() {
+// Kill ends it as kill -9 does: from one moment on nobody hears of it, and the next Start finds its files as they were at
+// that moment.
+func (b *Broker) Kill() {
 	b.rig.T.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.process == nil || b.killed {
+		return
+	}
+	b.killed = true
 	b.process.listener.Kill()
 	b.dir = b.rig.image(b.dir)
-	b.Stop()
 }

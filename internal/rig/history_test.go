@@ -66,7 +66,7 @@ func (h *history) run(n, faults int) {
 	h.mend()
 	senders.Wait()
 	for _, home := range h.homes {
-		h.waitFor(10*time.Minute, home.Name+" has sent everything", func() bool {
+		h.waitFor(300*h.scale, home.Name+" has sent everything", func() bool {
 			n := h.outbox(home)
 			return n["pending"]+n["inflight"] == 0
 		})
@@ -74,7 +74,7 @@ func (h *history) run(n, faults int) {
 			h.T.Errorf("%d messages of %s are dead", n, home.Name)
 		}
 	}
-	h.waitFor(10*time.Minute, "everything accepted has arrived", h.arrived)
+	h.waitFor(300*h.scale, "everything accepted has arrived", h.arrived)
 	h.journal.Check(h.Rig, h.homes...)
 	if h.T.Failed() {
 		h.T.Logf("again: go test ./internal/rig -run '%s' -seed %d", h.T.Name(), h.seed)
@@ -129,41 +129,37 @@ func (h *history) harm() {
 	}
 }
 
-// harmAtFrame does harm in the moment in which a frame of a random type is on its way; the frame may be lost.
+// harmAtFrame does harm in the moment in which a frame of a random type has left, or would have.
 func (h *history) harmAtFrame(home *Home) {
 	typ := []string{"send", "ack", "push", "client_ack", "receipt", "hello", "hello_ack", "receipts_since"}[h.upTo(8)]
-	lost, what := h.upTo(2) == 0, h.upTo(3)
-	now := make(chan struct{})
-	link := home.Link(h.broker)
+	lost, link := h.upTo(2) == 0, home.Link(h.broker)
+	harm := []func(){link.Reset, h.broker.Kill, home.Kill}[h.upTo(3)]
+	over := make(chan struct{})
 	met := false
 	link.Tap(func(f memnet.Frame) [][]byte {
 		if f.Type != typ || met {
 			return f.Pass()
 		}
 		met = true
-		if close(now); what == 0 {
-			link.Reset()
-		}
+		f.Then(func() { harm(); close(over) })
 		if lost {
 			return nil
 		}
 		return f.Pass()
 	})
 	select {
-	case <-now:
+	case <-over:
 	case <-time.After(2 * h.scale):
 	}
-	switch what {
-	case 1:
-		h.broker.Crash()
-		h.broker.Start()
-	case 2:
-		home.Crash()
-		home.Start()
-	}
 	link.Tap(nil)
-	if what == 0 || lost { // who lost a frame and no connection may wait for it
-		link.Reset()
+	h.startKilled()
+}
+
+// startKilled starts what was killed.
+func (h *history) startKilled() {
+	h.broker.startKilled()
+	for _, home := range h.homes {
+		home.startKilled()
 	}
 }
 
@@ -176,9 +172,9 @@ func (h *history) heal(l *memnet.Link) {
 // mend makes everything work.
 func (h *history) mend() {
 	for _, home := range h.homes {
-		home.Link(h.broker).Tap(nil)
 		home.Link(h.broker).Heal()
 	}
+	h.startKilled()
 }
 
 // arrived reports whether nothing waits at the broker.

@@ -15,18 +15,19 @@ import (
 	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
-// Home is a user with a daemon. It is the user's way to the daemon (localapi.Doer), which any goroutine may take; the
-// methods that start and end the daemon are called by one.
+// Home is a user with a daemon. It is the user's way to the daemon (localapi.Doer), which any goroutine may take; so may
+// Kill. The other methods are called from one.
 type Home struct {
 	Name     string
 	Clock    *Clock
 	Settings config.Daemon // of the next Start
 
 	rig *Rig
-	dir string
 
-	mu      sync.Mutex
-	process *homeProcess // nil while none runs
+	mu      sync.Mutex // guards what follows
+	dir     string
+	process *homeProcess // also one that was killed, until it is over; nil without any
+	killed  bool
 }
 
 // homeProcess is one run of a daemon.
@@ -54,12 +55,17 @@ func (r *Rig) Home(name string, edit func(*config.Daemon)) *Home {
 // Link is its way to a broker.
 func (h *Home) Link(b *Broker) *memnet.Link { return h.rig.Net.Link(h.Name, b.Addr) }
 
-// Paths says where its files lie; Crash moves them.
-func (h *Home) Paths() paths.Home { return paths.At(h.dir) }
+// Paths says where its files lie; Kill moves them.
+func (h *Home) Paths() paths.Home {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return paths.At(h.dir)
+}
 
 // Start runs the daemon on its files, without a socket, and returns when it knows its meshes; connected it is later.
 func (h *Home) Start() {
 	h.rig.T.Helper()
+	h.Stop()
 	p := &homeProcess{port: h.rig.Net.Port(h.Name), ended: make(chan error, 1)}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	var err error
@@ -75,25 +81,16 @@ func (h *Home) Start() {
 	h.mu.Unlock()
 }
 
-// take ends the time in which requests reach the daemon, and returns it; nil where none runs.
-func (h *Home) take() *homeProcess {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p := h.process
-	h.process = nil
-	return p
-}
-
 // Stop ends the daemon as a signal does. One that does not run stays so.
 func (h *Home) Stop() {
 	h.rig.T.Helper()
-	if p := h.take(); p != nil {
-		h.end(p)
+	h.mu.Lock()
+	p := h.process
+	h.process, h.killed = nil, false
+	h.mu.Unlock()
+	if p == nil {
+		return
 	}
-}
-
-func (h *Home) end(p *homeProcess) {
-	h.rig.T.Helper()
 	p.stop()
 	if err := <-p.ended; err != nil {
 		h.rig.T.Errorf("the daemon of %s ended with %v", h.Name, err)
@@ -105,15 +102,18 @@ func (h *Home) end(p *homeProcess) {
 	}
 }
 
-// Crash ends the daemon as kill -9 does: from one moment on nobody hears of it, requests under way have no answer, and
-// the next Start finds its files as they were at that moment.
-func (h *Home) Crash() {
+// Kill ends the daemon as kill -9 does: from one moment on nobody hears of it, requests under way have no answer, and the
+// next Start finds its files as they were at that moment.
+func (h *Home) Kill() {
 	h.rig.T.Helper()
-	if p := h.take(); p != nil {
-		p.port.Kill()
-		h.dir = h.rig.image(h.dir)
-		h.end(p)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.process == nil || h.killed {
+		return
 	}
+	h.killed = true
+	h.process.port.Kill()
+	h.dir = h.rig.image(h.dir)
 }
 
 // Do asks the daemon as the user. Without a daemon, or when it ends first, the error is daemon_down: whether it did what
@@ -125,7 +125,7 @@ func (h *Home) Do(ctx context.Context, r localapi.Request) (localapi.Response, e
 func (h *Home) do(ctx context.Context, who registry.Caller, token string, r localapi.Request) (localapi.Response, error) {
 	h.mu.Lock()
 	p := h.process
-	if p == nil {
+	if p == nil || h.killed {
 		h.mu.Unlock()
 		return localapi.Response{}, mesh.Errorf(mesh.DaemonDown, "the daemon of %s does not run", h.Name)
 	}
@@ -138,7 +138,7 @@ func (h *Home) do(ctx context.Context, who registry.Caller, token string, r loca
 	answer, err := p.daemon.Server().As(who, token).Do(ctx, r)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.process != p {
+	if h.process != p || h.killed {
 		return localapi.Response{}, mesh.Errorf(mesh.DaemonDown, "the daemon of %s ended before it answered", h.Name)
 	}
 	return answer, err
@@ -160,7 +160,7 @@ func (s *Session) Do(ctx context.Context, r localapi.Request) (localapi.Response
 func (h *Home) Register(id string, old *Session) *Session {
 	h.rig.T.Helper()
 	req := localapi.RegisterRequest{
-		SessionID: id, PID: os.Getpid(), CWD: h.dir, DisplayName: id, Host: localapi.Host{Name: "claude-ai"},
+		SessionID: id, PID: os.Getpid(), CWD: h.Paths().Config.Dir, DisplayName: id, Host: localapi.Host{Name: "claude-ai"},
 	}
 	if old != nil {
 		req.OldToken = old.Token

@@ -116,7 +116,7 @@ func TestThreat8ReflectedBox(t *testing.T) {
 		bounced := l.pushes[0].with(t, "senderPubkey", bens, "senderMemberPubkey", bens, "senderName", "ben", "targetSpec", adas,
 			"client_message_id", "bounced", "messageId", "bounced")
 		l.say(l.ada, bounced)
-		l.ada.Crash()
+		l.ada.Kill()
 		l.ada.Start()
 		l.wantOpen(l.ada)
 		l.say(l.ada, bounced)
@@ -132,7 +132,7 @@ func TestThreat8ReplayedBox(t *testing.T) {
 		again := func(id string) []byte { return l.pushes[0].with(t, "client_message_id", id, "messageId", id) }
 		l.say(l.ben, again("again"))
 		l.say(l.ben, l.pushes[0].with(t, "messageId", "the same under another id of the broker"))
-		l.ben.Crash()
+		l.ben.Kill()
 		l.ben.Start()
 		l.wantOpen(l.ben)
 		l.say(l.ben, again("and again"))

@@ -7,27 +7,50 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 // ways are how a process can end.
-var ways = []string{"stop", "crash"}
+var ways = []string{"stop", "kill"}
 
 func (b *Broker) endBy(way string) {
-	if way == "crash" {
-		b.Crash()
+	if way == "kill" {
+		b.Kill()
 		return
 	}
 	b.Stop()
 }
 
 func (h *Home) endBy(way string) {
-	if way == "crash" {
-		h.Crash()
+	if way == "kill" {
+		h.Kill()
 		return
 	}
 	h.Stop()
+}
+
+// startKilled starts it if it was killed.
+func (b *Broker) startKilled() bool {
+	b.mu.Lock()
+	killed := b.killed
+	b.mu.Unlock()
+	if killed {
+		b.Start()
+	}
+	return killed
+}
+
+// startKilled starts it if it was killed.
+func (h *Home) startKilled() bool {
+	h.mu.Lock()
+	killed := h.killed
+	h.mu.Unlock()
+	if killed {
+		h.Start()
+	}
+	return killed
 }
 
 // eachWay runs a test for each way to end a process.
@@ -143,7 +166,7 @@ func TestRecipientRestartBeforeItAcknowledges(t *testing.T) {
 }
 
 // A request that has no answer because the daemon died is repeated under its id.
-func TestLesson38RetryAfterACrash(t *testing.T) {
+func TestLesson38RetryAfterKill(t *testing.T) {
 	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
 		j := NewJournal()
 		ada.Link(w.broker).Tap(once(memnet.Up, "send", func(f memnet.Frame) [][]byte {
@@ -163,4 +186,58 @@ func TestLesson38RetryAfterACrash(t *testing.T) {
 		w.Until("everything is delivered", func() bool { return w.delivered(ada, 7) })
 		j.Check(w.Rig, ben)
 	})
+}
+
+// Each process dies in each moment that counts for a message: when a frame of it has left, and when it was about to leave.
+func TestKilledAtEachStep(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		var want []string
+		for _, step := range []struct {
+			typ string
+			on  *Home
+		}{{"send", ada}, {"ack", ada}, {"push", ben}, {"client_ack", ben}, {"receipt", ada}} {
+			for _, who := range []string{"broker", step.on.Name} {
+				for _, left := range []bool{true, false} {
+					kill := map[string]func(){"broker": w.broker.Kill, "ada": ada.Kill, "ben": ben.Kill}[who]
+					w.wantOpen(ada)
+					w.wantOpen(ben)
+					step.on.Link(w.broker).Tap(w.atFrame(step.typ, left, kill))
+					for i := range 3 {
+						text := fmt.Sprintf("%s:killed=%s:left=%t:%d", step.typ, who, left, i)
+						want = append(want, text)
+						_, err := localapi.Send.Do(t.Context(), ada, localapi.SendRequest{To: "ben", Message: text, ClientMessageID: text})
+						if mesh.IsCode(err, mesh.DaemonDown) {
+							ada.Start()
+							_, err = localapi.Send.Do(t.Context(), ada, localapi.SendRequest{To: "ben", Message: text, ClientMessageID: text})
+						}
+						w.must(err)
+					}
+					pass(time.Second)
+					step.on.Link(w.broker).Tap(nil)
+					if !w.broker.startKilled() && !ada.startKilled() && !ben.startKilled() && who != "ada" {
+						t.Errorf("%s: %s was not killed", step.typ, who)
+					}
+				}
+			}
+		}
+		w.wantTexts(ben, want...)
+		w.Until("everything is delivered", func() bool { return w.delivered(ada, len(want)) })
+		w.wantTexts(ben, want...)
+	})
+}
+
+// atFrame calls harm at the first frame of a type, when it has left, or instead of it.
+func (w *world) atFrame(typ string, left bool, harm func()) memnet.Tap {
+	met := false
+	return func(f memnet.Frame) [][]byte {
+		if f.Type != typ || met {
+			return f.Pass()
+		}
+		met = true
+		f.Then(harm)
+		if left {
+			return f.Pass()
+		}
+		return nil
+	}
 }

@@ -195,7 +195,7 @@ func TestLesson15SessionsOfYesterdayReturn(t *testing.T) {
 		for _, c := range []*Clock{ada.Clock, ben.Clock, w.broker.Clock} {
 			c.Turn(13 * time.Hour)
 		}
-		w.broker.Crash()
+		w.broker.Kill()
 		w.broker.Start()
 		w.wantSessionOpen(one)
 		w.wantPeers(ben, "ben", "one")
@@ -213,7 +213,7 @@ func TestLesson10QueuedMessagesKeepTheirSender(t *testing.T) {
 		for _, text := range numbers(5) {
 			w.Send(one, "ben", text)
 		}
-		ada.Crash()
+		ada.Kill()
 		ada.Link(w.broker).Heal()
 		ada.Start()
 		w.wantTexts(ben, numbers(5)...)

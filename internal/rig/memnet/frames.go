@@ -15,6 +15,8 @@ type Frame struct {
 	Direction Direction
 	Type      string
 	Data      []byte
+
+	then *func()
 }
 
 // Tap sees a frame and returns what goes on instead: nothing, it, others.
@@ -22,6 +24,9 @@ type Tap func(Frame) [][]byte
 
 // Pass is the answer of a Tap that changes nothing.
 func (f Frame) Pass() [][]byte { return [][]byte{f.Data} }
+
+// Then calls a function when what the Tap returns has arrived, before its writer goes on.
+func (f Frame) Then(call func()) { *f.then = call }
 
 // frames cuts one direction of a connection into WebSocket frames (RFC 6455 5.2), if it is one. Our ends fragment and
 // compress nothing.
@@ -46,26 +51,30 @@ func (f *frames) pass(data []byte, tap Tap) iter.Seq[[]byte] {
 		}
 		for raw, text, payload := cutFrame(f.rest); raw != nil; raw, text, payload = cutFrame(f.rest) {
 			f.rest = f.rest[len(raw):]
-			on := [][]byte{raw}
-			if text && tap != nil {
-				on = f.tapped(payload, tap)
-			}
-			for _, frame := range on {
-				if !yield(frame) {
+			if !text || tap == nil {
+				if !yield(raw) {
 					return
 				}
+				continue
+			}
+			if !f.tapped(payload, tap, yield) {
+				return
 			}
 		}
 	}
 }
 
-// tapped gives the frames that go on instead of one.
-func (f *frames) tapped(payload []byte, tap Tap) (on [][]byte) {
+// tapped yields the frames that go on instead of one.
+func (f *frames) tapped(payload []byte, tap Tap, yield func([]byte) bool) bool {
 	head, _ := wire.ReadHead(payload) // what is no frame of ours has no type
-	for _, changed := range tap(Frame{f.conn, f.direction, head.Type, payload}) {
-		on = append(on, appendFrame(nil, changed, f.direction == Up))
+	then := func() {}
+	for _, changed := range tap(Frame{f.conn, f.direction, head.Type, payload, &then}) {
+		if !yield(appendFrame(nil, changed, f.direction == Up)) {
+			return false
+		}
 	}
-	return on
+	then()
+	return true
 }
 
 // begin lets the HTTP head pass, when it is whole, and tells whether frames follow it.
