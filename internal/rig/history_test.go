@@ -12,7 +12,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
-var seedFlag = flag.Uint64("seed", 0, "of the random histories; 0 takes a new one")
+var seedFlag = flag.Uint64("seed", 1, "of the random histories; 0 takes a new one")
 
 // history is a random one: three homes write to each other while whatever can break does.
 type history struct {

@@ -3,6 +3,7 @@ package rig
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -168,7 +169,7 @@ func TestRecipientRestartBeforeItAcknowledges(t *testing.T) {
 // A request that has no answer because the daemon died is repeated under its id.
 func TestLesson38RetryAfterKill(t *testing.T) {
 	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
-		j := NewJournal()
+		j := &Journal{}
 		ada.Link(w.broker).Tap(once(memnet.Up, "send", func(f memnet.Frame) [][]byte {
 			ada.Link(w.broker).Stall(memnet.Up)
 			return f.Pass()
@@ -176,13 +177,14 @@ func TestLesson38RetryAfterKill(t *testing.T) {
 		for range 5 {
 			j.Send(t.Context(), ada, ben)
 		}
+		synctest.Wait()
 		ada.endBy(way)
 		for range 2 {
 			j.Send(t.Context(), ada, ben)
 		}
 		ada.Link(w.broker).Heal()
 		ada.Start()
-		j.RepeatUnknown(t.Context(), ada)
+		j.Repeat(t.Context(), ada, ben)
 		w.Until("everything is delivered", func() bool { return w.delivered(ada, 7) })
 		j.Check(w.Rig, ben)
 	})
@@ -205,12 +207,7 @@ func TestKilledAtEachStep(t *testing.T) {
 					for i := range 3 {
 						text := fmt.Sprintf("%s:killed=%s:left=%t:%d", step.typ, who, left, i)
 						want = append(want, text)
-						_, err := localapi.Send.Do(t.Context(), ada, localapi.SendRequest{To: "ben", Message: text, ClientMessageID: text})
-						if mesh.IsCode(err, mesh.DaemonDown) {
-							ada.Start()
-							_, err = localapi.Send.Do(t.Context(), ada, localapi.SendRequest{To: "ben", Message: text, ClientMessageID: text})
-						}
-						w.must(err)
+						w.insist(ada, text)
 					}
 					pass(time.Second)
 					step.on.Link(w.broker).Tap(nil)
@@ -224,6 +221,17 @@ func TestKilledAtEachStep(t *testing.T) {
 		w.Until("everything is delivered", func() bool { return w.delivered(ada, len(want)) })
 		w.wantTexts(ben, want...)
 	})
+}
+
+// insist sends a text to ben, starting the daemon again and repeating the request where it died over it.
+func (w *world) insist(from *Home, text string) {
+	req := localapi.SendRequest{To: "ben", Message: text, ClientMessageID: text}
+	_, err := localapi.Send.Do(w.T.Context(), from, req)
+	if mesh.IsCode(err, mesh.DaemonDown) {
+		from.Start()
+		_, err = localapi.Send.Do(w.T.Context(), from, req)
+	}
+	w.must(err)
 }
 
 // atFrame calls harm at the first frame of a type, when it has left, or instead of it.
