@@ -3,7 +3,6 @@ package rig
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -163,30 +162,6 @@ func TestRecipientRestartBeforeItAcknowledges(t *testing.T) {
 		}
 		w.Until("everything is delivered", func() bool { return w.delivered(ada, 20) })
 		w.wantTexts(ben, numbers(20)...)
-	})
-}
-
-// A request that has no answer because the daemon died is repeated under its id.
-func TestLesson38RetryAfterKill(t *testing.T) {
-	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
-		j := &Journal{}
-		ada.Link(w.broker).Tap(once(memnet.Up, "send", func(f memnet.Frame) [][]byte {
-			ada.Link(w.broker).Stall(memnet.Up)
-			return f.Pass()
-		}))
-		for range 5 {
-			j.Send(t.Context(), ada, ben)
-		}
-		synctest.Wait()
-		ada.endBy(way)
-		for range 2 {
-			j.Send(t.Context(), ada, ben)
-		}
-		ada.Link(w.broker).Heal()
-		ada.Start()
-		j.Repeat(t.Context(), ada, ben)
-		w.Until("everything is delivered", func() bool { return w.delivered(ada, 7) })
-		j.Check(w.Rig, ben)
 	})
 }
 
