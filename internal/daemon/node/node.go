@@ -162,12 +162,12 @@ func (n *Node) attach(m membership.Mesh) {
 		return
 	}
 	n.attached[m.ID] = at
-	n.spawn(at.run)
-	for id, l := range n.lines {
+	for id, l := range n.lines { // before it runs: what a session left is the member's to send only when it is over
 		if id.mesh == m.ID {
 			at.addSession(l)
 		}
 	}
+	n.spawn(at.run)
 }
 
 // Ready is closed when Run has read for the first time what is joined.
