@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -10,17 +11,17 @@ import (
 )
 
 // Outcome is what a sender knows of a message.
-type Outcome int
+type Outcome string
 
 // The outcomes.
 const (
-	Unknown  Outcome = iota // no answer, or one that says nothing: it may arrive, once
-	Accepted                // it arrives, once
-	Refused                 // it never arrives
+	Unknown  Outcome = "unknown"  // no answer, or one that says nothing: it may arrive, once
+	Accepted Outcome = "accepted" // it arrives, once
+	Refused  Outcome = "refused"  // it never arrives
 )
 
-// Journal is what senders know of their messages, to be held against the inboxes at the end. It may be used from any
-// goroutine; one at a time sends from one home to another.
+// Journal is what senders know of their messages, to be held against the inboxes at the end. Its zero value is empty. It
+// may be used from any goroutine; one at a time sends from one home to another.
 type Journal struct {
 	mu      sync.Mutex
 	entries []*entry
@@ -33,98 +34,76 @@ type entry struct {
 	outcome  Outcome
 }
 
-// NewJournal returns an empty journal.
-func NewJournal() *Journal { return &Journal{} }
-
 // Send sends the next message from one home to another, as the user, and returns what is known of it.
 func (j *Journal) Send(ctx context.Context, from, to *Home) Outcome {
 	j.mu.Lock()
-	e := &entry{from: from, to: to, text: fmt.Sprintf("%s-%s-%d", from.Name, to.Name, len(j.entries))}
+	e := &entry{from, to, fmt.Sprintf("%s-%s-%d", from.Name, to.Name, len(j.entries)), Unknown}
 	j.entries = append(j.entries, e)
 	j.mu.Unlock()
 	return j.try(ctx, e)
 }
 
-// Repeat sends the last message from one home to another again, under its id.
+// Repeat sends the last message from one home to another again, under its id, and returns what is known of it.
 func (j *Journal) Repeat(ctx context.Context, from, to *Home) Outcome {
-	all := j.list()
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].from == from && all[i].to == to {
-			return j.try(ctx, all[i])
-		}
-	}
-	return Unknown
+	all := slices.DeleteFunc(j.list(to), func(e entry) bool { return e.from != from })
+	return j.try(ctx, &all[len(all)-1])
 }
 
-// RepeatUnknown sends again, under their ids and in their order, the messages of a home of which nothing is known.
-func (j *Journal) RepeatUnknown(ctx context.Context, from *Home) {
-	for _, e := range j.list() {
-		if e.from == from && j.outcome(e) == Unknown {
-			j.try(ctx, e)
-		}
-	}
-}
-
-func (j *Journal) list() []*entry {
+// list gives what was sent to a home, as it stands.
+func (j *Journal) list(to *Home) (all []entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return append([]*entry(nil), j.entries...)
+	for _, e := range j.entries {
+		if e.to == to {
+			all = append(all, *e)
+		}
+	}
+	return all
 }
 
-func (j *Journal) outcome(e *entry) Outcome {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return e.outcome
-}
-
+// try sends a message and notes what came of it.
 func (j *Journal) try(ctx context.Context, e *entry) Outcome {
 	_, err := localapi.Send.Do(ctx, e.from, localapi.SendRequest{To: e.to.Name, Message: e.text, ClientMessageID: e.text})
 	outcome := Refused
 	switch code := mesh.CodeOf(err); {
 	case err == nil:
 		outcome = Accepted
-	case code == mesh.DaemonDown, code == mesh.Cancelled, code == mesh.Timeout, code == mesh.Internal, code == mesh.StoreFailed:
+	case slices.Contains([]mesh.Code{mesh.DaemonDown, mesh.Cancelled, mesh.Timeout, mesh.Internal, mesh.StoreFailed}, code):
 		outcome = Unknown
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	e.outcome = outcome
+	i := slices.IndexFunc(j.entries, func(o *entry) bool { return o.text == e.text })
+	j.entries[i].outcome = outcome
 	return outcome
 }
 
-// Check holds the journal against the inboxes of all who were sent to: what was accepted is there once, what was refused
-// is not, what is unknown is there at most once, each recipient has what one sender sent in its order, and nothing else.
-func (j *Journal) Check(r *Rig, readers ...*Home) {
+// Check holds the journal against the inboxes of homes: what was accepted is there once, what was refused is not, what is
+// unknown is there at most once, what one sender sent stands in its order, and there is nothing else.
+func (j *Journal) Check(r *Rig, homes ...*Home) {
 	r.T.Helper()
-	for _, to := range readers {
-		came := map[string]int{}   // by text
-		place := map[string]int{}  // in the inbox
-		last := map[*Home]*entry{} // by sender
-		for i, text := range r.Texts(to) {
-			came[text]++
-			place[text] = i
-		}
-		for _, e := range j.list() {
-			if e.to != to {
-				continue
+	for _, to := range homes {
+		came, last := r.Texts(to), map[*Home]int{}
+		for _, e := range j.list(to) {
+			at, n := slices.Index(came, e.text), 0
+			for i, text := range came {
+				if text == e.text {
+					came[i] = ""
+					n++
+				}
 			}
-			n := came[e.text]
-			delete(came, e.text)
-			switch {
-			case e.outcome == Accepted && n != 1, e.outcome == Refused && n != 0, n > 1:
+			if n > 1 || n != 1 && e.outcome == Accepted || n != 0 && e.outcome == Refused {
 				r.T.Errorf("%s (%s) is in the inbox of %s %d times", e.text, e.outcome, to.Name, n)
-			case n == 1 && last[e.from] != nil && place[last[e.from].text] > place[e.text]:
-				r.T.Errorf("%s is in the inbox of %s before %s", e.text, to.Name, last[e.from].text)
 			}
-			if n > 0 {
-				last[e.from] = e
+			if n > 0 && at < last[e.from] {
+				r.T.Errorf("%s is in the inbox of %s before an earlier message", e.text, to.Name)
 			}
+			last[e.from] = max(at, last[e.from])
 		}
-		for text, n := range came {
-			r.T.Errorf("%q is in the inbox of %s %d times and nobody sent it", text, to.Name, n)
+		for _, text := range came {
+			if text != "" {
+				r.T.Errorf("%q is in the inbox of %s and nobody sent it", text, to.Name)
+			}
 		}
 	}
 }
-
-// String is for reports.
-func (o Outcome) String() string { return [...]string{"unknown", "accepted", "refused"}[o] }

@@ -3,6 +3,7 @@ package rig
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -162,6 +163,32 @@ func TestRecipientRestartBeforeItAcknowledges(t *testing.T) {
 		}
 		w.Until("everything is delivered", func() bool { return w.delivered(ada, 20) })
 		w.wantTexts(ben, numbers(20)...)
+	})
+}
+
+// A request that has no answer because the daemon died is repeated under its id.
+func TestLesson38RetryAfterKill(t *testing.T) {
+	eachWay(t, func(t *testing.T, way string, w *world, ada, ben *Home) {
+		j := &Journal{}
+		ada.Link(w.broker).Tap(once(memnet.Up, "send", func(f memnet.Frame) [][]byte {
+			ada.Link(w.broker).Stall(memnet.Up)
+			return f.Pass()
+		}))
+		for range 5 {
+			j.Send(t.Context(), ada, ben)
+		}
+		synctest.Wait() // they are on their way, and the link is stalled
+		ada.endBy(way)
+		if got := j.Send(t.Context(), ada, ben); got != Unknown {
+			t.Errorf("got %s without a daemon, want %s", got, Unknown)
+		}
+		ada.Link(w.broker).Heal()
+		ada.Start()
+		if got := j.Repeat(t.Context(), ada, ben); got != Accepted {
+			t.Errorf("got %s, want %s", got, Accepted)
+		}
+		w.Until("everything is delivered", func() bool { return w.delivered(ada, 6) })
+		j.Check(w.Rig, ben)
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
-	"strings"
 
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
@@ -33,7 +32,7 @@ func (f Frame) Then(call func()) { *f.then = call }
 type frames struct {
 	conn      int
 	direction Direction
-	begun     bool // the HTTP head has passed
+	begun     bool // its head has passed
 	socket    bool
 	rest      []byte // of a frame that is not whole
 }
@@ -77,19 +76,24 @@ func (f *frames) tapped(payload []byte, tap Tap, yield func([]byte) bool) bool {
 	return true
 }
 
-// begin lets the HTTP head pass, when it is whole, and tells whether frames follow it.
+// openings are how the heads of a handshake begin.
+var openings = [...]string{Up: "GET ", Down: "HTTP/1.1 101 "}
+
+// begin lets the head of a handshake pass, when it is whole, and tells whether frames follow it.
 func (f *frames) begin(yield func([]byte) bool) bool {
+	opening := openings[f.direction]
+	n := min(len(opening), len(f.rest))
+	if string(f.rest[:n]) != opening[:n] {
+		f.begun = true
+		yield(f.rest)
+		return false
+	}
 	at := bytes.Index(f.rest, []byte("\r\n\r\n"))
 	if at < 0 {
 		return false
 	}
-	head, rest := f.rest[:at+4], f.rest[at+4:]
-	f.begun, f.socket = true, strings.Contains(strings.ToLower(string(head)), "upgrade: websocket")
-	if !f.socket {
-		yield(f.rest)
-		return false
-	}
-	f.rest = rest
+	head := f.rest[:at+4]
+	f.begun, f.socket, f.rest = true, true, f.rest[at+4:]
 	return yield(head)
 }
 
