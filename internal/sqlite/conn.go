@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	modernc "modernc.org/sqlite"
@@ -41,10 +42,15 @@ type stmt struct {
 }
 
 var (
-	reading = regexp.MustCompile(`(?i)^\s*(?:SELECT|VALUES|EXPLAIN)\b[^;]*;?\s*$`)
+	reading = lazyRegexp(`(?i)^\s*(?:SELECT|VALUES|EXPLAIN)\b[^;]*;?\s*$`)
 	// Inside a trigger BEGIN and END stand elsewhere. OR ROLLBACK would take the writes of others with it.
-	controlling = regexp.MustCompile(`(?i)^\s*END\b|(?:^|;)\s*(?:BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|ATTACH|DETACH|VACUUM)\b|\bOR\s+ROLLBACK\b`)
+	controlling = lazyRegexp(`(?i)^\s*END\b|(?:^|;)\s*(?:BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|ATTACH|DETACH|VACUUM)\b|\bOR\s+ROLLBACK\b`)
 )
+
+// lazyRegexp compiles at the first use: every verb links this package, and few open a file.
+func lazyRegexp(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 type prepared interface {
 	driver.Stmt
@@ -109,8 +115,8 @@ func (c *conn) prepare(ctx context.Context, query string) (*stmt, error) {
 	st := &stmt{
 		prepared: ds.(prepared),
 		params:   params(query),
-		reads:    reading.MatchString(query),
-		control:  controlling.MatchString(query),
+		reads:    reading().MatchString(query),
+		control:  controlling().MatchString(query),
 	}
 	if !found {
 		c.stmts[query] = st

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -21,9 +20,9 @@ type migration struct {
 }
 
 var (
-	migrationName = regexp.MustCompile(`^([0-9]{4})_[a-z0-9_]+\.sql$`)
+	migrationName = lazyRegexp(`^([0-9]{4})_[a-z0-9_]+\.sql$`)
 	// A conflict or trigger that rolls back takes the writes of others in the group with it.
-	rollback = regexp.MustCompile(`(?i)\bROLLBACK\b`)
+	rollback = lazyRegexp(`(?i)\bROLLBACK\b`)
 )
 
 // readMigrations returns the migrations in order: number n stands at index n-1.
@@ -40,7 +39,7 @@ func readMigrations(fsys fs.FS) ([]migration, error) {
 		if !strings.HasSuffix(e.Name(), ".sql") {
 			continue
 		}
-		m := migrationName.FindStringSubmatch(e.Name())
+		m := migrationName().FindStringSubmatch(e.Name())
 		if m == nil || m[1] != fmt.Sprintf("%04d", len(set)+1) {
 			return nil, fmt.Errorf("migration %s: want %04d_what.sql, without gaps", e.Name(), len(set)+1)
 		}
@@ -49,7 +48,7 @@ func readMigrations(fsys fs.FS) ([]migration, error) {
 			return nil, err
 		}
 		text := strings.ReplaceAll(string(b), "\r\n", "\n") // a checkout may have changed the line ends
-		if rollback.MatchString(text) {
+		if rollback().MatchString(text) {
 			return nil, fmt.Errorf("migration %s: use ABORT where it says ROLLBACK", e.Name())
 		}
 		sum := sha256.Sum256([]byte(text))
