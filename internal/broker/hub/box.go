@@ -27,6 +27,7 @@ type box struct {
 type lane struct {
 	after  int64
 	behind bool
+	held   []Row // stored since, in memory until there is room; none while behind
 
 	// While a page is being read: a row was stored, or came back, that the page may not show.
 	missed, returned bool
@@ -46,29 +47,44 @@ func (h *Hub) insert(now time.Time, b *box, r *Row) {
 		return // a page had it already
 	}
 	c := b.serving
-	if c != nil && r.Frame != nil && !l.behind && !b.turning() && c.admits(r.Urgent) && c.room(h.opt) > 0 {
-		h.push(now, c, b, r)
-		return
+	if c != nil && r.Frame != nil && !l.behind && !b.turning() && c.admits(r.Urgent) {
+		if len(l.held) == 0 && c.room(h.opt) > 0 {
+			h.push(now, c, b, r)
+			return
+		}
+		if h.hold(l, r) {
+			return
+		}
 	}
-	l.behind = true
+	h.fallBehind(l)
 	l.missed = b.loading
-	h.pump(b)
+	h.pump(now, b)
+}
+
+// fallBehind leaves what waits of a lane to the store.
+func (h *Hub) fallBehind(l *lane) {
+	h.release(l)
+	l.behind = true
 }
 
 // pumpConn looks whether the mailboxes of c can go on. Their order changes, so that none waits for ever.
-func (h *Hub) pumpConn(c *conn) {
+func (h *Hub) pumpConn(now time.Time, c *conn) {
 	for i := range c.boxes {
-		h.pump(c.boxes[(i+c.turn)%len(c.boxes)])
+		h.pump(now, c.boxes[(i+c.turn)%len(c.boxes)])
 	}
 	c.turn++
 }
 
-// pump asks for a page of b if rows wait, its connection may have them, and there is room for a page that is
-// worth a read.
-func (h *Hub) pump(b *box) {
+// pump pushes what is held of b, and asks for a page if rows wait in the store, its connection may have them, and
+// there is room for a page that is worth a read.
+func (h *Hub) pump(now time.Time, b *box) {
 	c := b.serving
-	if c == nil || b.loading || b.turning() {
+	if c == nil || b.turning() {
 		return // the end of what flies to the former connection comes back here
+	}
+	h.pushHeld(now, b)
+	if b.loading {
+		return
 	}
 	rest := b.rest.behind && c.admits(false)
 	if !rest && !b.urgent.behind {
@@ -124,7 +140,7 @@ func (h *Hub) loaded(now time.Time, b *box, rows []Row, more bool) {
 		}
 	}
 	b.settle()
-	h.pump(b)
+	h.pump(now, b)
 	h.prune(b)
 }
 
@@ -143,7 +159,7 @@ func (h *Hub) push(now time.Time, c *conn, b *box, r *Row) {
 }
 
 // giveBack makes a pushed row wait again. The rows after it that fly are known as such, so the lane can begin before it.
-func (b *box) giveBack(n int64) {
+func (h *Hub) giveBack(b *box, n int64) {
 	urgent, ok := b.flying[n]
 	if !ok {
 		return
@@ -151,7 +167,7 @@ func (b *box) giveBack(n int64) {
 	delete(b.flying, n)
 	l := b.lane(urgent)
 	l.after = min(l.after, n-1)
-	l.behind = true
+	h.fallBehind(l)
 	l.returned = b.loading
 }
 

@@ -85,10 +85,10 @@ func (c *conn) find(message mesh.ID, client mesh.ClientID) int {
 }
 
 // finish takes a lease out of the flight. Its row stays flying until the outcome is stored.
-func (h *Hub) finish(c *conn, i int, o Outcome) {
+func (h *Hub) finish(now time.Time, c *conn, i int, o Outcome) {
 	l := c.drop(i)
 	h.emit(Effect{Kind: Finish, Conn: c.ID, Box: l.box.name, Row: l.row, Outcome: o})
-	h.pumpConn(c)
+	h.pumpConn(now, c)
 }
 
 func (c *conn) drop(i int) lease {
@@ -104,13 +104,13 @@ func (c *conn) drop(i int) lease {
 }
 
 // expire gives back what was not acknowledged in time.
-func (c *conn) expire(now time.Time) {
+func (h *Hub) expire(now time.Time, c *conn) {
 	for i := 0; i < len(c.flight); {
 		if l := c.flight[i]; l.until.IsZero() || now.Before(l.until) {
 			i++
 			continue
 		}
 		l := c.drop(i)
-		l.box.giveBack(l.row.N)
+		h.giveBack(l.box, l.row.N)
 	}
 }

@@ -47,6 +47,7 @@ type Options struct {
 	Lease time.Duration // after which an unacknowledged push is pushed again
 	Rows  int           // unacknowledged pushes
 	Bytes int           // and their frames together; the one that crosses it still goes
+	Held  int           // bytes of frames, of all connections, that wait in memory for room; what is over is read from the store
 }
 
 // Hub knows the connections, and of each mailbox that has one, what was pushed and what still waits in the
@@ -57,6 +58,7 @@ type Hub struct {
 	conns  map[ConnID]*conn
 	meshes map[mesh.ID][]*conn // by id
 	boxes  map[Mailbox]*box
+	held   int // bytes of frames in all lanes
 	out    []Effect
 }
 
@@ -67,40 +69,40 @@ func New(opt Options) *Hub {
 
 // Attach registers a connection and drains its mailboxes. One with the same session key, or without one but
 // with the same member and session id, is closed: it was replaced. Its leases end.
-func (h *Hub) Attach(c Conn) []Effect {
+func (h *Hub) Attach(now time.Time, c Conn) []Effect {
 	h.begin()
 	if old := h.replacedBy(c); old != nil {
 		h.emit(Effect{Kind: Close, Conn: old.ID, Code: mesh.CloseNormal, Reason: mesh.ReasonReplaced})
-		h.remove(old)
+		h.remove(now, old)
 	}
 	n := &conn{Conn: c}
 	h.conns[c.ID] = n
 	peers := h.meshes[c.Mesh]
 	i, _ := slices.BinarySearchFunc(peers, n, byID)
 	h.meshes[c.Mesh] = slices.Insert(peers, i, n)
-	h.join(n, Mailbox{Member: c.Member})
+	h.join(now, n, Mailbox{Member: c.Member})
 	if c.SessionKey != "" {
-		h.join(n, Mailbox{Member: c.Member, Session: c.SessionKey})
+		h.join(now, n, Mailbox{Member: c.Member, Session: c.SessionKey})
 	}
 	return h.out
 }
 
 // Detach forgets a connection. Its leases end, and the next connection gets what it had not acknowledged.
-func (h *Hub) Detach(id ConnID) []Effect {
+func (h *Hub) Detach(now time.Time, id ConnID) []Effect {
 	h.begin()
 	if c := h.conns[id]; c != nil {
-		h.remove(c)
+		h.remove(now, c)
 	}
 	return h.out
 }
 
 // CloseMember closes and forgets all connections of a member.
-func (h *Hub) CloseMember(meshID, member mesh.ID, code mesh.CloseCode, reason string) []Effect {
+func (h *Hub) CloseMember(now time.Time, meshID, member mesh.ID, code mesh.CloseCode, reason string) []Effect {
 	h.begin()
 	for _, c := range slices.Clone(h.meshes[meshID]) {
 		if c.Member == member {
 			h.emit(Effect{Kind: Close, Conn: c.ID, Code: code, Reason: reason})
-			h.remove(c)
+			h.remove(now, c)
 		}
 	}
 	return h.out
@@ -139,7 +141,7 @@ func (h *Hub) LoadFailed(name Mailbox) []Effect {
 
 // Ack notes that a connection has stored a row it was pushed: the one with the message id, else the oldest
 // with the client id. What was pushed to another connection is not touched (design B3).
-func (h *Hub) Ack(id ConnID, message mesh.ID, client mesh.ClientID) []Effect {
+func (h *Hub) Ack(now time.Time, id ConnID, message mesh.ID, client mesh.ClientID) []Effect {
 	h.begin()
 	c := h.conns[id]
 	if c == nil {
@@ -147,7 +149,7 @@ func (h *Hub) Ack(id ConnID, message mesh.ID, client mesh.ClientID) []Effect {
 	}
 	c.Lease = true // from its first client_ack on it is one that acknowledges
 	if i := c.find(message, client); i >= 0 {
-		h.finish(c, i, Delivered)
+		h.finish(now, c, i, Delivered)
 	}
 	return h.out
 }
@@ -165,7 +167,7 @@ func (h *Hub) Written(now time.Time, id ConnID, n int64) []Effect {
 	case c.Lease: // it has acknowledged since: wait for its acknowledgement
 		c.flight[i].until = now.Add(h.opt.Lease)
 	default:
-		h.finish(c, i, HandedOver)
+		h.finish(now, c, i, HandedOver)
 	}
 	return h.out
 }
@@ -179,7 +181,7 @@ func (h *Hub) Settled(name Mailbox, n int64, ok bool) []Effect {
 	}
 	switch {
 	case !ok:
-		b.giveBack(n)
+		h.giveBack(b, n)
 	case b.loading:
 		b.settled = append(b.settled, n) // the page being read may still show it
 	default:
@@ -190,11 +192,11 @@ func (h *Hub) Settled(name Mailbox, n int64, ok bool) []Effect {
 }
 
 // SetStatus notes what a peer is doing. Idle lets through what was held (wire 5).
-func (h *Hub) SetStatus(id ConnID, status mesh.Status) []Effect {
+func (h *Hub) SetStatus(now time.Time, id ConnID, status mesh.Status) []Effect {
 	h.begin()
 	if c := h.conns[id]; c != nil {
 		c.Status = status
-		h.pumpConn(c)
+		h.pumpConn(now, c)
 	}
 	return h.out
 }
@@ -204,7 +206,7 @@ func (h *Hub) SetStatus(id ConnID, status mesh.Status) []Effect {
 func (h *Hub) Tick(now time.Time) []Effect {
 	h.begin()
 	for _, c := range h.conns {
-		c.expire(now)
+		h.expire(now, c)
 	}
 	var waiting []*box
 	for _, b := range h.boxes {
@@ -216,7 +218,7 @@ func (h *Hub) Tick(now time.Time) []Effect {
 		return cmp.Or(cmp.Compare(a.name.Member, b.name.Member), cmp.Compare(a.name.Session, b.name.Session))
 	})
 	for _, b := range waiting {
-		h.pump(b)
+		h.pump(now, b)
 	}
 	return h.out
 }
@@ -246,7 +248,7 @@ func (h *Hub) replacedBy(c Conn) *conn {
 }
 
 // join makes c one of the connections of a mailbox.
-func (h *Hub) join(c *conn, name Mailbox) {
+func (h *Hub) join(now time.Time, c *conn, name Mailbox) {
 	b := h.boxes[name]
 	if b == nil {
 		b = &box{name: name, flying: map[int64]bool{}}
@@ -258,11 +260,11 @@ func (h *Hub) join(c *conn, name Mailbox) {
 	b.conns = append(b.conns, c)
 	c.boxes = append(c.boxes, b)
 	b.choose()
-	h.pump(b)
+	h.pump(now, b)
 }
 
 // remove forgets c and gives back what it had not acknowledged.
-func (h *Hub) remove(c *conn) {
+func (h *Hub) remove(now time.Time, c *conn) {
 	delete(h.conns, c.ID)
 	peers := h.meshes[c.Mesh]
 	if i, ok := slices.BinarySearchFunc(peers, c, byID); ok {
@@ -272,13 +274,17 @@ func (h *Hub) remove(c *conn) {
 		delete(h.meshes, c.Mesh)
 	}
 	for _, l := range c.flight {
-		l.box.giveBack(l.row.N)
+		h.giveBack(l.box, l.row.N)
 	}
 	c.flight = nil
 	for _, b := range c.boxes {
 		b.conns = slices.DeleteFunc(b.conns, func(o *conn) bool { return o == c })
+		if len(b.conns) == 0 {
+			h.fallBehind(&b.urgent)
+			h.fallBehind(&b.rest)
+		}
 		b.choose()
-		h.pump(b)
+		h.pump(now, b)
 		h.prune(b)
 	}
 }

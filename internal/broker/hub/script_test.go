@@ -93,13 +93,13 @@ func (s *script) run(words []string) {
 	verb, args := words[0], words[1:]
 	switch verb {
 	case "new":
-		s.h = New(Options{Lease: 30 * time.Second, Rows: s.number(args, "rows"), Bytes: s.number(args, "bytes")})
+		s.h = New(Options{Lease: 30 * time.Second, Rows: s.number(args, "rows"), Bytes: s.number(args, "bytes"), Held: s.optional(args, "held")})
 	case "attach":
-		s.effects(s.h.Attach(s.conn(args)))
+		s.effects(s.h.Attach(s.now, s.conn(args)))
 	case "detach":
-		s.effects(s.h.Detach(s.connID(args[0])))
+		s.effects(s.h.Detach(s.now, s.connID(args[0])))
 	case "closemember":
-		s.effects(s.h.CloseMember(mesh.ID(args[0]), mesh.ID(args[1]), mesh.CloseKicked, "kicked"))
+		s.effects(s.h.CloseMember(s.now, mesh.ID(args[0]), mesh.ID(args[1]), mesh.CloseKicked, "kicked"))
 	case "insert":
 		s.insert(args)
 	case "loaded":
@@ -111,13 +111,13 @@ func (s *script) run(words []string) {
 	case "loadfailed":
 		s.effects(s.h.LoadFailed(boxOf(args[0])))
 	case "ack":
-		s.effects(s.h.Ack(s.connID(args[0]), mesh.ID(value(args, "id")), mesh.ClientID(value(args, "client"))))
+		s.effects(s.h.Ack(s.now, s.connID(args[0]), mesh.ID(value(args, "id")), mesh.ClientID(value(args, "client"))))
 	case "written":
 		s.effects(s.h.Written(s.now, s.connID(args[0]), s.row(args[1]).N))
 	case "settled":
 		s.effects(s.h.Settled(boxOf(args[0]), s.row(args[1]).N, !has(args, "failed")))
 	case "status":
-		s.effects(s.h.SetStatus(s.connID(args[0]), mesh.Status(args[1])))
+		s.effects(s.h.SetStatus(s.now, s.connID(args[0]), mesh.Status(args[1])))
 	default:
 		s.look(verb, args)
 	}
@@ -140,7 +140,7 @@ func (s *script) look(verb string, args []string) {
 			s.out = append(s.out, fmt.Sprintf("%d %s %s", c.ID, c.Member, c.Status))
 		}
 	case "known":
-		s.out = append(s.out, fmt.Sprintf("%d connections, %d mailboxes", len(s.h.conns), len(s.h.boxes)))
+		s.out = append(s.out, fmt.Sprintf("%d connections, %d mailboxes, %d bytes held", len(s.h.conns), len(s.h.boxes), s.h.held))
 	default:
 		s.t.Fatalf("no such command: %s", verb)
 	}
@@ -231,6 +231,13 @@ func (s *script) number(args []string, name string) int {
 		s.t.Fatalf("%s: %v", name, err)
 	}
 	return n
+}
+
+func (s *script) optional(args []string, name string) int {
+	if value(args, name) == "" {
+		return 0
+	}
+	return s.number(args, name)
 }
 
 func boxOf(name string) Mailbox {

@@ -16,7 +16,7 @@ type line struct {
 }
 
 func (l *loop) attach(n *line, welcome []byte) {
-	effects := l.hub.Attach(n.conn)
+	effects := l.hub.Attach(l.now(), n.conn)
 	l.lines[n.conn.ID] = n
 	for _, a := range n.boxes {
 		l.dir.join(a)
@@ -30,7 +30,7 @@ func (l *loop) attach(n *line, welcome []byte) {
 }
 
 func (l *loop) detach(id hub.ConnID) {
-	effects := l.hub.Detach(id)
+	effects := l.hub.Detach(l.now(), id)
 	l.forget(id)
 	l.do(effects)
 }
@@ -51,7 +51,7 @@ func (l *loop) forget(id hub.ConnID) *line {
 
 // cut ends a connection that does not take what it is sent. Its queue is kept.
 func (l *loop) cut(id hub.ConnID) {
-	effects := l.hub.Detach(id)
+	effects := l.hub.Detach(l.now(), id)
 	if n := l.forget(id); n != nil {
 		n.out.Close(mesh.CloseSlowConsumer, string(mesh.SlowConsumer))
 	}

@@ -32,9 +32,10 @@ type loop struct {
 }
 
 const (
-	maxUnderWay = 2048    // frames of clients that were read and not answered
-	windowRows  = 256     // pushes that one connection has not acknowledged
-	windowBytes = 1 << 20 // and their frames together; less than an Outbound holds
+	maxUnderWay = 2048     // frames of clients that were read and not answered
+	windowRows  = 256      // pushes that one connection has not acknowledged
+	windowBytes = 1 << 20  // and their frames together; less than an Outbound holds
+	heldBytes   = 64 << 20 // frames of all connections that wait for a window; what is over is read from the store
 )
 
 func newLoop(opt Options, dir *directory) *loop {
@@ -43,7 +44,7 @@ func newLoop(opt Options, dir *directory) *loop {
 		now: opt.Now, log: opt.Log, dir: dir, in: newInbox(),
 		slots: make(chan struct{}, maxUnderWay),
 		over:  make(chan struct{}),
-		hub:   hub.New(hub.Options{Lease: lease, Rows: windowRows, Bytes: windowBytes}),
+		hub:   hub.New(hub.Options{Lease: lease, Rows: windowRows, Bytes: windowBytes, Held: heldBytes}),
 		lines: map[hub.ConnID]*line{},
 		tick:  max(10*time.Millisecond, lease/16), // a lease may last that much longer
 	}

@@ -136,7 +136,7 @@ func (q *Queue) Detach(id hub.ConnID, deliberate bool) {
 
 // SetStatus notes what a peer is doing, which decides what it is pushed (wire 5).
 func (q *Queue) SetStatus(id hub.ConnID, status mesh.Status) {
-	q.loop.in.post(func() { q.loop.do(q.loop.hub.SetStatus(id, status)) })
+	q.loop.in.post(func() { q.loop.do(q.loop.hub.SetStatus(q.now(), id, status)) })
 }
 
 // ClientAck notes that a pushed message is on the recipient's disk (wire 3.4). It clears only what this connection
@@ -147,7 +147,7 @@ func (q *Queue) ClientAck(ctx context.Context, s *session.Session, req protocol.
 	}
 	q.loop.in.post(func() {
 		q.loop.leave()
-		q.loop.do(q.loop.hub.Ack(s.Conn, req.BrokerMessageID, req.ClientMessageID))
+		q.loop.do(q.loop.hub.Ack(q.now(), s.Conn, req.BrokerMessageID, req.ClientMessageID))
 	})
 	return wire.None{}, nil
 }
@@ -162,5 +162,5 @@ func (q *Queue) Connections(ctx context.Context, meshID mesh.ID) ([]hub.Conn, er
 // membership ended in the store.
 func (q *Queue) CloseMember(meshID, member mesh.ID, code mesh.CloseCode, reason string) {
 	q.dir.forget()
-	q.loop.in.post(func() { q.loop.do(q.loop.hub.CloseMember(meshID, member, code, reason)) })
+	q.loop.in.post(func() { q.loop.do(q.loop.hub.CloseMember(q.now(), meshID, member, code, reason)) })
 }
