@@ -52,19 +52,13 @@ func (h *Hub) insert(now time.Time, b *box, r *Row) {
 			h.push(now, c, b, r)
 			return
 		}
-		if h.hold(l, r) {
+		if h.memory.hold(l, r) {
 			return
 		}
 	}
-	h.fallBehind(l)
+	h.memory.fallBehind(l)
 	l.missed = b.loading
 	h.pump(now, b)
-}
-
-// fallBehind leaves what waits of a lane to the store.
-func (h *Hub) fallBehind(l *lane) {
-	h.release(l)
-	l.behind = true
 }
 
 // pumpConn looks whether the mailboxes of c can go on. Their order changes, so that none waits for ever.
@@ -82,7 +76,7 @@ func (h *Hub) pump(now time.Time, b *box) {
 	if c == nil || b.turning() {
 		return // the end of what flies to the former connection comes back here
 	}
-	h.pushHeld(now, b)
+	b.pushHeld(now, h)
 	if b.loading {
 		return
 	}
@@ -159,7 +153,7 @@ func (h *Hub) push(now time.Time, c *conn, b *box, r *Row) {
 }
 
 // giveBack makes a pushed row wait again. The rows after it that fly are known as such, so the lane can begin before it.
-func (h *Hub) giveBack(b *box, n int64) {
+func (b *box) giveBack(m *memory, n int64) {
 	urgent, ok := b.flying[n]
 	if !ok {
 		return
@@ -167,7 +161,7 @@ func (h *Hub) giveBack(b *box, n int64) {
 	delete(b.flying, n)
 	l := b.lane(urgent)
 	l.after = min(l.after, n-1)
-	h.fallBehind(l)
+	m.fallBehind(l)
 	l.returned = b.loading
 }
 

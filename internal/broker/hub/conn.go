@@ -104,13 +104,13 @@ func (c *conn) drop(i int) lease {
 }
 
 // expire gives back what was not acknowledged in time.
-func (h *Hub) expire(now time.Time, c *conn) {
+func (c *conn) expire(now time.Time, m *memory) {
 	for i := 0; i < len(c.flight); {
 		if l := c.flight[i]; l.until.IsZero() || now.Before(l.until) {
 			i++
 			continue
 		}
 		l := c.drop(i)
-		h.giveBack(l.box, l.row.N)
+		l.box.giveBack(m, l.row.N)
 	}
 }

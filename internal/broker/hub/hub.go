@@ -58,13 +58,13 @@ type Hub struct {
 	conns  map[ConnID]*conn
 	meshes map[mesh.ID][]*conn // by id
 	boxes  map[Mailbox]*box
-	held   int // bytes of frames in all lanes
+	memory memory
 	out    []Effect
 }
 
 // New returns a hub without connections.
 func New(opt Options) *Hub {
-	return &Hub{opt: opt, conns: map[ConnID]*conn{}, meshes: map[mesh.ID][]*conn{}, boxes: map[Mailbox]*box{}}
+	return &Hub{opt: opt, conns: map[ConnID]*conn{}, meshes: map[mesh.ID][]*conn{}, boxes: map[Mailbox]*box{}, memory: memory{most: opt.Held}}
 }
 
 // Attach registers a connection and drains its mailboxes. One with the same session key, or without one but
@@ -181,7 +181,7 @@ func (h *Hub) Settled(name Mailbox, n int64, ok bool) []Effect {
 	}
 	switch {
 	case !ok:
-		h.giveBack(b, n)
+		b.giveBack(&h.memory, n)
 	case b.loading:
 		b.settled = append(b.settled, n) // the page being read may still show it
 	default:
@@ -206,7 +206,7 @@ func (h *Hub) SetStatus(now time.Time, id ConnID, status mesh.Status) []Effect {
 func (h *Hub) Tick(now time.Time) []Effect {
 	h.begin()
 	for _, c := range h.conns {
-		h.expire(now, c)
+		c.expire(now, &h.memory)
 	}
 	var waiting []*box
 	for _, b := range h.boxes {
@@ -274,14 +274,14 @@ func (h *Hub) remove(now time.Time, c *conn) {
 		delete(h.meshes, c.Mesh)
 	}
 	for _, l := range c.flight {
-		h.giveBack(l.box, l.row.N)
+		l.box.giveBack(&h.memory, l.row.N)
 	}
 	c.flight = nil
 	for _, b := range c.boxes {
 		b.conns = slices.DeleteFunc(b.conns, func(o *conn) bool { return o == c })
 		if len(b.conns) == 0 {
-			h.fallBehind(&b.urgent)
-			h.fallBehind(&b.rest)
+			h.memory.fallBehind(&b.urgent)
+			h.memory.fallBehind(&b.rest)
 		}
 		b.choose()
 		h.pump(now, b)

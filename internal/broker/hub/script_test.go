@@ -140,7 +140,7 @@ func (s *script) look(verb string, args []string) {
 			s.out = append(s.out, fmt.Sprintf("%d %s %s", c.ID, c.Member, c.Status))
 		}
 	case "known":
-		s.out = append(s.out, fmt.Sprintf("%d connections, %d mailboxes, %d bytes held", len(s.h.conns), len(s.h.boxes), s.h.held))
+		s.out = append(s.out, fmt.Sprintf("%d connections, %d mailboxes, %d bytes held", len(s.h.conns), len(s.h.boxes), s.h.memory.used))
 	default:
 		s.t.Fatalf("no such command: %s", verb)
 	}
