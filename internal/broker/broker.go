@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker/admission"
+	"github.com/claudemesh/claudemesh/internal/broker/authority"
 	"github.com/claudemesh/claudemesh/internal/broker/invite"
 	"github.com/claudemesh/claudemesh/internal/broker/queue"
 	"github.com/claudemesh/claudemesh/internal/broker/replay"
@@ -125,7 +126,7 @@ func newServer(work context.Context, opt Options, addr net.Addr, db *sqlite.DB, 
 	}
 	s.crowd.conns = map[mesh.ConnID]*conn{}
 	s.parts = parts{
-		invites:   &invite.Invites{DB: db, Now: opt.Now, Once: seen.First},
+		invites:   &invite.Invites{DB: db, Now: opt.Now, Owner: &authority.Authority{Now: opt.Now, Once: seen.First}},
 		admission: &admission.Admission{DB: db, Now: opt.Now, Once: seen.First, Close: s.queue.CloseMember},
 		strangers: newStrangers(opt.Now),
 	}

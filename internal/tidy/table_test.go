@@ -34,7 +34,7 @@ var ranks = [][]string{
 		"broker/store/...", "broker/session", "broker/hub", "broker/bus/...",
 		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "host/...", "cli/term", "reference",
 	},
-	4: {"broker/queue", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate"},
+	4: {"broker/queue", "broker/authority", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate"},
 	5: {"broker/...", "daemon/..."},
 	6: {"broker", "daemon", "daemon/ipc", "web", "mcp"},
 	7: {"cli/...", "demo"},
@@ -71,6 +71,7 @@ var libraries = []struct {
 	{"github.com/spf13/cobra", []string{"cli/..."}},
 	{"github.com/spf13/pflag", []string{"cli/..."}},
 	{"github.com/fsnotify/fsnotify", []string{"daemon/..."}},
+	{"rsc.io/qr", []string{"cli/term"}},             // decision 0009
 	{"github.com/modelcontextprotocol/go-sdk", nil}, // decision 0002
 	{"github.com/google/jsonschema-go", nil},        // decision 0001
 	{"github.com/prometheus", nil},                  // decision 0001

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/broker/authority"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -20,9 +21,9 @@ import (
 
 // Invites keeps the invites of all meshes. Its fields are set once; it may be used from any goroutine.
 type Invites struct {
-	DB   *sqlite.DB
-	Now  mesh.Clock
-	Once func(parts ...string) bool // reports whether signed parts come for the first time, and remembers them
+	DB    *sqlite.DB
+	Now   mesh.Clock
+	Owner *authority.Authority
 }
 
 // Bind registers the handlers.
@@ -40,7 +41,7 @@ const (
 
 // Create stores an invite that the mesh's owner signed. Without the owner's signature it is forbidden.
 func (v *Invites) Create(ctx context.Context, s *session.Session, req protocol.InviteCreateRequest) (protocol.InviteAnswer, error) {
-	if err := v.authorize(s, protocol.InviteCreate.Type, req.Signed(), req.Operation); err != nil {
+	if _, err := v.Owner.Require(s, protocol.InviteCreate.Type, req.Signed(), req.Operation); err != nil {
 		return protocol.InviteAnswer{}, err
 	}
 	row, err := v.check(s, req)
@@ -104,55 +105,11 @@ func (v *Invites) List(ctx context.Context, s *session.Session, _ protocol.Invit
 
 // Revoke ends an invite. Without the owner's signature it is forbidden.
 func (v *Invites) Revoke(ctx context.Context, s *session.Session, req protocol.InviteRevokeRequest) (protocol.InviteAnswer, error) {
-	if err := v.authorize(s, protocol.InviteRevoke.Type, req.Signed(), req.Operation); err != nil {
+	if _, err := v.Owner.Require(s, protocol.InviteRevoke.Type, req.Signed(), req.Operation); err != nil {
 		return protocol.InviteAnswer{}, err
 	}
 	err := v.DB.Write(ctx, func(tx *sqlite.Tx) error { return store.RevokeInvite(tx, s.Mesh, req.InviteID, v.Now()) })
 	return protocol.InviteAnswer{InviteID: req.InviteID}, err
-}
-
-// authorize wants the owner's signature over an operation: on this mesh, at this broker, with these arguments, now,
-// for the first time (design C1).
-func (v *Invites) authorize(s *session.Session, name string, args any, op protocol.SignedOperation) error {
-	if op.Key != s.OwnerKey {
-		return mesh.Errorf(mesh.Forbidden, "%s needs the signature of the mesh's owner", name)
-	}
-	holder, err := seal.ParsePublicKey(string(op.Key))
-	if err != nil {
-		return mesh.Errorf(mesh.Forbidden, "the owner's key: %w", err)
-	}
-	signature, err := seal.ParseSignature(op.Signature)
-	if err != nil {
-		return mesh.Errorf(mesh.Forbidden, "the owner's signature: %w", err)
-	}
-	text, err := wire.Encode(args)
-	if err != nil {
-		return err
-	}
-	hash, err := seal.ArgsHash(text)
-	if err != nil {
-		return mesh.Errorf(mesh.Forbidden, "the arguments cannot be signed: %w", err)
-	}
-	o := seal.Operation{MeshID: string(s.Mesh), Name: name, Args: hash, Nonce: op.Nonce, At: time.UnixMilli(op.AtMs)}
-	if err := v.verify(o, s.Hosts, holder, signature); err != nil {
-		return err
-	}
-	if !v.Once("operation", string(s.Mesh), op.Nonce) {
-		return mesh.Errorf(mesh.Forbidden, "this signature was used before")
-	}
-	return nil
-}
-
-// verify tries the names under which the caller may have dialled this broker.
-func (v *Invites) verify(o seal.Operation, hosts []string, holder seal.PublicKey, signature seal.Signature) error {
-	now := v.Now()
-	err := error(seal.ErrSignature)
-	for _, o.Host = range hosts {
-		if err = o.Verify(holder, signature, now); err == nil {
-			return nil
-		}
-	}
-	return mesh.Errorf(mesh.Forbidden, "%w, by this broker's clock at %s", err, mesh.FormatTime(now))
 }
 
 // isID reports whether s has the shape of an id: it becomes a key of a table, and of signed texts.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/broker/authority"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -40,14 +41,14 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { _ = db.Close() })
 	var mu sync.Mutex
 	seen := map[string]bool{}
-	w.Invites = &Invites{DB: db, Now: clock, Once: func(parts ...string) bool {
+	w.Invites = &Invites{DB: db, Now: clock, Owner: &authority.Authority{Now: clock, Once: func(parts ...string) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		last := parts[len(parts)-1]
 		first := !seen[last]
 		seen[last] = true
 		return first
-	}}
+	}}}
 	w.mesh = store.Mesh{ID: mesh.NewID(), Slug: "ours", Name: "Ours", OwnerKey: mesh.Key(w.owner.Public().String()), RootKey: seal.Base64URL(w.root)}
 	founder := store.Member{ID: mesh.NewID(), Mesh: w.mesh.ID, Key: mesh.Key(seal.NewSecretKey().Public().String()), Name: "owner", Role: store.RoleAdmin}
 	w.write(t, func(tx *sqlite.Tx) error {

@@ -5,11 +5,9 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
-	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
-	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 // InviteDraft is what an invite shall allow.
@@ -51,8 +49,8 @@ func NewInvite(d InviteDraft, now time.Time) (Invite, error) {
 		InviteID: id, CodeHash: hex.EncodeToString(hash[:]), ExpiresAt: d.ExpiresAt.Unix(), MaxUses: d.MaxUses, Role: d.Role,
 		Signature: sig.String(),
 	}
-	op := operation{mesh: d.Mesh, owner: d.Owner, name: protocol.InviteCreate.Type, args: req.Signed()}
-	if req.Operation, err = op.sign(now); err != nil {
+	op := Operation{Mesh: d.Mesh, Owner: d.Owner, Name: protocol.InviteCreate.Type, Args: req.Signed()}
+	if req.Operation, err = op.Sign(now); err != nil {
 		return Invite{}, err
 	}
 	return Invite{Request: req, Link: Link{
@@ -64,39 +62,6 @@ func NewInvite(d InviteDraft, now time.Time) (Invite, error) {
 func RevokeInvite(m membership.Mesh, owner seal.SecretKey, id mesh.ID, now time.Time) (protocol.InviteRevokeRequest, error) {
 	req := protocol.InviteRevokeRequest{InviteID: id}
 	var err error
-	req.Operation, err = operation{mesh: m, owner: owner, name: protocol.InviteRevoke.Type, args: req.Signed()}.sign(now)
+	req.Operation, err = Operation{Mesh: m, Owner: owner, Name: protocol.InviteRevoke.Type, Args: req.Signed()}.Sign(now)
 	return req, err
-}
-
-// operation is a change of a mesh that its owner signs (design C1).
-type operation struct {
-	mesh  membership.Mesh
-	owner seal.SecretKey
-	name  string // of the frame
-	args  any    // the frame without the operation
-}
-
-// nonceHex is the length of an operation's nonce.
-const nonceHex = 32
-
-func (o operation) sign(now time.Time) (protocol.SignedOperation, error) {
-	host, err := uplink.Host(o.mesh.BrokerURL)
-	if err != nil {
-		return protocol.SignedOperation{}, err
-	}
-	args, err := wire.Encode(o.args)
-	if err != nil {
-		return protocol.SignedOperation{}, err
-	}
-	text := seal.Operation{Host: host, MeshID: string(o.mesh.ID), Name: o.name, Nonce: mesh.NewToken()[:nonceHex], At: now}
-	if text.Args, err = seal.ArgsHash(args); err != nil {
-		return protocol.SignedOperation{}, mesh.Errorf(mesh.Internal, "hash the arguments of %s: %w", o.name, err)
-	}
-	sig, err := text.Sign(o.owner)
-	if err != nil {
-		return protocol.SignedOperation{}, mesh.Errorf(mesh.NotOwner, "sign %s: %w", o.name, err)
-	}
-	return protocol.SignedOperation{
-		Nonce: text.Nonce, AtMs: now.UnixMilli(), Key: mesh.Key(o.owner.Public().String()), Signature: sig.String(),
-	}, nil
 }
