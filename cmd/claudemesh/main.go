@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/cli"
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
@@ -26,7 +27,7 @@ func run() mesh.Exit {
 	if err != nil {
 		dir = "/" // a folder that was removed is no reason to fail: few verbs care
 	}
-	return cli.Run(ctx, cli.System{
+	return cli.Run(ctx, shell.System{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, Environ: os.Environ(),
 		Executable: executable, WorkDir: dir, Now: time.Now, Services: services(),
 	})

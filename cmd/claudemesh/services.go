@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 
 	"github.com/claudemesh/claudemesh/internal/broker"
-	"github.com/claudemesh/claudemesh/internal/cli"
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/daemon"
 	"github.com/claudemesh/claudemesh/internal/demo"
@@ -19,11 +19,11 @@ import (
 )
 
 // services are the long-running parts, each started from what the command line gives.
-func services() cli.Services {
-	return cli.Services{Daemon: runDaemon, Broker: runBroker, MCP: runMCP, Demo: runDemo, InProcess: inProcess}
+func services() shell.Services {
+	return shell.Services{Daemon: runDaemon, Broker: runBroker, MCP: runMCP, Demo: runDemo, InProcess: inProcess}
 }
 
-func runDaemon(ctx context.Context, s cli.Service) error {
+func runDaemon(ctx context.Context, s shell.Service) error {
 	opt, err := daemonOptions(s, s.Log)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func runDaemon(ctx context.Context, s cli.Service) error {
 	return daemon.Run(ctx, opt)
 }
 
-func inProcess(ctx context.Context, s cli.Service) (localapi.Doer, io.Closer, error) {
+func inProcess(ctx context.Context, s shell.Service) (localapi.Doer, io.Closer, error) {
 	opt, err := daemonOptions(s, io.Discard)
 	if err != nil {
 		return nil, nil, err
@@ -43,7 +43,7 @@ func inProcess(ctx context.Context, s cli.Service) (localapi.Doer, io.Closer, er
 	return doer, closer, err
 }
 
-func daemonOptions(s cli.Service, log io.Writer) (daemon.Options, error) {
+func daemonOptions(s shell.Service, log io.Writer) (daemon.Options, error) {
 	settings, err := config.LoadDaemon(s.Settings)
 	if err != nil {
 		return daemon.Options{}, err
@@ -70,7 +70,7 @@ func userName(env config.Env) string {
 // accepts a second, for some memory (docs/benchmarks.md).
 const brokerGC = 400
 
-func runBroker(ctx context.Context, s cli.Service) error {
+func runBroker(ctx context.Context, s shell.Service) error {
 	in := s.Settings
 	data := s.Home.Broker
 	if dir, ok := in.Flags["data-dir"]; ok {
@@ -87,7 +87,7 @@ func runBroker(ctx context.Context, s cli.Service) error {
 	return broker.Run(ctx, broker.Options{Settings: settings, Data: data, Now: s.Now, Log: logger(s.Log, settings.LogLevel)})
 }
 
-func runMCP(ctx context.Context, s cli.Service) error {
+func runMCP(ctx context.Context, s shell.Service) error {
 	os.Stdout = os.Stderr // what is printed by mistake must not break the stream of frames
 	return mcp.Run(ctx, mcp.Options{
 		Daemon: s.Home.Daemon, Env: s.Env, Stdin: s.Stdin, Stdout: s.Stdout, WorkDir: s.WorkDir,
@@ -95,7 +95,7 @@ func runMCP(ctx context.Context, s cli.Service) error {
 	})
 }
 
-func runDemo(ctx context.Context, s cli.Service) error {
+func runDemo(ctx context.Context, s shell.Service) error {
 	return demo.Run(ctx, demo.Options{
 		Executable: s.Executable, Environ: s.Environ, Out: s.Stdout, NoColour: s.Env.NoColor, Now: s.Now, Stage: s.Settings.Flags["stage"],
 	})

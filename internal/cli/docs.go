@@ -9,16 +9,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/reference"
 )
 
 // newDocs writes the generated pages; it is for the makers of this program.
-func newDocs(a *app) *cobra.Command {
+func newDocs(a *shell.App) *cobra.Command {
 	return &cobra.Command{
 		Use: "docs <folder>", Hidden: true, Short: "Write the generated pages of the documentation",
-		Args: exactly("the folder"),
+		Args: shell.Exactly("the folder"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			pages, err := pages(a)
 			if err != nil {
@@ -29,13 +30,13 @@ func newDocs(a *app) *cobra.Command {
 					return mesh.Errorf(mesh.IOError, "write a page: %w", err)
 				}
 			}
-			return a.print(okView{newHeader(), true}, func(s term.Stream) { s.OK("wrote the generated pages", args[0]) })
+			return a.PrintOK("wrote the generated pages", args[0])
 		},
 	}
 }
 
 // pages gives every generated page by file name.
-func pages(a *app) (map[string]string, error) {
+func pages(a *shell.App) (map[string]string, error) {
 	settings, err := reference.Config()
 	if err != nil {
 		return nil, err

@@ -98,8 +98,8 @@ func example(f *pflag.Flag) string {
 func effect(t *testing.T, path, words string) string {
 	t.Helper()
 	w := withDaemon(t)
-	w.stdin = "secret"
-	_, text, _ := strings.Cut(w.transcript(slices.Concat(strings.Fields(path), strings.Fields(words))...), "\n")
+	w.Stdin = "secret"
+	_, text, _ := strings.Cut(w.Transcript(slices.Concat(strings.Fields(path), strings.Fields(words))...), "\n")
 	return text
 }
 
@@ -109,62 +109,62 @@ func TestFlagsOfEveryVerb(t *testing.T) {
 	t.Run("no-daemon", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		if r := w.run("--no-daemon", "list", "--json=slug"); r.exit != mesh.ExitOK || !slices.Equal(w.used, []string{"in process"}) {
-			t.Errorf("got exit %d, %q and %q, want the work done in process", r.exit, r.err, w.used)
+		if r := w.Run("--no-daemon", "list", "--json=slug"); r.Exit != mesh.ExitOK || !slices.Equal(w.Used, []string{"in process"}) {
+			t.Errorf("got exit %d, %q and %q, want the work done in process", r.Exit, r.Err, w.Used)
 		}
-		w.used, w.env["CLAUDEMESH_NO_DAEMON"] = nil, "1"
-		if r := w.run("list"); r.exit != mesh.ExitOK || len(w.used) != 1 {
-			t.Errorf("got exit %d and %q, want the variable to do the same", r.exit, w.used)
+		w.Used, w.Env["CLAUDEMESH_NO_DAEMON"] = nil, "1"
+		if r := w.Run("list"); r.Exit != mesh.ExitOK || len(w.Used) != 1 {
+			t.Errorf("got exit %d and %q, want the variable to do the same", r.Exit, w.Used)
 		}
-		w.used = nil
-		if r := w.run("list", "--strict"); r.exit != mesh.ExitNetwork || len(w.used) != 0 {
-			t.Errorf("got exit %d and %q, want the flag to win over the variable", r.exit, w.used)
+		w.Used = nil
+		if r := w.Run("list", "--strict"); r.Exit != mesh.ExitNetwork || len(w.Used) != 0 {
+			t.Errorf("got exit %d and %q, want the flag to win over the variable", r.Exit, w.Used)
 		}
-		if r := w.run("up"); r.exit != mesh.ExitUsage {
-			t.Errorf("got exit %d, want up refused", r.exit)
+		if r := w.Run("up"); r.Exit != mesh.ExitUsage {
+			t.Errorf("got exit %d, want up refused", r.Exit)
 		}
 	})
 	t.Run("strict", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		if r := w.run("list", "--strict"); r.exit != mesh.ExitNetwork || !strings.Contains(r.err, "hint: run `claudemesh daemon up`") {
-			t.Errorf("got exit %d and %q, want 4 and what to do", r.exit, r.err)
+		if r := w.Run("list", "--strict"); r.Exit != mesh.ExitNetwork || !strings.Contains(r.Err, "hint: run `claudemesh daemon up`") {
+			t.Errorf("got exit %d and %q, want 4 and what to do", r.Exit, r.Err)
 		}
-		w.env["CLAUDEMESH_STRICT_DAEMON"] = "1"
-		if r := w.run("list", "--json"); r.exit != mesh.ExitNetwork || !strings.Contains(r.out, `"code": "daemon_down"`) {
-			t.Errorf("got exit %d and %q, want the variable to do the same", r.exit, r.out)
+		w.Env["CLAUDEMESH_STRICT_DAEMON"] = "1"
+		if r := w.Run("list", "--json"); r.Exit != mesh.ExitNetwork || !strings.Contains(r.Out, `"code": "daemon_down"`) {
+			t.Errorf("got exit %d and %q, want the variable to do the same", r.Exit, r.Out)
 		}
-		w.used = nil
-		if r := w.run("list", "--no-daemon"); r.exit != mesh.ExitOK {
-			t.Errorf("got exit %d, want the flag to win over the variable", r.exit)
+		w.Used = nil
+		if r := w.Run("list", "--no-daemon"); r.Exit != mesh.ExitOK {
+			t.Errorf("got exit %d, want the flag to win over the variable", r.Exit)
 		}
 	})
 	t.Run("verbose", func(t *testing.T) {
 		t.Parallel()
 		w := withDaemon(t)
-		delete(w.daemon.answers, "GET /v1/meshes")
-		w.daemon.answers["GET /v1/meshes"] = mesh.Errorf(mesh.Internal, "the disk is on fire")
-		if r := w.run("list"); r.exit != mesh.ExitInternal || !strings.HasPrefix(r.err, "claudemesh: internal error\nhint: ") {
-			t.Errorf("got exit %d and %q, want 8 and no more than that", r.exit, r.err)
+		delete(w.Daemon.Answers, "GET /v1/meshes")
+		w.Daemon.Answers["GET /v1/meshes"] = mesh.Errorf(mesh.Internal, "the disk is on fire")
+		if r := w.Run("list"); r.Exit != mesh.ExitInternal || !strings.HasPrefix(r.Err, "claudemesh: internal error\nhint: ") {
+			t.Errorf("got exit %d and %q, want 8 and no more than that", r.Exit, r.Err)
 		}
 	})
 	t.Run("home", func(t *testing.T) {
 		t.Parallel()
 		w := withDaemon(t)
-		delete(w.env, "HOME")
-		if r := w.run("list"); r.exit != mesh.ExitUsage || !strings.Contains(r.err, "HOME is not set") {
-			t.Errorf("got exit %d and %q, want the variable named", r.exit, r.err)
+		delete(w.Env, "HOME")
+		if r := w.Run("list"); r.Exit != mesh.ExitUsage || !strings.Contains(r.Err, "HOME is not set") {
+			t.Errorf("got exit %d and %q, want the variable named", r.Exit, r.Err)
 		}
-		if r := w.run("list", "--help"); r.exit != mesh.ExitOK {
-			t.Errorf("got exit %d, want help without a home", r.exit)
+		if r := w.Run("list", "--help"); r.Exit != mesh.ExitOK {
+			t.Errorf("got exit %d, want help without a home", r.Exit)
 		}
 	})
 	t.Run("socket path", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		w.env["CLAUDEMESH_DAEMON_DIR"] = filepath.Join(w.root, strings.Repeat("x", 100))
-		if r := w.run("list"); r.exit != mesh.ExitUsage || !strings.Contains(r.err, "shorter folder") {
-			t.Errorf("got exit %d and %q, want the path refused", r.exit, r.err)
+		w.Env["CLAUDEMESH_DAEMON_DIR"] = filepath.Join(w.Root, strings.Repeat("x", 100))
+		if r := w.Run("list"); r.Exit != mesh.ExitUsage || !strings.Contains(r.Err, "shorter folder") {
+			t.Errorf("got exit %d and %q, want the path refused", r.Exit, r.Err)
 		}
 	})
 }

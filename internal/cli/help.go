@@ -9,10 +9,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/claudemesh/claudemesh/internal/buildinfo"
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 )
 
-func newHelp(a *app) *cobra.Command {
+func newHelp(a *shell.App) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [verb...]",
 		Short: "Print help for a verb",
@@ -22,11 +23,11 @@ func newHelp(a *app) *cobra.Command {
 			for _, word := range args {
 				i := slices.IndexFunc(at.Commands(), func(c *cobra.Command) bool { return c.Name() == word || c.HasAlias(word) })
 				if i < 0 {
-					return unknown(at, word, subNames(at))
+					return shell.Unknown(at, word, shell.SubNames(at))
 				}
 				at = at.Commands()[i]
 			}
-			writeHelp(a.out.Plainly(), at) // this verb never paints (cli 11)
+			writeHelp(a.Out.Plainly(), at) // this verb never paints (cli 11)
 			return nil
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -34,7 +35,7 @@ func newHelp(a *app) *cobra.Command {
 			if err != nil {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return subNames(at), cobra.ShellCompDirectiveNoFileComp
+			return shell.SubNames(at), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 }
@@ -58,7 +59,7 @@ func writeHelp(s term.Stream, cmd *cobra.Command) {
 		s.Line("%s", line)
 	}
 	title(s, "Usage")
-	s.Line("%s", s.Paint(term.Cyan, useLine(cmd)))
+	s.Line("%s", s.Paint(term.Cyan, shell.UseLine(cmd)))
 	if also := otherForms(cmd); len(also) > 0 {
 		s.Line("%s", s.Paint(term.Dim, "also: "+strings.Join(also, ", ")))
 	}
@@ -111,39 +112,19 @@ func title(s term.Stream, text string) {
 	s.Plain("%s", s.Paint(term.Title, text))
 }
 
-// useLine is the form of a verb, with the program's name.
-func useLine(cmd *cobra.Command) string {
-	if !cmd.HasParent() {
-		return cmd.Name() + " <verb>"
-	}
-	line := cmd.Parent().CommandPath() + " " + cmd.Use
-	switch {
-	case cmd.HasSubCommands():
-		line += " <verb>"
-	case len(flagRows(cmd.NonInheritedFlags())) > 0:
-		line += " [flags]"
-	}
-	return line
-}
-
 // otherForms lists the other words for a verb, with the program's name.
 func otherForms(cmd *cobra.Command) []string {
 	var all []string
 	for _, alias := range cmd.Aliases {
 		all = append(all, cmd.Parent().CommandPath()+" "+alias)
 	}
-	if original := cmd.Annotations[copyKey]; original != "" {
+	if original := cmd.Annotations[shell.CopyKey]; original != "" {
 		all = append(all, "claudemesh "+original)
 	}
-	if long := cmd.Annotations[alsoKey]; long != "" {
+	if long := cmd.Annotations[shell.AlsoKey]; long != "" {
 		all = append(all, "claudemesh "+long)
 	}
 	return all
-}
-
-// pathOf is the path of a verb without the program's name.
-func pathOf(cmd *cobra.Command) string {
-	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
 
 // helpRow is a line of a help page: what to type, what it does, and other words for it.
@@ -165,7 +146,7 @@ func leafRows(cmd *cobra.Command) []helpRow {
 	if cmd.HasSubCommands() {
 		var rows []helpRow
 		for _, sub := range cmd.Commands() {
-			if sub.Annotations[copyKey] == "" {
+			if sub.Annotations[shell.CopyKey] == "" {
 				rows = append(rows, leafRows(sub)...)
 			}
 		}
@@ -174,9 +155,9 @@ func leafRows(cmd *cobra.Command) []helpRow {
 	var also []string
 	for _, form := range otherForms(cmd) {
 		words := strings.Fields(form)
-		also = append(also, strings.Join(words[min(len(words)-1, strings.Count(pathOf(cmd), " ")+1):], " "))
+		also = append(also, strings.Join(words[min(len(words)-1, strings.Count(shell.PathOf(cmd), " ")+1):], " "))
 	}
-	use := strings.TrimSpace(strings.TrimPrefix(pathOf(cmd.Parent()), cmd.Root().Name()) + " " + cmd.Use)
+	use := strings.TrimSpace(strings.TrimPrefix(shell.PathOf(cmd.Parent()), cmd.Root().Name()) + " " + cmd.Use)
 	return []helpRow{{use, lower(cmd.Short), strings.Join(also, ", ")}}
 }
 

@@ -10,13 +10,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/claudemesh/claudemesh/internal/cli/clitest"
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 // tree is every verb of a machine.
-func tree(w *world, args ...string) (*app, *cobra.Command) {
-	a := newApp(w.system(args, io.Discard, io.Discard))
+func tree(w *clitest.World, args ...string) (*shell.App, *cobra.Command) {
+	a := shell.New(w.System(args, io.Discard, io.Discard))
 	return a, fullTree(a)
 }
 
@@ -30,7 +32,7 @@ func leaves(cmd *cobra.Command) map[string]*cobra.Command {
 			}
 			continue
 		}
-		all[pathOf(sub)] = sub
+		all[shell.PathOf(sub)] = sub
 	}
 	return all
 }
@@ -40,7 +42,7 @@ func helpPaths(root *cobra.Command) []string {
 	var all []string
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
-		all = append(all, pathOf(cmd))
+		all = append(all, shell.PathOf(cmd))
 		for _, sub := range cmd.Commands() {
 			walk(sub)
 		}
@@ -62,37 +64,37 @@ func TestHelpPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, root := tree(w)
-	bare := w.run()
+	bare := w.Run()
 	var all strings.Builder
 	for _, path := range append([]string{""}, helpPaths(root)...) {
 		args := append(strings.Fields(path), "--help")
-		r := w.run(args...)
-		if r.exit != mesh.ExitOK || r.err != "" {
-			t.Errorf("got exit %d and %q for %q, want the page alone", r.exit, r.err, args)
+		r := w.Run(args...)
+		if r.Exit != mesh.ExitOK || r.Err != "" {
+			t.Errorf("got exit %d and %q for %q, want the page alone", r.Exit, r.Err, args)
 		}
-		if same := w.run(append([]string{"help"}, strings.Fields(path)...)...); same.out != r.out {
-			t.Errorf("got another page of help %s than of --help:\n%s", path, same.out)
+		if same := w.Run(append([]string{"help"}, strings.Fields(path)...)...); same.Out != r.Out {
+			t.Errorf("got another page of help %s than of --help:\n%s", path, same.Out)
 		}
-		if path == "" && bare.out != r.out {
-			t.Errorf("got another page without words than of --help:\n%s", bare.out)
+		if path == "" && bare.Out != r.Out {
+			t.Errorf("got another page without words than of --help:\n%s", bare.Out)
 		}
-		for line := range strings.Lines(r.out) {
+		for line := range strings.Lines(r.Out) {
 			if n := term.Width(strings.TrimRight(line, "\n")); n > term.Columns && !strings.Contains(line, "claudemesh join '") {
 				t.Errorf("got a line of %d columns in the help of %q, want at most %d: %s", n, path, term.Columns, line)
 			}
 		}
-		fmt.Fprintf(&all, "$ claudemesh %s\n%s\n", strings.Join(args, " "), r.out)
+		fmt.Fprintf(&all, "$ claudemesh %s\n%s\n", strings.Join(args, " "), r.Out)
 	}
-	golden(t, "help", strings.ReplaceAll(all.String(), strings.TrimSpace(versionLine()), "claudemesh VERSION"))
+	clitest.Golden(t, "help", strings.ReplaceAll(all.String(), strings.TrimSpace(versionLine()), "claudemesh VERSION"))
 }
 
 func TestBareDaemonIsItsHelp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	page := w.run("daemon", "--help")
+	page := w.Run("daemon", "--help")
 	for _, args := range [][]string{{"daemon"}, {"daemon", "help"}, {"daemon", "-h"}} {
-		if r := w.run(args...); r != page {
-			t.Errorf("got exit %d, %q and %q for %q, want its page", r.exit, r.out, r.err, args)
+		if r := w.Run(args...); r != page {
+			t.Errorf("got exit %d, %q and %q for %q, want its page", r.Exit, r.Out, r.Err, args)
 		}
 	}
 }
@@ -120,12 +122,12 @@ func TestContents(t *testing.T) {
 		}
 	}
 	for path, leaf := range leaves(root) {
-		original := leaf.Annotations[copyKey]
+		original := leaf.Annotations[shell.CopyKey]
 		if original == "" {
 			continue
 		}
 		other, _, err := root.Find(strings.Fields(original))
-		if err != nil || other.Annotations[alsoKey] != path || other.Short != leaf.Short || other.Long != leaf.Long {
+		if err != nil || other.Annotations[shell.AlsoKey] != path || other.Short != leaf.Short || other.Long != leaf.Long {
 			t.Errorf("got %s as the original of %s, want a verb that names it and says the same", original, path)
 		}
 		if got, want := flagNames(leaf), flagNames(other); !slices.Equal(got, want) {
@@ -186,38 +188,25 @@ func TestFirstWord(t *testing.T) {
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	delete(w.env, "HOME") // nothing is looked for
+	delete(w.Env, "HOME") // nothing is looked for
 	for _, args := range []string{"version", "--version", "-V", "list --version", "--json -V"} {
-		if r := w.run(strings.Fields(args)...); r.exit != mesh.ExitOK || r.out != versionLine() || r.err != "" {
-			t.Errorf("got exit %d, %q and %q for %s, want the version", r.exit, r.out, r.err, args)
+		if r := w.Run(strings.Fields(args)...); r.Exit != mesh.ExitOK || r.Out != versionLine() || r.Err != "" {
+			t.Errorf("got exit %d, %q and %q for %s, want the version", r.Exit, r.Out, r.Err, args)
 		}
 	}
 	for _, args := range []string{"--version --help", "list -h -V"} {
-		if r := w.run(strings.Fields(args)...); r.exit != mesh.ExitOK || !strings.Contains(r.out, "Usage") {
-			t.Errorf("got exit %d and %q for %s, want help", r.exit, r.out, args)
+		if r := w.Run(strings.Fields(args)...); r.Exit != mesh.ExitOK || !strings.Contains(r.Out, "Usage") {
+			t.Errorf("got exit %d and %q for %s, want help", r.Exit, r.Out, args)
 		}
 	}
 	w = withDaemon(t)
-	if r := w.run("send", "backend", "--", "--version"); !strings.HasPrefix(r.out, "  ✔") {
-		t.Errorf("got %q, want a message with that text", r.out)
+	if r := w.Run("send", "backend", "--", "--version"); !strings.HasPrefix(r.Out, "  ✔") {
+		t.Errorf("got %q, want a message with that text", r.Out)
 	}
-	if r := w.run("version", "-q"); r.out != versionLine() {
-		t.Errorf("got %q, want the version", r.out)
+	if r := w.Run("version", "-q"); r.Out != versionLine() {
+		t.Errorf("got %q, want the version", r.Out)
 	}
-	if r := w.run("version", "--json"); !strings.HasPrefix(r.out, "{\n  \"schema_version\": \"1.0\",\n  \"version\": ") {
-		t.Errorf("got %q, want an object that begins with schema_version", r.out)
-	}
-}
-
-func TestNearest(t *testing.T) {
-	t.Parallel()
-	candidates := allNames()
-	for word, want := range map[string]string{
-		"peeers": "peers", "sned": "send", "lst": "list", "inbx": "inbox", "Send": "send", "inv": "invite", "vesrion": "version",
-		"u": "up", "q": "", "xyzzy": "", "": "", "daemonize-me": "",
-	} {
-		if got := nearest(word, candidates); got != want {
-			t.Errorf("got %q near %q, want %q", got, word, want)
-		}
+	if r := w.Run("version", "--json"); !strings.HasPrefix(r.Out, "{\n  \"schema_version\": \"1.0\",\n  \"version\": ") {
+		t.Errorf("got %q, want an object that begins with schema_version", r.Out)
 	}
 }

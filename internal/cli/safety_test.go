@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/claudemesh/claudemesh/internal/cli/clitest"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -64,25 +65,25 @@ func TestTerminalSafety(t *testing.T) {
 			inbox.Items[1].SeenAt, inbox.Items[1].Held = nil, true
 			answer.Set(reflect.ValueOf(inbox))
 		}
-		w.daemon.answers[e.Route] = answer.Interface()
+		w.Daemon.Answers[e.Route] = answer.Interface()
 	}
 	for _, line := range []string{
 		"send x hi", "inbox", "message status 01234567", "peers", "list", "whoami", "create x", "join x", "leave x", "share --mesh x",
 		"invites list --mesh x", "daemon status", "daemon version", "daemon outbox", "share",
 	} {
 		for _, args := range [][]string{strings.Fields(line), append(strings.Fields(line), "--json")} {
-			r := w.run(args...)
-			if r := dirt(r.out + r.err); r != 0 {
+			r := w.Run(args...)
+			if r := dirt(r.Out + r.Err); r != 0 {
 				t.Errorf("got %U from %q, want no such character on a terminal", r, args)
 			}
-			if !strings.Contains(r.out+r.err, "root") {
-				t.Errorf("got %q and %q from %q, want the rest of the text", r.out, r.err, args)
+			if !strings.Contains(r.Out+r.Err, "root") {
+				t.Errorf("got %q and %q from %q, want the rest of the text", r.Out, r.Err, args)
 			}
 		}
 	}
-	if r := w.run("peers", "--json=name"); !strings.Contains(r.out, `a\u001b[2K`) {
-		t.Errorf("got %q, want the name whole for programs", r.out)
-	} else if names := decodeNames(t, r.out); names[0] != poison {
+	if r := w.Run("peers", "--json=name"); !strings.Contains(r.Out, `a\u001b[2K`) {
+		t.Errorf("got %q, want the name whole for programs", r.Out)
+	} else if names := decodeNames(t, r.Out); names[0] != poison {
 		t.Errorf("got %q, want %q after decoding", names[0], poison)
 	}
 }
@@ -112,20 +113,20 @@ func decodeNames(t *testing.T, text string) []string {
 func TestPoisonedErrors(t *testing.T) {
 	t.Parallel()
 	w := withDaemon(t)
-	w.daemon.answers[localapi.Send.Route] = mesh.Errorf(mesh.AmbiguousTarget, "two are called %s", poison).With(mesh.Details{
+	w.Daemon.Answers[localapi.Send.Route] = mesh.Errorf(mesh.AmbiguousTarget, "two are called %s", poison).With(mesh.Details{
 		Candidates: []mesh.Candidate{{Name: poison, Key: poison, Mesh: poison}}, Attached: []string{poison}, State: poison,
 	})
 	for _, args := range [][]string{{"send", poison, "hi"}, {poison}, {"list", "--" + poison}, {"list", poison}, {"message", poison}, {"send", "a", "b", "--wait=" + poison}} {
-		r := w.run(args...)
-		if r := dirt(r.out + r.err); r != 0 {
+		r := w.Run(args...)
+		if r := dirt(r.Out + r.Err); r != 0 {
 			t.Errorf("got %U from %q, want no such character on a terminal", r, args)
 		}
-		if r.exit == mesh.ExitOK {
+		if r.Exit == mesh.ExitOK {
 			t.Errorf("got success from %q", args)
 		}
-		r = w.run(append([]string{"--json"}, args...)...)
-		if d := dirt(r.out + r.err); d != 0 || !json.Valid([]byte(r.out)) {
-			t.Errorf("got %U in %q from --json %q, want no such character, and JSON", d, r.out, args)
+		r = w.Run(append([]string{"--json"}, args...)...)
+		if d := dirt(r.Out + r.Err); d != 0 || !json.Valid([]byte(r.Out)) {
+			t.Errorf("got %U in %q from --json %q, want no such character, and JSON", d, r.Out, args)
 		}
 	}
 }
@@ -133,9 +134,9 @@ func TestPoisonedErrors(t *testing.T) {
 func TestCompletionOffersPlainNamesOnly(t *testing.T) {
 	t.Parallel()
 	w := withDaemon(t)
-	answer := samplePeers()
+	answer := clitest.Peers()
 	answer.Peers[1].DisplayName, answer.Peers[2].DisplayName = poison, "-rf"
-	w.daemon.answers[localapi.Peers.Route] = answer
+	w.Daemon.Answers[localapi.Peers.Route] = answer
 	for _, line := range []struct{ args, want string }{
 		{"send|", "backend-migration-and-more-words\tonline · team · 5e55102301234567\ncarol@desk\tonline · team · ca2010123456789a\n:4\n"},
 		{"send|x|", ":4\n"},
@@ -146,12 +147,12 @@ func TestCompletionOffersPlainNamesOnly(t *testing.T) {
 		{"completions|", "bash\nzsh\nfish\npowershell\n:4\n"},
 	} {
 		args := append([]string{"__complete"}, strings.Split(line.args, "|")...)
-		if r := w.run(args...); r.out != line.want || r.exit != mesh.ExitOK {
-			t.Errorf("got exit %d and %q for %q, want %q", r.exit, r.out, line.args, line.want)
+		if r := w.Run(args...); r.Out != line.want || r.Exit != mesh.ExitOK {
+			t.Errorf("got exit %d and %q for %q, want %q", r.Exit, r.Out, line.args, line.want)
 		}
 	}
-	if r := w.run("__complete", "dae"); !strings.Contains(r.out, "daemon\t") {
-		t.Errorf("got %q, want the verb", r.out)
+	if r := w.Run("__complete", "dae"); !strings.Contains(r.Out, "daemon\t") {
+		t.Errorf("got %q, want the verb", r.Out)
 	}
 }
 
@@ -160,11 +161,11 @@ func TestCompletionStartsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, args := range [][]string{{"__complete", "send", ""}, {"__complete", "leave", ""}} {
-		if r := w.run(args...); r.exit != mesh.ExitOK || r.out != ":4\n" {
-			t.Errorf("got exit %d and %q, want no words", r.exit, r.out)
+		if r := w.Run(args...); r.Exit != mesh.ExitOK || r.Out != ":4\n" {
+			t.Errorf("got exit %d and %q, want no words", r.Exit, r.Out)
 		}
 	}
-	if w.daemonLog() != "" {
-		t.Errorf("got a daemon started:\n%s", w.daemonLog())
+	if w.DaemonLog() != "" {
+		t.Errorf("got a daemon started:\n%s", w.DaemonLog())
 	}
 }

@@ -6,24 +6,25 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/claudemesh/claudemesh/internal/buildinfo"
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 )
 
-func newVersion(a *app) *cobra.Command {
+func newVersion(a *shell.App) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version of this program",
-		Args: noArgs(a),
+		Args: a.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			b := buildinfo.Read()
-			v := versionView{newHeader(), b.Version, b.Commit, b.Time}
-			return a.print(v, func(s term.Stream) { s.Line("%s", "claudemesh v"+trimV(b.Version)) })
+			v := versionView{shell.NewHeader(), b.Version, b.Commit, b.Time}
+			return a.Print(v, func(s term.Stream) { s.Line("%s", "claudemesh v"+trimV(b.Version)) })
 		},
 	}
 }
 
 // versionView is the JSON of version.
 type versionView struct {
-	header
+	shell.Header
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitzero"`
 	Time    string `json:"time,omitzero"`

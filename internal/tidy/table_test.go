@@ -32,9 +32,9 @@ var ranks = [][]string{
 	2: {"protocol", "localapi", "config"},
 	3: {
 		"broker/store/...", "broker/session", "broker/hub", "broker/bus/...",
-		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "host/...", "cli/term", "reference",
+		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "host/...", "cli/term", "cli/projection", "reference",
 	},
-	4: {"broker/queue", "broker/authority", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate"},
+	4: {"broker/queue", "broker/authority", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate", "cli/shell"},
 	5: {"broker/...", "daemon/..."},
 	6: {"broker", "daemon", "daemon/ipc", "web", "mcp"},
 	7: {"cli/...", "demo"},
@@ -45,7 +45,7 @@ var ranks = [][]string{
 var neighbours = map[string]string{"localapi": "protocol"}
 
 // scaffolding is what only test files import. It may import everything.
-var scaffolding = []string{"rig/...", "tidy", "e2e/..."}
+var scaffolding = []string{"rig/...", "tidy", "e2e/...", "cli/clitest"}
 
 // vocabularyRank is the highest rank that everybody above it may import.
 const vocabularyRank = 2
@@ -105,7 +105,7 @@ var calls = []struct {
 	{"clock", "time", []string{"Now", "Since", "Until"}, []string{"cmd/...", "rig/...", "cli/..."}, true, "take a mesh.Clock"},
 	{
 		"environment", "os", []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv", "Setenv", "Unsetenv", "Clearenv", "UserHomeDir", "UserConfigDir", "UserCacheDir"},
-		[]string{"config", "paths", "cmd/...", "rig/...", "e2e/..."}, true, "take it from config.Env or paths.Home",
+		[]string{"config", "paths", "cmd/...", "rig/...", "e2e/...", "cli/clitest"}, true, "take it from config.Env or paths.Home",
 	},
 	{"exit", "os", []string{"Exit"}, []string{"cmd/..."}, true, "return an error"},
 	{"signals", "os/signal", nil, []string{"cmd/..."}, true, "end when the context does"},

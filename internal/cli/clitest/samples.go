@@ -1,0 +1,162 @@
+package clitest
+
+import (
+	"strings"
+
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
+// Key is a public key that begins with a word.
+func Key(word string) mesh.Key {
+	hex := strings.NewReplacer("g", "6", "h", "4", "i", "1", "j", "7", "k", "8", "l", "1", "m", "3", "n", "2", "o", "0", "p", "9", "q", "9", "r", "2",
+		"s", "5", "t", "7", "u", "0", "v", "1", "w", "3", "x", "8", "y", "4", "z", "2").Replace(word)
+	return mesh.Key((hex + strings.Repeat("0123456789abcdef", 4))[:64])
+}
+
+// Ids in the samples.
+const (
+	ClientID = mesh.ClientID("5f0d2a44-13c5-4f0e-9b1a-2c3d4e5f6a7b")
+	BrokerID = mesh.ID("Br0kerMessageIdBr0kerMessageId01")
+	InviteID = mesh.ID("1nviteIdInviteIdInviteIdInvite01")
+)
+
+// Mesh is the mesh team, which this user owns.
+func Mesh() localapi.Mesh {
+	return localapi.Mesh{
+		Slug: "team", Name: "Team", MeshID: "MeshIdMeshIdMeshIdMeshIdMeshId01", MemberID: "MemberIdMemberIdMemberIdMember01", Pubkey: Key("anna"),
+		Role: "admin", IsOwner: true, BrokerURL: "wss://mesh.example.com/ws", JoinedAt: "2026-02-01T12:00:00.000Z", Status: "open",
+		OwnerPrint: "q0Zr2v8mT5Wc1yN4kLxU3g",
+	}
+}
+
+// Meshes is team and a mesh whose broker does not answer.
+func Meshes() localapi.MeshesAnswer {
+	other := Mesh()
+	other.Slug, other.Name, other.IsOwner, other.Role, other.Status, other.Pending = "research", "Research", false, "member", "reconnecting", 2
+	other.LastError = "dial tcp: connection refused"
+	return localapi.MeshesAnswer{Meshes: []localapi.Mesh{Mesh(), other}, ConfigPath: "/home/anna/.claudemesh/config.json"}
+}
+
+// Peers is the roster of team: this session, another of this user, and three of others.
+func Peers() localapi.PeersAnswer {
+	row := func(name, word, member string) localapi.Peer {
+		return localapi.Peer{Mesh: "team", Peer: protocol.Peer{
+			Pubkey: Key(word), MemberPubkey: Key(member), MemberName: member + "@laptop", DisplayName: name, Status: mesh.Idle,
+			Groups: []protocol.Group{}, SessionID: word, ConnectedAt: "2026-03-04T11:00:00.000Z", PeerRole: mesh.SessionRole, Channel: "claude-code",
+		}}
+	}
+	this, sibling := row("api", "session1", "anna"), row("web", "session2", "anna")
+	this.IsSelf, this.IsThisSession, this.Verified, this.CWD = true, true, true, "api"
+	sibling.IsSelf, sibling.Verified, sibling.Status = true, true, mesh.Working
+	bob := row("backend-migration-and-more-words", "session3", "bob")
+	bob.Status, bob.Summary = mesh.DND, new("moving the tables of the ledger to the new schema, one after the other, with a pause")
+	bob.Groups = []protocol.Group{{Name: "backend", Role: "lead"}, {Name: "ops"}}
+	bob.Role, bob.Model, bob.CWD = "reviewer", "opus", "ledger"
+	carol := row("carol@desk", "carol", "carol")
+	carol.Pubkey, carol.MemberName, carol.Channel, carol.SessionID = carol.MemberPubkey, "carol@desk", "", ""
+	gone := row("docs", "session4", "dave")
+	gone.Online, gone.LastSeenAt = new(false), "2026-03-03T09:00:00.000Z"
+	return localapi.PeersAnswer{
+		Peers: []localapi.Peer{this, sibling, gone, bob, carol}, Meshes: []localapi.MeshState{{Mesh: "team", Status: "open", OK: true}},
+	}
+}
+
+func inbox() localapi.InboxAnswer {
+	item := localapi.InboxItem{
+		Seq: 7, ID: "inbox-row-7", ClientMessageID: ClientID, BrokerMessageID: BrokerID, Mesh: "team", SenderPubkey: Key("session3"),
+		SenderMemberPubkey: Key("bob"), SenderName: "backend", Body: new("the tests are green\nall 412 of them"), Priority: mesh.Next,
+		ReceivedAt: "2026-03-04T11:57:00.000Z", RecipientPubkey: Key("session1"), RecipientKind: "session", Encrypted: true, Verified: true,
+	}
+	urgent := item
+	urgent.ID, urgent.Priority, urgent.Encrypted, urgent.Verified, urgent.Topic, urgent.Body = "inbox-row-6", mesh.Now, false, false, new("@ops"), new("deploy stops at noon")
+	urgent.SeenAt, urgent.ReplyToID = new("2026-03-04T10:00:00.000Z"), new("Br0kerMessageIdBr0kerMessageId00")
+	broken := item
+	broken.ID, broken.Body, broken.Undecryptable, broken.Encrypted = "inbox-row-5", nil, true, false
+	held := item
+	held.ID, held.Body, held.Held = "inbox-row-4", nil, true
+	withheld := item
+	withheld.ID, withheld.Body = "inbox-row-3", nil
+	return localapi.InboxAnswer{Items: []localapi.InboxItem{item, urgent, broken, held, withheld}, HeldCount: 1}
+}
+
+func outbox() localapi.OutboxAnswer {
+	done := localapi.OutboxItem{
+		ID: "row-2", ClientMessageID: ClientID, Status: "done", Mesh: "team", TargetSpec: string(Key("session3")), Attempts: 1,
+		EnqueuedAt: new("2026-03-04T11:00:00.000Z"), DeliveredAt: new("2026-03-04T11:00:01.000Z"), BrokerMessageID: new(BrokerID), PayloadBytes: 19,
+	}
+	dead := done
+	dead.ID, dead.Status, dead.Attempts, dead.BrokerMessageID, dead.DeliveredAt = "row-1", "dead", 3, nil, nil
+	dead.LastError = new("target_not_found: no session or member of the mesh has this key (invalid)")
+	return localapi.OutboxAnswer{Items: []localapi.OutboxItem{done, dead}}
+}
+
+func session() localapi.Session {
+	return localapi.Session{
+		SessionID: "0b9c4d1e", PID: 4243, CWD: "/src/api", DisplayName: "api", Groups: []protocol.Group{}, Host: localapi.Host{Name: "claude-code", Version: "2.1"},
+		TokenPrefix: "0123abcd", Registered: "2026-03-04T11:00:00.000Z",
+		Sessions: []localapi.SessionMesh{{Mesh: "team", SessionPubkey: Key("session1"), DisplayName: "api", Status: "open"}},
+	}
+}
+
+// Health is that of a daemon with two meshes.
+func Health() localapi.HealthAnswer {
+	return localapi.HealthAnswer{
+		OK: true, PID: 4242, Version: "1.2.3", UptimeS: 7300, Brokers: map[string]string{"team": "open"},
+		Meshes: []localapi.MeshHealth{
+			{Mesh: "team", MeshID: Mesh().MeshID, Status: "open", Sessions: 1},
+			{Mesh: "research", MeshID: Mesh().MeshID, Status: "reconnecting", OutboxPending: 2, OutboxDead: 1, LastError: "dial tcp: connection refused"},
+		},
+	}
+}
+
+func sent() localapi.SendAnswer {
+	return localapi.SendAnswer{
+		ClientMessageID: ClientID, Status: "queued", Mesh: "team", Target: string(Key("session3")), TargetName: "backend", Encrypted: true,
+		State: mesh.StateQueued, RecipientOnline: new(true),
+	}
+}
+
+// Status is a message with four recipients.
+func Status() localapi.StatusAnswer {
+	return localapi.StatusAnswer{
+		MessageID: BrokerID, ClientMessageID: ClientID, Mesh: "team", TargetSpec: "@backend", State: mesh.StateAccepted, Attempts: 1,
+		EnqueuedAt: "2026-03-04T11:00:00.000Z",
+		Recipients: []localapi.Recipient{
+			{Name: "backend", Pubkey: Key("session3"), State: mesh.StateSurfaced, At: "2026-03-04T11:00:02.000Z", Verified: true},
+			{Name: "docs", Pubkey: Key("session4"), State: mesh.StateAccepted},
+			{Pubkey: Key("session5"), State: mesh.StateDelivered, At: "2026-03-04T11:00:01.000Z"},
+			{Name: "old", Pubkey: Key("session6"), State: mesh.StateExpired, At: "2026-03-04T11:30:00.000Z", Reason: "nobody came for it"},
+		},
+	}
+}
+
+func invites() localapi.InvitesAnswer {
+	open := protocol.Invite{InviteID: InviteID, Role: "member", ExpiresAt: Time.Unix() + 7*86400, MaxUses: 5, Used: 1, CreatedAt: "2026-03-04T11:00:00.000Z"}
+	revoked, used, expired := open, open, open
+	revoked.Revoked, used.Used, expired.ExpiresAt = true, 5, Time.Unix()-60
+	return localapi.InvitesAnswer{Invites: []protocol.Invite{open, revoked, used, expired}}
+}
+
+// Samples is an answer for every route that verbs call.
+func Samples() map[string]any {
+	return map[string]any{
+		localapi.Version.Route:       localapi.VersionAnswer{DaemonVersion: "1.2.3", IPCAPI: "v1", IPCFeatures: localapi.Features(), SchemaVersion: 1},
+		localapi.Health.Route:        Health(),
+		localapi.Meshes.Route:        Meshes(),
+		localapi.MeshCreate.Route:    localapi.MeshAnswer{Mesh: Mesh()},
+		localapi.MeshJoin.Route:      localapi.MeshAnswer{Mesh: Mesh()},
+		localapi.MeshLeave.Route:     localapi.MeshLeaveAnswer{Slug: "team", BrokerTold: true},
+		localapi.InviteCreate.Route:  localapi.InviteAnswer{URL: "https://mesh.example.com/i/7dQm4xZt9BcA#q0Zr2v8mT5Wc1yN4kLxU3g", Code: "7dQm4xZt9BcA", InviteID: InviteID, ExpiresAt: "2026-03-11T12:00:00.000Z", Uses: 1, Role: "member", Mesh: "team"},
+		localapi.Invites.Route:       invites(),
+		localapi.InviteRevoke.Route:  localapi.None{},
+		localapi.Peers.Route:         Peers(),
+		localapi.Send.Route:          sent(),
+		localapi.MessageStatus.Route: Status(),
+		localapi.Outbox.Route:        outbox(),
+		localapi.Inbox.Route:         inbox(),
+		localapi.InboxSeen.Route:     localapi.SeenAnswer{MarkedSeen: 2},
+		localapi.Whoami.Route:        localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
+	}
+}

@@ -1,0 +1,177 @@
+package machine_test
+
+import (
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gofrs/flock"
+
+	"github.com/claudemesh/claudemesh/internal/cli"
+	"github.com/claudemesh/claudemesh/internal/cli/clitest"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
+
+func TestDaemon(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "daemon", []clitest.Line{
+		{Args: "daemon status"},
+		{Args: "daemon status --json"},
+		{Args: "daemon version"},
+		{Args: "daemon version --json"},
+		{Args: "daemon up"},
+		{Args: "daemon up --foreground --tcp"},
+		{Args: "daemon start --foreground --no-tcp --mesh team --name x"},
+		{Args: "daemon outbox"},
+		{Args: "daemon outbox list --failed --json"},
+		{Args: "daemon outbox list --json id,status"},
+		{Args: "daemon outbox --json=id"},
+		{Args: "daemon outbox --done --limit 3 --mesh team", Given: clitest.Answer(localapi.Outbox.Route, localapi.OutboxAnswer{})},
+		{Args: "daemon outbox --done --pending"},
+		{Args: "daemon outbox lits"},
+		{Args: "daemon outbox --limit 501"},
+		{Args: "daemon stauts"},
+	})
+}
+
+func TestOthers(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "others", []clitest.Line{
+		{Args: "mcp"},
+		{Args: "demo"},
+		{Args: "broker serve --listen 0.0.0.0:1 --create open"},
+		{Args: "config print --json=key,value,source", Given: func(w *clitest.World) { w.Env["CLAUDEMESH_TCP"] = "true" }},
+		{Args: "config print --broker"},
+		{Args: "config"},
+	})
+}
+
+// TestVerbsStartTheDaemon walks through the life of a daemon that a verb starts.
+func TestVerbsStartTheDaemon(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	if r := w.Run("daemon", "status"); r.Exit != mesh.ExitCancelled || !strings.Contains(r.Out, "the daemon does not run") || r.Err != "" {
+		t.Errorf("got exit %d, %q and %q before anything, want 1 and that it does not run", r.Exit, r.Out, r.Err)
+	}
+	if r := w.Run("daemon", "status", "--json"); r.Exit != mesh.ExitCancelled || r.Out != "{\n  \"schema_version\": \"1.0\",\n  \"running\": false\n}\n" {
+		t.Errorf("got exit %d and %q, want 1 and not running", r.Exit, r.Out)
+	}
+	if r := w.Run("daemon", "version"); r.Exit != mesh.ExitNetwork || w.DaemonLog() != "" {
+		t.Errorf("got exit %d and %q, want 4, and nothing started by a question about it", r.Exit, w.DaemonLog())
+	}
+	r := w.Run("list")
+	if r.Exit != mesh.ExitOK || !strings.Contains(r.Out, "team") {
+		t.Fatalf("got exit %d, %q and %q, want the list from a daemon that was started", r.Exit, r.Out, r.Err)
+	}
+	if !regexp.MustCompile(`^\[claudemesh\] info daemon restarted automatically \(took \d+ms\)\n$`).MatchString(r.Err) {
+		t.Errorf("got %q, want the one line that says so", r.Err)
+	}
+	if want := `started with ["daemon" "up" "--foreground"]`; !strings.Contains(w.DaemonLog(), want) {
+		t.Errorf("got %q, want %s", w.DaemonLog(), want)
+	}
+	if r := w.Run("list"); r.Err != "" {
+		t.Errorf("got %q from a daemon that runs, want no word", r.Err)
+	}
+	if r := w.Run("daemon", "up"); r.Exit != mesh.ExitExists {
+		t.Errorf("got exit %d and %q, want 6", r.Exit, r.Err)
+	}
+	pid := strconv.Itoa(clitest.PID(w.Home.Daemon.PID()))
+	if r := w.Run("daemon", "stop"); r.Exit != mesh.ExitOK || r.Out != "  ✔ the daemon is stopped (pid "+pid+")\n" {
+		t.Errorf("got exit %d and %q, want it stopped", r.Exit, r.Out)
+	}
+	if r := w.Run("daemon", "down", "--json"); r.Exit != mesh.ExitOK || r.Out != "{\n  \"schema_version\": \"1.0\",\n  \"stopped\": false,\n  \"reason\": \"not_running\"\n}\n" {
+		t.Errorf("got exit %d and %q, want success and not_running", r.Exit, r.Out)
+	}
+}
+
+func TestDaemonUpPassesItsFlags(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	if r := w.Run("daemon", "up", "--tcp", "--json"); r.Exit != mesh.ExitOK || !strings.Contains(r.Out, `"detached": true`) {
+		t.Fatalf("got exit %d, %q and %q, want it started", r.Exit, r.Out, r.Err)
+	}
+	if want := `started with ["daemon" "up" "--foreground" "--tcp=true"]`; !strings.Contains(w.DaemonLog(), want) {
+		t.Errorf("got %q, want %s", w.DaemonLog(), want)
+	}
+}
+
+func TestStartIsQuietWhereNobodyReads(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"-q", "--json"} {
+		w := clitest.New(t, cli.Run)
+		if r := w.Run("list", flag); r.Exit != mesh.ExitOK || r.Err != "" {
+			t.Errorf("got exit %d and %q with %s, want a list and no word", r.Exit, r.Err, flag)
+		}
+	}
+}
+
+func TestDaemonThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	w.Mode = "fails"
+	if r := w.Run("list"); r.Exit != mesh.ExitNetwork || !strings.Contains(r.Err, "ended at once") || !strings.Contains(r.Err, w.Home.Daemon.Log()) {
+		t.Errorf("got exit %d and %q, want 4 and the log named", r.Exit, r.Err)
+	}
+	w.Env["CLAUDEMESH_INTERNAL_NO_AUTOSPAWN"] = "1"
+	if r := w.Run("list"); r.Exit != mesh.ExitNetwork || !strings.Contains(r.Err, "CLAUDEMESH_INTERNAL_NO_AUTOSPAWN") {
+		t.Errorf("got exit %d and %q, want 4 and the variable named", r.Exit, r.Err)
+	}
+}
+
+// hold locks a file as a service does that lives.
+func hold(t *testing.T, path string) *flock.Flock {
+	t.Helper()
+	lock := flock.New(path)
+	if ok, err := lock.TryLock(); !ok || err != nil {
+		t.Fatalf("lock %s: %v", path, err)
+	}
+	t.Cleanup(func() { _ = lock.Unlock() }) // the file goes with its folder
+	return lock
+}
+
+func TestDaemonThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	hold(t, w.Home.Daemon.Lock())
+	if err := os.WriteFile(w.Home.Daemon.PID(), []byte("77\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.Run("daemon", "status"); r.Exit != mesh.ExitCancelled || !strings.Contains(r.Out, "the daemon runs (pid 77) and does not answer: nobody listens at ") {
+		t.Errorf("got exit %d and %q, want 1 and what is wrong", r.Exit, r.Out)
+	}
+	if r := w.Run("daemon", "status", "--json"); !strings.Contains(r.Out, "\"running\": true,\n  \"pid\": 77,\n  \"ipc_error\": \"") {
+		t.Errorf("got %q, want running with an error", r.Out)
+	}
+}
+
+// TestStopNeedsToKnowWhom: a service that lives and does not say which process it is is left alone, and that is said.
+func TestStopNeedsToKnowWhom(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	hold(t, w.Home.Daemon.Lock())
+	for _, text := range []string{"", "0", "1", "-5", "x"} {
+		if err := os.WriteFile(w.Home.Daemon.PID(), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := w.Run("daemon", "down"); r.Exit != mesh.ExitIO || !strings.Contains(r.Err, "does not say which process it is") {
+			t.Errorf("got exit %d and %q for the pid file %q, want 10", r.Exit, r.Err, text)
+		}
+	}
+}
+
+// TestStopIgnoresStalePIDs: without the lock nothing lives, whatever the pid file says.
+func TestStopIgnoresStalePIDs(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	if err := os.WriteFile(w.Home.Daemon.PID(), []byte(strconv.Itoa(os.Getppid())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.Run("daemon", "down"); r.Exit != mesh.ExitOK || !strings.Contains(r.Out, "does not run") {
+		t.Errorf("got exit %d and %q, want nothing stopped", r.Exit, r.Out)
+	}
+}

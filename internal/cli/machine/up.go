@@ -1,0 +1,392 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
+
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
+	"github.com/claudemesh/claudemesh/internal/cli/term"
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/local"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+type upFlags struct {
+	broker bool
+	listen string
+}
+
+// NewUp sets this machine up.
+func NewUp(a *shell.App) *cobra.Command {
+	var f upFlags
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Set everything up on this machine: broker, mesh, daemon",
+		Long: "Set everything up on this machine, without an account and without the network: a broker on 127.0.0.1, a mesh if none is " +
+			"joined, and the daemon. It can be run again at any time. On a machine whose meshes live elsewhere it starts no broker, " +
+			"unless --broker is given.",
+		Example: "claudemesh up\nclaudemesh up --listen 127.0.0.1:7901",
+		Args:    a.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.NoDaemon() {
+				return shell.Usage(cmd, "up starts the daemon: leave out --no-daemon")
+			}
+			return runUp(cmd.Context(), a, f)
+		},
+	}
+	cmd.Flags().BoolVar(&f.broker, "broker", false, "start a broker here in any case")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "`address` of a new broker on this machine, kept in broker.json (default 127.0.0.1:7900)")
+	return cmd
+}
+
+// upView is the JSON of up.
+type upView struct {
+	shell.Header
+	OK      bool       `json:"ok" jsonschema:"false when a mesh of this machine's broker is not connected"`
+	Broker  *serviceUp `json:"broker,omitzero" jsonschema:"left out where this machine needs none"`
+	Daemon  serviceUp  `json:"daemon"`
+	Mesh    string     `json:"mesh" jsonschema:"the first one"`
+	Meshes  []meshUp   `json:"meshes"`
+	Program string     `json:"-"` // what starts this program
+}
+
+// serviceUp is a service that runs.
+type serviceUp struct {
+	URL     string `json:"url,omitzero"`
+	PID     int    `json:"pid"`
+	Started bool   `json:"started" jsonschema:"now, by this verb"`
+}
+
+// meshUp is a mesh and how it does.
+type meshUp struct {
+	Slug      string `json:"slug"`
+	Status    string `json:"status"`
+	BrokerURL string `json:"broker_url"`
+	IsOwner   bool   `json:"is_owner"`
+	Made      bool   `json:"made" jsonschema:"now, by this verb"`
+	Here      bool   `json:"here" jsonschema:"it lives on this machine's broker"`
+	LastError string `json:"last_error,omitzero"`
+}
+
+func runUp(ctx context.Context, a *shell.App, f upFlags) error {
+	release, err := takeTurn(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer release()
+	v := upView{Header: shell.NewHeader(), Program: program(a.Sys.Executable)}
+	if v.Daemon.PID, v.Daemon.Started, err = ensureDaemon(ctx, a, nil); err != nil {
+		return err
+	}
+	meshes, err := shell.Call(ctx, a, localapi.Meshes, shell.CallTime, localapi.None{})
+	if err != nil {
+		return err
+	}
+	settings, err := settingsFor(a, f.listen, meshes.Meshes)
+	if err != nil {
+		return err
+	}
+	made := ""
+	if f.broker || f.listen != "" || len(meshes.Meshes) == 0 || livesHere(meshes.Meshes, settings.Listen) {
+		if v.Broker, err = ensureBroker(ctx, a, settings); err != nil {
+			return err
+		}
+	}
+	if len(meshes.Meshes) == 0 {
+		if made, err = firstMesh(ctx, a, settings.Listen); err != nil {
+			return err
+		}
+	}
+	if v.Meshes, err = settle(ctx, a, settings.Listen, made); err != nil {
+		return err
+	}
+	return finishUp(a, v)
+}
+
+// finishUp prints what stands; a mesh of this machine that is not connected is a failure.
+func finishUp(a *shell.App, v upView) error {
+	v.OK = true
+	for _, m := range v.Meshes {
+		v.OK = v.OK && (!m.Here || m.Status == shell.StatusOpen)
+	}
+	if len(v.Meshes) > 0 {
+		v.Mesh = v.Meshes[0].Slug
+	}
+	if err := a.Print(v, func(s term.Stream) { writeUp(s, v) }); err != nil {
+		return err
+	}
+	if !v.OK {
+		return shell.Exit(mesh.ExitNetwork)
+	}
+	return nil
+}
+
+// takeTurn waits for another `up` or `down`.
+func takeTurn(ctx context.Context, a *shell.App) (release func(), err error) {
+	if err := paths.EnsureDir(a.Home.Config.Dir, paths.DirMode); err != nil {
+		return nil, err
+	}
+	lock := flock.New(a.Home.Config.UpLock(), flock.SetPermissions(paths.FileMode))
+	ctx, cancel := context.WithTimeout(ctx, turnTime)
+	defer cancel()
+	if ok, err := lock.TryLockContext(ctx, pollStep); !ok {
+		return nil, mesh.Errorf(mesh.CodeOf(err), "wait for another up or down: %w", err)
+	}
+	return func() { _ = lock.Unlock() }, nil // ends with the process anyway
+}
+
+// Times of up: another one may start everything first; a broker has to answer, and a mesh on it to connect.
+const (
+	turnTime   = time.Minute
+	brokerTime = 10 * time.Second
+	settleTime = 5 * time.Second
+)
+
+// settingsFor gives the settings of this machine's broker. A new address is written down first, so that every later
+// start finds it; it is refused where something depends on the old one.
+func settingsFor(a *shell.App, listen string, meshes []localapi.Mesh) (config.Broker, error) {
+	settings, err := brokerSettings(a)
+	if err != nil || listen == "" || listen == settings.Listen {
+		return settings, err
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return settings, mesh.Errorf(mesh.BadRequest, "--listen takes an address of this machine only, such as 127.0.0.1:7901, not %q: for others there is `claudemesh broker serve`", listen)
+	}
+	switch {
+	case brokerLives(a):
+		return settings, mesh.Errorf(mesh.AlreadyRunning, "this machine's broker runs at %s: run `claudemesh down` before it moves", settings.Listen)
+	case livesHere(meshes, settings.Listen):
+		return settings, mesh.Errorf(mesh.AlreadyRunning, "a joined mesh lives at %s and would lose its broker", settings.Listen)
+	}
+	if err := writeListen(a.Home.Broker, listen); err != nil {
+		return settings, err
+	}
+	if settings, err = brokerSettings(a); err == nil && settings.Listen != listen {
+		err = mesh.Errorf(mesh.BadRequest, "the environment sets the broker's address to %s", settings.Listen)
+	}
+	return settings, err
+}
+
+// writeListen puts an address into broker.json and leaves the rest of it as it is.
+func writeListen(home paths.Broker, listen string) error {
+	if err := paths.EnsureDir(home.Dir, paths.DirMode); err != nil {
+		return err
+	}
+	written := map[string]wire.RawMessage{}
+	data, _, err := paths.ReadSecret(home.Settings())
+	if err == nil {
+		err = wire.Decode(data, &written)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if written["listen"], err = wire.Encode(listen); err != nil {
+		return err
+	}
+	text, err := wire.EncodeIndent(written)
+	if err != nil {
+		return err
+	}
+	return paths.WriteSecret(home.Settings(), append(text, '\n'))
+}
+
+// livesHere reports whether a joined mesh lives on the broker behind a listen address.
+func livesHere(meshes []localapi.Mesh, listen string) bool {
+	for _, m := range meshes {
+		if isHere(m.BrokerURL, listen) {
+			return true
+		}
+	}
+	return false
+}
+
+func isHere(brokerURL, listen string) bool {
+	u, err := url.Parse(brokerURL)
+	if err != nil {
+		return false
+	}
+	host, port, err := net.SplitHostPort(dialAddress(listen))
+	if err != nil || u.Port() != port {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	here := net.ParseIP(host)
+	return u.Hostname() == host || (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()) && (host == "localhost" || here != nil && here.IsLoopback())
+}
+
+// firstMesh makes the mesh of a fresh machine.
+func firstMesh(ctx context.Context, a *shell.App, listen string) (slug string, err error) {
+	answer, err := shell.Call(ctx, a, localapi.MeshCreate, shell.CallTime, localapi.MeshCreateRequest{
+		Name: mesh.SlugOf(mesh.SlugOf(a.Env.User) + "-mesh"), BrokerURL: "ws://" + dialAddress(listen) + "/ws",
+	})
+	return answer.Mesh.Slug, err
+}
+
+// settle waits for the meshes of this machine's broker to connect, and says how every mesh does.
+func settle(ctx context.Context, a *shell.App, listen, made string) (meshes []meshUp, err error) {
+	waitErr := poll(ctx, settleTime, func() bool {
+		var answer localapi.MeshesAnswer
+		if answer, err = shell.Call(ctx, a, localapi.Meshes, shell.CallTime, localapi.None{}); err != nil {
+			return true
+		}
+		meshes = meshes[:0]
+		open := true
+		for _, m := range answer.Meshes {
+			here := isHere(m.BrokerURL, listen)
+			open = open && (!here || m.Status == shell.StatusOpen)
+			meshes = append(meshes, meshUp{m.Slug, m.Status, m.BrokerURL, m.IsOwner, m.Slug == made, here, m.LastError})
+		}
+		return open
+	})
+	if ctx.Err() != nil {
+		return nil, waitErr
+	}
+	return meshes, err // time that is up shows in the statuses
+}
+
+// ensureBroker makes this user's broker answer.
+func ensureBroker(ctx context.Context, a *shell.App, settings config.Broker) (*serviceUp, error) {
+	v := &serviceUp{URL: brokerURL(settings)}
+	if !brokerLives(a) {
+		if err := checkFree(ctx, settings); err != nil {
+			return nil, err
+		}
+		v.Started = true
+	}
+	var exited <-chan error
+	if v.Started {
+		if err := paths.EnsureDir(a.Home.Broker.Dir, paths.DirMode); err != nil {
+			return nil, err
+		}
+		var err error
+		if exited, err = local.Spawn(a.Sys.Executable, []string{"broker", "serve"}, a.Sys.Environ, a.Home.Broker.Log()); err != nil {
+			return nil, err
+		}
+	}
+	if err := awaitBroker(ctx, a, settings, exited); err != nil {
+		return nil, err
+	}
+	v.PID = readPID(a.Home.Broker.PID())
+	if !v.Started {
+		return v, nil
+	}
+	return v, paths.WriteSecret(a.Home.Broker.StartedByUp(), []byte(strconv.Itoa(v.PID)+"\n"))
+}
+
+// checkFree refuses an address that something else serves: a broker of another folder or user could not be managed
+// from here.
+func checkFree(ctx context.Context, settings config.Broker) error {
+	if _, err := brokerHealth(ctx, settings); err == nil {
+		return mesh.Errorf(mesh.PortInUse, "%s is taken by a broker that is not this user's", settings.Listen)
+	}
+	conn, err := (&net.Dialer{Timeout: shell.ProbeTime}).DialContext(ctx, "tcp", dialAddress(settings.Listen))
+	if err != nil {
+		return ctx.Err() // nobody listens
+	}
+	_ = conn.Close() // it was only a question
+	return mesh.Errorf(mesh.PortInUse, "%s is taken by another program", settings.Listen)
+}
+
+// awaitBroker waits until the broker answers and has said which process it is. A child that ended is reported at once.
+func awaitBroker(ctx context.Context, a *shell.App, settings config.Broker, exited <-chan error) error {
+	ended := error(nil)
+	err := poll(ctx, brokerTime, func() bool {
+		select {
+		case err := <-exited:
+			ended = mesh.Errorf(mesh.BrokerDown, "the broker ended at once (%v); log: %s", err, a.Home.Broker.Log())
+			return true
+		default:
+		}
+		_, err := brokerHealth(ctx, settings)
+		return err == nil && readPID(a.Home.Broker.PID()) != 0
+	})
+	switch {
+	case ended != nil:
+		return ended
+	case err != nil && ctx.Err() == nil:
+		return mesh.Errorf(mesh.BrokerDown, "the broker did not answer within %s; log: %s", brokerTime, a.Home.Broker.Log())
+	}
+	return err
+}
+
+// program is what starts this program in a shell: its name where the shell finds it by that, else its path.
+func program(executable string) string {
+	found, err := exec.LookPath("claudemesh")
+	if err != nil {
+		return executable
+	}
+	one, err := os.Stat(found)
+	if err != nil {
+		return executable
+	}
+	if other, err := os.Stat(executable); err != nil || !os.SameFile(one, other) {
+		return executable
+	}
+	return "claudemesh"
+}
+
+func writeUp(s term.Stream, v upView) {
+	if v.Broker != nil {
+		s.OK("the broker "+startWord(v.Broker.Started), shell.Facts(v.Broker.URL, "pid "+strconv.Itoa(v.Broker.PID)))
+	}
+	s.OK("the daemon "+startWord(v.Daemon.Started), "pid "+strconv.Itoa(v.Daemon.PID))
+	for _, m := range v.Meshes {
+		writeMeshUp(s, m)
+	}
+	s.Section("next")
+	next := [][2]string{
+		{"claude mcp add -s user claudemesh -- " + v.Program + " mcp", "puts every Claude Code session on the mesh"},
+		{v.Program + " peers", "shows who is there"},
+		{v.Program + " send <name> \"hello\"", "sends a message"},
+	}
+	for _, m := range v.Meshes {
+		if m.IsOwner {
+			next = append(next, [2]string{v.Program + " share --mesh " + m.Slug, shareText(m)})
+			break
+		}
+	}
+	for _, n := range next {
+		s.Line("%s", s.Paint(term.Cyan, n[0]))
+		s.Line("    %s", s.Paint(term.Dim, n[1]))
+	}
+}
+
+func shareText(m meshUp) string {
+	if m.Here {
+		return "makes an invite link; with this broker it works on this machine only"
+	}
+	return "makes an invite link for another machine or person"
+}
+
+func startWord(started bool) string {
+	if started {
+		return "is started"
+	}
+	return "runs"
+}
+
+func writeMeshUp(s term.Stream, m meshUp) {
+	made := ""
+	if m.Made {
+		made = "made now, you own it"
+	}
+	if m.Status == shell.StatusOpen {
+		s.OK("the mesh "+m.Slug+" is connected", made)
+		return
+	}
+	s.Warn("the mesh " + m.Slug + " is not connected: " + shell.Facts(m.Status, m.BrokerURL, m.LastError))
+}

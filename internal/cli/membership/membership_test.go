@@ -1,0 +1,83 @@
+package membership_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/claudemesh/claudemesh/internal/cli"
+	"github.com/claudemesh/claudemesh/internal/cli/clitest"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
+func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
+
+func TestMeshes(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "mesh", []clitest.Line{
+		{Args: "list"},
+		{Args: "ls --json"},
+		{Args: "list --json slug,status"},
+		{Args: "list --mesh research"},
+		{Args: "list --mesh nowhere"},
+		{Args: "list", Given: clitest.Answer(localapi.Meshes.Route, localapi.MeshesAnswer{})},
+		{Args: "create Team"},
+		{Args: "new Team --json"},
+		{Args: "create $(reboot) --name $(reboot) --slug -x"},
+		{Args: "create -- -rf"},
+		{Args: "create Team --token-file -", Given: func(w *clitest.World) { w.Stdin = "secret\n" }},
+		{Args: "create Team --token-file -"},
+		{Args: "create Team --token-file /nowhere/token"},
+		{Args: "create"},
+		{Args: "create Team of us"},
+		{Args: "create Team", Given: clitest.Answer(localapi.MeshCreate.Route, mesh.Errorf(mesh.SlugTaken, "the name team is taken"))},
+		{Args: "join https://mesh.example.com/i/7dQm4xZt9BcA#q0Zr2v8mT5Wc1yN4kLxU3g"},
+		{Args: "add 7dQm4xZt9BcA --broker https://mesh.example.com --json", Given: clitest.Answer(localapi.MeshJoin.Route, localapi.MeshAnswer{Mesh: clitest.Mesh(), Unpinned: true})},
+		{Args: "join 7dQm4xZt9BcA --name two\nlines", Given: clitest.Answer(localapi.MeshJoin.Route, localapi.MeshAnswer{Mesh: clitest.Mesh(), AlreadyJoined: true})},
+		{Args: "join"},
+		{Args: "leave team"},
+		{Args: "leave team --yes --json", Given: clitest.Answer(localapi.MeshLeave.Route, localapi.MeshLeaveAnswer{Slug: "team", OwnerKeyKept: "/home/anna/.claudemesh/keys/x.owner.json", DroppedOutbox: 3})},
+		{Args: "leave team -y", Given: clitest.Answer(localapi.MeshLeave.Route, localapi.MeshLeaveAnswer{Slug: "team", OwnerKeyKept: "/home/anna/.claudemesh/keys/x.owner.json", DroppedOutbox: 1})},
+		{Args: "leave"},
+	})
+}
+
+func TestInvites(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "invite", []clitest.Line{
+		{Args: "share", Given: clitest.OneMesh},
+		{Args: "invite --json --mesh team"},
+		{Args: "share --expires 2d --uses 5 --role admin --mesh team", Given: clitest.Answer(localapi.InviteCreate.Route, localapi.InviteAnswer{URL: "http://127.0.0.1:7900/i/abc", Uses: 5, Role: "admin", Mesh: "team", ExpiresAt: "2026-03-06T12:00:00.000Z", InviteID: clitest.InviteID, LocalOnly: true})},
+		{Args: "share"},
+		{Args: "share --json"},
+		{Args: "share", Given: clitest.Answer(localapi.Meshes.Route, localapi.MeshesAnswer{})},
+		{Args: "share --uses 0"},
+		{Args: "share --role owner"},
+		{Args: "share --expires never"},
+		{Args: "share bob@example.com"},
+		{Args: "invites list", Given: clitest.OneMesh},
+		{Args: "invites list --mesh research --json"},
+		{Args: "invites list --mesh research --json inviteId,used"},
+		{Args: "invites list --mesh research", Given: clitest.Answer(localapi.Invites.Route, localapi.InvitesAnswer{Invites: []protocol.Invite{}})},
+		{Args: "invites revoke 1nviteId --mesh team"},
+		{Args: "invites revoke 1nviteId --json", Given: clitest.OneMesh},
+		{Args: "invites revoke"},
+		{Args: "invites"},
+	})
+}
+
+func TestTokenFileIsRead(t *testing.T) {
+	t.Parallel()
+	w := clitest.WithDaemon(t, cli.Run)
+	file := filepath.Join(w.Root, "token")
+	if err := os.WriteFile(file, []byte("  secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.Run("create", "Team", "--token-file", file)
+	if asked := w.Daemon.Recorded(); len(asked) != 1 || !strings.Contains(asked[0], `"token":"secret"`) {
+		t.Errorf("got %q, want the token of the file in the request", asked)
+	}
+}

@@ -1,0 +1,111 @@
+// Package message is the verbs about messages: send them, read what arrived, and follow one on its way.
+package message
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
+	"github.com/claudemesh/claudemesh/internal/cli/term"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// New is the noun message.
+func New(a *shell.App) *cobra.Command {
+	return shell.Noun("message", "Send, read and follow messages",
+		shell.CopyOf("send", NewSend(a)), shell.CopyOf("inbox", NewInbox(a)), newMessageStatus(a))
+}
+
+// NewMsgStatus is the older word for message status.
+func NewMsgStatus(a *shell.App) *cobra.Command {
+	cmd := shell.CopyOf("message status", newMessageStatus(a))
+	cmd.Use, cmd.Hidden = "msg-status <id>", true
+	return cmd
+}
+
+func newMessageStatus(a *shell.App) *cobra.Command {
+	var req localapi.StatusRequest
+	cmd := &cobra.Command{
+		Use:   "status <id>",
+		Short: "Show how far a sent message has come",
+		Long: "Show how far a sent message has come, per recipient. <id> is what send printed: the broker's id, the client message " +
+			"id, or the first 8 or more characters of either.",
+		Example:     "claudemesh message status 0192f0c1-8a3b-7c40-9d2e-5b1f6a7c8d90",
+		Annotations: map[string]string{shell.AlsoKey: "msg-status"},
+		Args:        shell.Exactly("the message id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req.ID = args[0]
+			return runMessageStatus(cmd.Context(), a, req)
+		},
+	}
+	cmd.Flags().StringVar(&req.Mesh, "mesh", "", "look in this mesh only, by its short `name`")
+	shell.Offer(cmd, "mesh", a.CompleteMeshes)
+	return cmd
+}
+
+// statusView is the JSON of message status.
+type statusView struct {
+	shell.Header
+	localapi.StatusAnswer
+}
+
+func runMessageStatus(ctx context.Context, a *shell.App, req localapi.StatusRequest) error {
+	answer, err := shell.Call(ctx, a, localapi.MessageStatus, shell.CallTime, req)
+	if err != nil {
+		return err
+	}
+	return a.Print(statusView{shell.NewHeader(), answer}, func(s term.Stream) { writeStatus(s, answer, a.Now()) })
+}
+
+func writeStatus(s term.Stream, v localapi.StatusAnswer, now time.Time) {
+	queued := ""
+	if v.EnqueuedAt != "" {
+		queued = shell.Ago(now, v.EnqueuedAt)
+	}
+	s.Pairs(
+		[2]string{"state", string(v.State)},
+		[2]string{"message", string(v.MessageID)},
+		[2]string{"client id", string(v.ClientMessageID)},
+		[2]string{"mesh", v.Mesh},
+		[2]string{"target", v.TargetSpec},
+		[2]string{"queued", queued},
+		[2]string{"last error", v.LastError},
+	)
+	if len(v.Recipients) > 0 {
+		s.Blank()
+		writeRecipients(s, v.Recipients, now)
+	}
+}
+
+// writeRecipients lists the copies of a message. A state that no recipient signed is the relay's word (design D5).
+func writeRecipients(s term.Stream, recipients []localapi.Recipient, now time.Time) {
+	for _, r := range recipients {
+		said := ""
+		if !r.Verified && (r.State.Reached(mesh.StateDelivered) || r.State.Failed()) {
+			said = "relay says"
+		}
+		name, when := cmp.Or(r.Name, r.Pubkey.Short()), ""
+		if r.At != "" {
+			when = shell.Ago(now, r.At)
+		}
+		s.Line("%s  %s  %s", s.Paint(stateStyle(r.State), term.Pad(term.Clean(string(r.State)), stateColumn)), term.Clean(name),
+			s.Paint(term.Dim, shell.Facts(when, said, r.Reason)))
+	}
+}
+
+// stateColumn is the width of the longest state.
+const stateColumn = len(mesh.StateAcknowledged)
+
+func stateStyle(st mesh.State) term.Style {
+	switch {
+	case st.Failed():
+		return term.Red
+	case st.Reached(mesh.StateDelivered):
+		return term.Green
+	}
+	return term.Yellow
+}

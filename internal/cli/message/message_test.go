@@ -1,0 +1,123 @@
+package message_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/claudemesh/claudemesh/internal/cli"
+	"github.com/claudemesh/claudemesh/internal/cli/clitest"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
+
+func TestSend(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "send", []clitest.Line{
+		{Args: "send backend the␣tests are␣green"},
+		{Args: "send backend hi --json"},
+		{Args: "send backend hi --json=state,messageId"},
+		{Args: "message send backend hi"},
+		{Args: "send backend -", Given: func(w *clitest.World) { w.Stdin = "from a pipe\nwith two lines\n" }},
+		{Args: "send backend -"},
+		{Args: "send backend -", Given: func(w *clitest.World) { w.Stdin = strings.Repeat("x", 1<<20+1) }},
+		{Args: "send backend \xff"},
+		{Args: "send -- --help hi"},
+		{Args: "send backend -- --wait is a flag"},
+		{Args: "send backend --wait hi", Given: clitest.Answer(localapi.Send.Route, localapi.SendAnswer{ClientMessageID: clitest.ClientID, BrokerMessageID: clitest.BrokerID, Mesh: "team", Target: string(clitest.Key("session3")), TargetName: "backend", Encrypted: true, State: mesh.StateDelivered, Recipients: clitest.Status().Recipients[2:3]})},
+		{Args: "send backend hi --wait=surfaced --timeout 5s", Given: clitest.Answer(localapi.Send.Route, mesh.Errorf(mesh.WaitTimeout, "it is accepted and not yet surfaced").With(mesh.Details{State: mesh.StateAccepted}))},
+		{Args: "send backend hi --wait=surfaced --json", Given: clitest.Answer(localapi.Send.Route, mesh.Errorf(mesh.WaitTimeout, "it is accepted and not yet surfaced").With(mesh.Details{State: mesh.StateAccepted}))},
+		{Args: "send @ops hi", Given: clitest.Answer(localapi.Send.Route, localapi.SendAnswer{ClientMessageID: clitest.ClientID, Mesh: "team", Target: "@ops", State: mesh.StateAccepted, Recipients: clitest.Status().Recipients})},
+		{Args: "send docs hi", Given: clitest.Answer(localapi.Send.Route, localapi.SendAnswer{ClientMessageID: clitest.ClientID, Mesh: "team", Target: string(clitest.Key("session4")), TargetName: "docs", Encrypted: true, RecipientOnline: new(false)})},
+		{Args: "send docs hi --id once", Given: clitest.Answer(localapi.Send.Route, localapi.SendAnswer{ClientMessageID: "once", BrokerMessageID: clitest.BrokerID, Duplicate: true, Mesh: "team", Target: string(clitest.Key("session4")), TargetName: "docs", Encrypted: true, State: mesh.StateDelivered})},
+		{Args: "send docs hi --id once", Given: clitest.Answer(localapi.Send.Route, localapi.SendAnswer{ClientMessageID: "once", Duplicate: true, Mesh: "team", Target: string(clitest.Key("session4")), Encrypted: true, State: mesh.StateRejected})},
+		{Args: "send alice hi", Given: clitest.Answer(localapi.Send.Route, mesh.Errorf(mesh.AmbiguousTarget, "two peers are called alice").With(mesh.Details{Candidates: []mesh.Candidate{{Name: "alice", Key: clitest.Key("alice1"), Mesh: "team", Online: true}, {Name: "alice", Key: clitest.Key("alice2"), Mesh: "research"}}}))},
+		{Args: "send alice hi --json", Given: clitest.Answer(localapi.Send.Route, mesh.Errorf(mesh.AmbiguousTarget, "two peers are called alice").With(mesh.Details{Candidates: []mesh.Candidate{{Name: "alice", Key: clitest.Key("alice1"), Mesh: "team", Online: true}}}))},
+		{Args: "send alice hi --id once --json", Given: clitest.Answer(localapi.Send.Route, mesh.Errorf(mesh.Reused, "the id was used for another message").With(mesh.Details{Conflict: "outbox_done_fingerprint_mismatch", BrokerID: clitest.BrokerID}))},
+		{Args: "send"},
+		{Args: "send alice"},
+		{Args: "send alice hi --priority soon"},
+		{Args: "send alice hi --wait=queued"},
+		{Args: "send alice hi --timeout 5s"},
+		{Args: "send alice hi --wait delivered"},
+		{Args: "send alice --wait -- delivered"},
+		{Args: "send alice hi --wait --timeout=0s"},
+		{Args: "send alice hi --timeout soon"},
+		{Args: "send alice -5 degrees"},
+		{Args: "send alice hi --prioriti now --json"},
+	})
+}
+
+func TestInbox(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "inbox", []clitest.Line{
+		{Args: "inbox"},
+		{Args: "inbox --peek -q"},
+		{Args: "inbox --json --unread --limit 5"},
+		{Args: "inbox --json sender_name,body"},
+		{Args: "message inbox --json=id --peek"},
+		{Args: "inbox", Given: clitest.Answer(localapi.Inbox.Route, localapi.InboxAnswer{})},
+		{Args: "inbox", Given: clitest.Answer(localapi.InboxSeen.Route, mesh.Errorf(mesh.StoreLocked, "the inbox is locked"))},
+		{Args: "inbox --limit 0"},
+		{Args: "inbox --limit many"},
+		{Args: "inbox now"},
+	})
+}
+
+func TestMessage(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "message", []clitest.Line{
+		{Args: "message status 5f0d2a44"},
+		{Args: "message status 5f0d2a44 --json --mesh team"},
+		{Args: "message status 5f0d2a44 --json=state,delivered"},
+		{Args: "msg-status 5f0d2a44", Given: clitest.Answer(localapi.MessageStatus.Route, localapi.StatusAnswer{ClientMessageID: clitest.ClientID, Mesh: "team", TargetSpec: "@ops", State: mesh.StateQueued, LastError: "rate_limit: slow down"})},
+		{Args: "message status 5f0d2a44", Given: clitest.Answer(localapi.MessageStatus.Route, mesh.Errorf(mesh.NotFound, "no message has this id"))},
+		{Args: "message status"},
+		{Args: "message"},
+		{Args: "message statsu 5f"},
+	})
+}
+
+func TestSendAsksAgainWithTheSameID(t *testing.T) {
+	t.Parallel()
+	w := clitest.WithDaemon(t, cli.Run)
+	w.Daemon.Drop = 1
+	if r := w.Run("send", "backend", "hi"); r.Exit != mesh.ExitOK {
+		t.Fatalf("got exit %d and %q, want success at the second try", r.Exit, r.Err)
+	}
+	asked := w.Daemon.Recorded()
+	if len(asked) != 2 || asked[0] != asked[1] || w.Scrub(asked[0]) == asked[0] {
+		t.Errorf("got %q, want the same request twice, with an id", asked)
+	}
+	w.Daemon.Drop = 2
+	if r := w.Run("send", "backend", "hi", "--json"); r.Exit != mesh.ExitNetwork || !strings.Contains(r.Out, `"client_message_id": "`) {
+		t.Errorf("got exit %d and %s, want 4 and the id by which to ask", r.Exit, r.Out)
+	}
+	if asked := w.Daemon.Recorded(); len(asked) != 2 {
+		t.Errorf("got %d requests, want two", len(asked))
+	}
+}
+
+func TestReadingIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	w := clitest.WithDaemon(t, cli.Run)
+	w.Daemon.Drop = 1
+	if r := w.Run("inbox"); r.Exit != mesh.ExitNetwork {
+		t.Errorf("got exit %d, want 4", r.Exit)
+	}
+	if asked := w.Daemon.Recorded(); len(asked) != 1 {
+		t.Errorf("got %q, want one request", asked)
+	}
+}
+
+func TestSendWaitIsTheSetting(t *testing.T) {
+	t.Parallel()
+	w := clitest.WithDaemon(t, cli.Run)
+	w.Env["CLAUDEMESH_SEND_WAIT"] = "90s"
+	w.Run("send", "backend", "hi", "--wait")
+	if asked := w.Daemon.Recorded(); len(asked) != 1 || !strings.Contains(asked[0], `"wait_ms":90000`) {
+		t.Errorf("got %q, want 90000 ms from the environment", asked)
+	}
+}

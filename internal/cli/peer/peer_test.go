@@ -1,0 +1,57 @@
+package peer_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/claudemesh/claudemesh/internal/cli"
+	"github.com/claudemesh/claudemesh/internal/cli/clitest"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
+
+func TestPeers(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "peers", []clitest.Line{
+		{Args: "peers"},
+		{Args: "peer list --all --offline --mesh team"},
+		{Args: "peers --json"},
+		{Args: "peers --json name,status,nothing"},
+		{Args: "peers", Given: clitest.Answer(localapi.Peers.Route, severalRosters())},
+		{Args: "peers --json=displayName", Given: clitest.Answer(localapi.Peers.Route, severalRosters())},
+		{Args: "peers", Given: clitest.Answer(localapi.Peers.Route, localapi.PeersAnswer{})},
+		{Args: "peers --json", Given: clitest.Answer(localapi.Peers.Route, localapi.PeersAnswer{})},
+		{Args: "peers --mesh nowhere", Given: clitest.Answer(localapi.Peers.Route, mesh.Errorf(mesh.MeshNotAttached, "nowhere is not joined").With(mesh.Details{Attached: []string{"research", "team"}}))},
+		{Args: "peer"},
+		{Args: "peer lits"},
+		{Args: "peer lits --offline"},
+	})
+}
+
+func TestWhoami(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "whoami", []clitest.Line{
+		{Args: "whoami"},
+		{Args: "whoami --json"},
+		{Args: "whoami", Given: clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{User: "anna", ConfigPath: "/home/anna/.claudemesh/config.json"})},
+		{Args: "whoami --json", Given: clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{User: "anna", ConfigPath: "/home/anna/.claudemesh/config.json"})},
+	})
+}
+
+// severalRosters has a mesh that does not answer, a daemon among the peers, and one who is offline for long.
+func severalRosters() localapi.PeersAnswer {
+	answer := clitest.Peers()
+	daemon := answer.Peers[3]
+	daemon.DisplayName, daemon.PeerRole, daemon.Groups, daemon.Summary, daemon.Channel = "bob@laptop", mesh.ControlPlane, nil, nil, "claudemesh-daemon"
+	known := answer.Peers[4]
+	known.Mesh, known.Online = "research", new(false)
+	me := answer.Peers[4]
+	me.Mesh, me.IsSelf, me.Verified, me.DisplayName = "research", true, true, "anna@laptop"
+	proved := answer.Peers[2]
+	proved.Mesh, proved.Verified, proved.LastSeenAt, proved.DisplayName = "research", true, "2026-01-01T00:00:00Z", "文書係"
+	answer.Peers = append(answer.Peers, daemon, known, me, proved)
+	answer.Meshes = append(answer.Meshes, localapi.MeshState{Mesh: "research", Status: "reconnecting"}, localapi.MeshState{Mesh: "empty", Status: "open", OK: true})
+	return answer
+}

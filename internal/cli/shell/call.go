@@ -1,0 +1,147 @@
+package shell
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/buildinfo"
+	"github.com/claudemesh/claudemesh/internal/local"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+)
+
+// Times of a call: an ordinary verb waits for CallTime, within which the daemon may have to be started; a living daemon
+// answers a probe within ProbeTime (daemon 16.2).
+const (
+	CallTime  = 20 * time.Second
+	ProbeTime = 2500 * time.Millisecond
+)
+
+// Call makes a typed call to the daemon, starting it when it is down (design A8), within the given time.
+func Call[Req, Resp any](ctx context.Context, a *App, c localapi.Call[Req, Resp], limit time.Duration, req Req) (Resp, error) {
+	var none Resp
+	d, err := a.daemon(ctx)
+	if err != nil {
+		return none, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return c.Do(ctx, d, req)
+}
+
+// Ask makes a typed call to a daemon that runs; it never starts one.
+func Ask[Req, Resp any](ctx context.Context, a *App, c localapi.Call[Req, Resp], limit time.Duration, req Req) (Resp, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	client := a.newClient()
+	defer func() { _ = client.Close() }() // its answer has been read
+	return c.Do(ctx, client, req)
+}
+
+// daemon gives the way to the daemon.
+func (a *App) daemon(ctx context.Context) (localapi.Doer, error) {
+	if a.client != nil {
+		return a.client, nil
+	}
+	if a.NoDaemon() {
+		doer, closer, err := a.Sys.Services.InProcess(ctx, a.DaemonService(nil))
+		if err != nil {
+			return nil, err
+		}
+		a.client, a.closer = doer, closer
+		return doer, nil
+	}
+	if err := paths.CheckSocket(a.Home.Daemon.Socket()); err != nil {
+		return nil, err
+	}
+	c := a.newClient()
+	a.client, a.closer = &starting{app: a, Client: c}, c
+	return a.client, nil
+}
+
+func (a *App) newClient() *local.Client {
+	c := local.New(a.Home.Daemon.Socket(), a.Sys.Now)
+	c.Token = a.sessionToken
+	return c
+}
+
+// NoDaemon reports whether the work is to be done in this process. As with strict, a flag beats a variable, and --no-daemon
+// beats --strict (daemon 19).
+func (a *App) NoDaemon() bool {
+	return a.Flags.NoDaemon || a.Env.NoDaemon && !a.Flags.Strict
+}
+
+func (a *App) strict() bool {
+	return !a.NoDaemon() && (a.Flags.Strict || a.Env.StrictDaemon)
+}
+
+// sessionToken is the token of the host session around this verb, if it is registered (design C6).
+func (a *App) sessionToken() string {
+	id := a.Env.Claude.SessionID
+	if id == "" {
+		return ""
+	}
+	token, _, err := paths.ReadSecret(a.Home.Daemon.SessionToken(id))
+	if err != nil {
+		return "" // not registered: the daemon knows by the process tree that it is inside a session
+	}
+	return strings.TrimSpace(string(token))
+}
+
+// Starter starts the daemon and tells whether it lives.
+func (a *App) Starter() *local.Starter {
+	return &local.Starter{
+		Daemon: a.Home.Daemon, Executable: a.Sys.Executable, Environ: a.Sys.Environ,
+		Forbidden: a.Env.NoAutospawn, Now: a.Sys.Now,
+	}
+}
+
+// starting is a client that starts the daemon when nobody listens.
+type starting struct {
+	*local.Client
+	app *App
+}
+
+// Do carries a request (localapi.Doer).
+func (s *starting) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
+	resp, err := s.Client.Do(ctx, r)
+	if !mesh.IsCode(err, mesh.DaemonDown) || s.app.strict() {
+		return resp, err
+	}
+	took, err := s.app.Starter().Start(ctx)
+	if err != nil {
+		return resp, err
+	}
+	s.app.Notice("info daemon restarted automatically (took %dms)", took.Milliseconds())
+	return s.Client.Do(ctx, r)
+}
+
+// versionPeriod is how often a verb compares its version with the daemon's.
+const versionPeriod = 24 * time.Hour
+
+// noticeVersion says on a terminal, at most once a day, that the daemon is of another version than this program
+// (cli-lessons 1.1). A new program asks at once: the mark holds the version that asked.
+func (a *App) noticeVersion(ctx context.Context) {
+	s, ok := a.client.(*starting)
+	if !ok || !a.Err.TTY || a.Flags.Quiet || a.Flags.JSON.On {
+		return
+	}
+	mark, mine := a.Home.Daemon.VersionCheck(), buildinfo.Version()
+	seen, _ := os.ReadFile(mark) // without it the daemon is asked
+	if info, err := os.Stat(mark); err == nil && string(seen) == mine && a.Now().Sub(info.ModTime()).Abs() < versionPeriod {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, ProbeTime)
+	defer cancel()
+	answer, err := localapi.Version.Do(ctx, s.Client, localapi.None{})
+	if err != nil {
+		return // the verb is done; the next one asks again
+	}
+	if answer.DaemonVersion != mine {
+		a.Notice("warn the daemon is version %s, this program %s: `claudemesh daemon down` ends it, the next verb starts the new one", answer.DaemonVersion, mine)
+	}
+	_ = os.WriteFile(mark, []byte(mine), paths.FileMode) // without it the next verb asks again
+}

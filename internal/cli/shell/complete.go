@@ -1,0 +1,51 @@
+package shell
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/claudemesh/claudemesh/internal/cli/term"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// completionTime is how long a shell may wait for the daemon's answer.
+const completionTime = time.Second
+
+// CompletePeers offers the names of the rosters; it never starts a daemon.
+func (a *App) CompletePeers(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	slug, _ := cmd.Flags().GetString("mesh") // without it every mesh
+	answer, err := Ask(cmd.Context(), a, localapi.Peers, completionTime, localapi.PeersRequest{Mesh: slug, Offline: true})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp // nobody is there to read why
+	}
+	var words []string
+	for _, p := range answer.Peers {
+		if !p.IsThisSession && completable(p.DisplayName) {
+			words = append(words, cobra.CompletionWithDesc(p.DisplayName, Facts(onlineWord(Online(p)), p.Mesh, p.Pubkey.Short())))
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// CompleteMeshes offers the slugs of the joined meshes; it never starts a daemon.
+func (a *App) CompleteMeshes(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	answer, err := Ask(cmd.Context(), a, localapi.Meshes, completionTime, localapi.None{})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp // as above
+	}
+	var words []string
+	for _, m := range answer.Meshes {
+		if completable(m.Slug) {
+			words = append(words, m.Slug)
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completable reports whether a foreign name can be put on a command line as it is.
+func completable(name string) bool { return mesh.CheckName(name) == nil && term.Clean(name) == name }
