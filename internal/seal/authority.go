@@ -12,6 +12,9 @@ const (
 	domainMeshCreate = "claudemesh-mesh-create-v1"
 	domainClaim      = "claudemesh-claim-v2"
 	domainOperation  = "claudemesh-operation-v1"
+	domainAuth       = "claudemesh-auth-v2"
+	domainVouch      = "claudemesh-session-attest-v2"
+	domainProof      = "claudemesh-sender-proof-v1"
 )
 
 // MeshCreate is what the owner key and the first member key both sign to make a mesh (design C1).
