@@ -38,6 +38,7 @@ func hexOf(b []byte) string { return hex.EncodeToString(b) }
 // client is a WebSocket of a test. What it is sent waits in frames.
 type client struct {
 	ws     *websocket.Conn
+	from   arrival // under which it came
 	frames chan string
 	closed chan struct{}
 	code   websocket.StatusCode // after closed
@@ -51,9 +52,9 @@ func (s *site) connect(t testing.TB) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = resp
 	ws.SetReadLimit(64 << 20)
-	c := &client{ws: ws, frames: make(chan string, 1<<14), closed: make(chan struct{})}
+	from := arrival{[]string{s.host()}, resp.Header.Get(protocol.ChallengeHeader)}
+	c := &client{ws: ws, from: from, frames: make(chan string, 1<<14), closed: make(chan struct{})}
 	go c.read()
 	t.Cleanup(func() { _ = ws.CloseNow(); <-c.closed })
 	return c

@@ -18,6 +18,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/seal"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
@@ -30,7 +31,7 @@ type conn struct {
 	link   *link
 	out    *outbound
 	caller wire.Caller
-	hosts  []string // as guest.session has them
+	from   arrival
 
 	guest      atomic.Pointer[guest] // nil before the hello; the reader sets it
 	strange    int                   // frames before the hello
@@ -43,7 +44,9 @@ const maxStrangeFrames = 8
 
 // accept upgrades a request to a connection. The answer to a request that is none was written.
 func (s *server) accept(w http.ResponseWriter, r *http.Request, hosts []string) (*conn, error) {
-	c := &conn{server: s, hosts: hosts}
+	challenge := seal.NewChallenge().String()
+	w.Header().Set(protocol.ChallengeHeader, challenge)
+	c := &conn{server: s, from: arrival{hosts, challenge}}
 	up := &upgrade{ResponseWriter: w, limitBytes: s.set.HelloBytes}
 	heard := func() { c.silent.Store(0) }
 	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{
@@ -185,7 +188,7 @@ func (c *conn) greet(data []byte, hello *time.Timer) {
 		return
 	}
 	hello.Stop()
-	g, err := c.server.doors.open(c.server.work, h.Type, data)
+	g, err := c.server.doors.open(c.server.work, c.from, h.Type, data)
 	if err == nil {
 		err = c.enter(h, g)
 	}
@@ -196,7 +199,7 @@ func (c *conn) greet(data []byte, hello *time.Timer) {
 
 // enter makes the guest's connection one that messages go to.
 func (c *conn) enter(h wire.Head, g *guest) error {
-	g.conn.ID, g.session.Conn, g.session.Hosts = c.id, c.id, c.hosts
+	g.conn.ID, g.session.Conn, g.session.Hosts = c.id, c.id, c.from.hosts
 	c.link.scan.limitBytes.Store(c.server.set.FrameBytes)
 	c.caller.Go = g.session.Go
 	welcome, err := protocol.Hello.EncodeReply(h.ReqID, g.answer)

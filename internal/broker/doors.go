@@ -37,8 +37,8 @@ type guest struct {
 }
 
 // open checks a hello and lets its sender in. The guest holds a seat until leave.
-func (d *doors) open(ctx context.Context, typ string, data []byte) (*guest, error) {
-	p, err := d.prove(typ, data)
+func (d *doors) open(ctx context.Context, from arrival, typ string, data []byte) (*guest, error) {
+	p, err := d.prove(from, typ, data)
 	if err != nil {
 		return nil, err
 	}
@@ -125,13 +125,13 @@ func errUnauthorized() error {
 // claim keeps whose session key it is (design C4). A key that comes back unchanged is not written each time.
 func (d *doors) claim(ctx context.Context, p proof, a acquaintance, name string) error {
 	s := a.session
-	if p.session == "" || s.N != 0 && s.Member == a.member.N && s.Name == name && (s.Proved || !p.owned) {
+	if p.session == "" || s.N != 0 && s.Member == a.member.N && s.Name == name && (s.Proved || !p.owned) && (s.Vouch != "" || p.vouch == "") {
 		return nil
 	}
 	if _, err := seal.ParsePublicKey(string(p.session)); err != nil {
 		return mesh.Errorf(mesh.CodeOf(err), "sessionPubkey: %w", err)
 	}
-	s = store.Session{Mesh: p.mesh, Key: p.session, Member: a.member.N, Proved: p.owned, Name: name, LastSeen: d.now()}
+	s = store.Session{Mesh: p.mesh, Key: p.session, Member: a.member.N, Proved: p.owned, Name: name, LastSeen: d.now(), Vouch: p.vouch}
 	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
 		_, err := store.ClaimSession(tx, s)
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/seal"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
@@ -29,12 +30,15 @@ func FuzzHello(f *testing.F) {
 	f.Add(m.hello(alice, nil))
 	f.Add(m.hello(alice, func(r *protocol.HelloRequest) { r.SessionPubkey, r.Capabilities = keyOf("s").Public().String(), nil }))
 	f.Add(m.sessionHello(alice, keyOf("s"), nil))
+	from := arrival{hosts: []string{"127.0.0.1:7900"}, challenge: seal.Challenge{1}.String()}
+	f.Add(m.authHello(from, alice, nil))
+	f.Add(m.authSessionHello(from, alice, keyOf("s"), nil))
 	f.Add([]byte(`{"type":"hello"}`))
 	f.Add([]byte(`{"type":"session_hello","parentAttestation":{}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := &doors{set: set, now: now, seen: replay.New(replayTime, now), seats: newSeats(set)}
 		for _, typ := range []string{protocol.Hello.Type, protocol.SessionHello.Type} {
-			p, err := d.prove(typ, data)
+			p, err := d.prove(from, typ, data)
 			if err != nil {
 				if code := mesh.CodeOf(err); !code.Known() || code == mesh.Internal {
 					t.Errorf("got %v, want a code of the table", err)

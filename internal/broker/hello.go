@@ -17,6 +17,7 @@ type proof struct {
 	owned     bool     // the session key signed, too
 	memberID  mesh.ID  // as claimed; empty where that is allowed
 	signature string   // comes once
+	vouch     string   // protocol.Vouch of the session key, JSON; empty without one
 	caps      []string
 	presence  protocol.Presence
 }
@@ -33,14 +34,14 @@ func (p proof) seat() seat {
 // prove reads a hello of either kind and checks what can be checked without asking who is a member, in the order of
 // wire 2.1 and 2.2. Signatures by keys of small order fail here; whether a key is sound beyond that is asked where it
 // comes for the first time: when its member joins, and in doors.claim.
-func (d *doors) prove(typ string, data []byte) (proof, error) {
+func (d *doors) prove(from arrival, typ string, data []byte) (proof, error) {
 	if typ == protocol.SessionHello.Type {
-		return d.proveSession(data)
+		return d.proveSession(from, data)
 	}
-	return d.proveMember(data)
+	return d.proveMember(from, data)
 }
 
-func (d *doors) proveMember(data []byte) (proof, error) {
+func (d *doors) proveMember(from arrival, data []byte) (proof, error) {
 	var req protocol.HelloRequest
 	if err := decodeHello(data, &req); err != nil {
 		return proof{}, err
@@ -51,6 +52,9 @@ func (d *doors) proveMember(data []byte) (proof, error) {
 	}
 	if p.session != "" && !mesh.IsKey(string(p.session)) {
 		return proof{}, mesh.Errorf(mesh.BadSessionKey, "sessionPubkey is not 64 lower-case hex")
+	}
+	if req.Auth != nil {
+		return d.proveAuth(from, p, *req.Auth)
 	}
 	at := time.UnixMilli(req.Timestamp)
 	if err := d.early(p, at); err != nil {
@@ -68,7 +72,7 @@ func (d *doors) proveMember(data []byte) (proof, error) {
 	return p, hello.Verify(signature, d.now())
 }
 
-func (d *doors) proveSession(data []byte) (proof, error) {
+func (d *doors) proveSession(from arrival, data []byte) (proof, error) {
 	var req protocol.SessionHelloRequest
 	if err := decodeHello(data, &req); err != nil {
 		return proof{}, err
@@ -77,19 +81,23 @@ func (d *doors) proveSession(data []byte) (proof, error) {
 		mesh: mesh.ID(req.MeshID), member: mesh.Key(req.ParentMemberPubkey), session: mesh.Key(req.SessionPubkey), owned: true,
 		memberID: mesh.ID(req.ParentMemberID), signature: req.Signature, caps: req.Capabilities, presence: req.Presence,
 	}
-	attested := req.ParentAttestation
 	switch {
 	case !mesh.IsKey(req.ParentMemberPubkey):
 		return proof{}, mesh.Errorf(mesh.BadParentKey, "parentMemberPubkey is not 64 lower-case hex")
 	case !mesh.IsKey(req.SessionPubkey):
 		return proof{}, mesh.Errorf(mesh.BadSessionKey, "sessionPubkey is not 64 lower-case hex")
-	case attested.SessionPubkey != req.SessionPubkey || attested.ParentMemberPubkey != req.ParentMemberPubkey:
+	}
+	if req.Auth != nil {
+		return d.proveAuth(from, p, *req.Auth)
+	}
+	attested := req.ParentAttestation
+	if attested.SessionPubkey != req.SessionPubkey || attested.ParentMemberPubkey != req.ParentMemberPubkey {
 		return proof{}, mesh.Errorf(mesh.AttestationMismatch, "the attestation is for other keys")
 	}
 	if !d.seats.free(p.seat()) {
 		return proof{}, errCapacity()
 	}
-	member, session, err := sessionKeys(req)
+	member, session, err := p.keys()
 	if err != nil {
 		return proof{}, err
 	}
@@ -108,12 +116,16 @@ func (d *doors) proveSession(data []byte) (proof, error) {
 	return p, hello.Verify(signature, d.now())
 }
 
-func sessionKeys(req protocol.SessionHelloRequest) (member, session seal.PublicKey, err error) {
-	if member, err = seal.DecodePublicKey(req.ParentMemberPubkey); err != nil {
-		return member, session, mesh.Errorf(mesh.CodeOf(err), "parentMemberPubkey: %w", err)
+// keys reads the two keys of a hello; that of the session may be left out.
+func (p proof) keys() (member, session seal.PublicKey, err error) {
+	if member, err = seal.DecodePublicKey(string(p.member)); err != nil {
+		return member, session, mesh.Errorf(mesh.CodeOf(err), "member key: %w", err)
 	}
-	if session, err = seal.DecodePublicKey(req.SessionPubkey); err != nil {
-		return member, session, mesh.Errorf(mesh.CodeOf(err), "sessionPubkey: %w", err)
+	if p.session == "" {
+		return member, session, nil
+	}
+	if session, err = seal.DecodePublicKey(string(p.session)); err != nil {
+		return member, session, mesh.Errorf(mesh.CodeOf(err), "session key: %w", err)
 	}
 	return member, session, nil
 }

@@ -22,15 +22,34 @@ type Presence struct {
 
 // HelloRequest authenticates a member (wire 2.1).
 type HelloRequest struct {
-	ProtocolVersion int      `json:"protocolVersion,omitzero"`
-	Capabilities    []string `json:"capabilities,omitzero"`
-	MeshID          string   `json:"meshId"`
-	MemberID        string   `json:"memberId" jsonschema:"covered by the signature"`
-	Pubkey          string   `json:"pubkey" jsonschema:"member key, 64 lower-case hex"`
-	SessionPubkey   string   `json:"sessionPubkey,omitzero" jsonschema:"ephemeral key of the connection, not proved"`
-	Presence        Presence `json:",embed"`
-	Timestamp       int64    `json:"timestamp" jsonschema:"milliseconds since the epoch, within 60 s"`
-	Signature       string   `json:"signature" jsonschema:"128 hex, by the member key"`
+	ProtocolVersion int        `json:"protocolVersion,omitzero"`
+	Capabilities    []string   `json:"capabilities,omitzero"`
+	MeshID          string     `json:"meshId"`
+	MemberID        string     `json:"memberId" jsonschema:"covered by the signature"`
+	Pubkey          string     `json:"pubkey" jsonschema:"member key, 64 lower-case hex"`
+	SessionPubkey   string     `json:"sessionPubkey,omitzero" jsonschema:"ephemeral key of the connection, not proved"`
+	Presence        Presence   `json:",embed"`
+	Timestamp       int64      `json:"timestamp" jsonschema:"milliseconds since the epoch, within 60 s"`
+	Signature       string     `json:"signature,omitzero" jsonschema:"128 hex, by the member key; left out with auth"`
+	Auth            *HelloAuth `json:"auth,omitzero" jsonschema:"auth/2: signed for this broker and this connection"`
+}
+
+// HelloAuth is the proof of auth/2 (design C4). What it signs is in package seal: Auth and Vouch.
+type HelloAuth struct {
+	Host             string `json:"host" jsonschema:"host:port that the client dialled, lower case, the port always written"`
+	Challenge        string `json:"challenge" jsonschema:"of the answer to the upgrade"`
+	MemberSignature  string `json:"memberSignature" jsonschema:"128 hex, by the member key"`
+	SessionSignature string `json:"sessionSignature,omitzero" jsonschema:"128 hex, by the session key over the same text"`
+	Attestation      *Vouch `json:"attestation,omitzero" jsonschema:"of the session key, in place of parentAttestation"`
+}
+
+// Vouch is a member's word for a session key at one broker and in one mesh, version 2 of Attestation. The keys and the
+// mesh stand beside it.
+type Vouch struct {
+	Host      string `json:"host" jsonschema:"host:port of the broker"`
+	NotBefore int64  `json:"notBefore" jsonschema:"milliseconds since the epoch"`
+	ExpiresAt int64  `json:"expiresAt" jsonschema:"at most 10 minutes after notBefore"`
+	Signature string `json:"signature" jsonschema:"128 hex, by the member key"`
 }
 
 // Attestation is a member's word for a session key (wire 2.2).
@@ -49,10 +68,11 @@ type SessionHelloRequest struct {
 	ParentMemberID     string      `json:"parentMemberId,omitzero"`
 	ParentMemberPubkey string      `json:"parentMemberPubkey"`
 	SessionPubkey      string      `json:"sessionPubkey"`
-	ParentAttestation  Attestation `json:"parentAttestation"`
+	ParentAttestation  Attestation `json:"parentAttestation,omitzero" jsonschema:"left out with auth"`
 	Presence           Presence    `json:",embed"`
 	Timestamp          int64       `json:"timestamp"`
-	Signature          string      `json:"signature" jsonschema:"128 hex, by the session key"`
+	Signature          string      `json:"signature,omitzero" jsonschema:"128 hex, by the session key; left out with auth"`
+	Auth               *HelloAuth  `json:"auth,omitzero" jsonschema:"auth/2: signed for this broker and this connection"`
 }
 
 // MemberProfile is what the mesh keeps of a member.

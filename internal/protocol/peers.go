@@ -34,6 +34,7 @@ type Peer struct {
 	Online       *bool         `json:"online,omitzero" jsonschema:"false for a known peer without a connection"`
 	LastSeenAt   string        `json:"lastSeenAt,omitzero"`
 	MemberName   string        `json:"memberName,omitzero"`
+	Attestation  *Vouch        `json:"attestation,omitzero" jsonschema:"the member's word for the session key, at its first auth/2; it may be over"`
 	Proved       bool          `json:"proved,omitzero" jsonschema:"the session key came by session_hello, so it outlives the connection; one of a plain hello dies with its process"`
 }
 

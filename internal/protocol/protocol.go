@@ -13,14 +13,24 @@ const (
 	CapClientAck    = "client_ack"
 	CapReceipts     = "receipts/1"
 	CapPeersOffline = "peers.offline/1"
+	CapAuth         = "auth/2"
+	CapSenderProof  = "sender-proof/1"
 )
 
+// ChallengeHeader stands in the answer to the upgrade of a broker that knows auth/2: 64 lower-case hex, new with each
+// connection (design C4).
+const ChallengeHeader = "Claudemesh-Challenge"
+
 // Capabilities lists what this build serves and asks for.
-func Capabilities() []string { return []string{CapGo, CapClientAck, CapReceipts, CapPeersOffline} }
+func Capabilities() []string {
+	return []string{CapGo, CapClientAck, CapReceipts, CapPeersOffline, CapAuth, CapSenderProof}
+}
 
 // SessionCapabilities lists what the connection of one session asks for: receipts are for its member, whose daemon has
 // a connection of its own, and would otherwise come once for every session.
-func SessionCapabilities() []string { return []string{CapGo, CapClientAck, CapPeersOffline} }
+func SessionCapabilities() []string {
+	return []string{CapGo, CapClientAck, CapPeersOffline, CapAuth, CapSenderProof}
+}
 
 // Group is a group with the role the peer has in it.
 type Group struct {

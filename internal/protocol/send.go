@@ -7,22 +7,35 @@ import (
 
 // SendRequest hands a message to the broker (wire 3.1).
 type SendRequest struct {
-	ID                 string        `json:"id,omitzero" jsonschema:"repeated by the ack"`
-	TargetSpec         string        `json:"targetSpec" jsonschema:"64 hex, *, @group or #topic-id"`
-	Priority           mesh.Priority `json:"priority" jsonschema:"now, next or low"`
-	Nonce              string        `json:"nonce" jsonschema:"24 bytes, standard base64 with padding; may be empty for plaintext kinds"`
-	Ciphertext         string        `json:"ciphertext" jsonschema:"standard base64 with padding: a box for one key, plain text otherwise"`
-	Mentions           []string      `json:"mentions,omitzero"`
-	ReplyToID          string        `json:"replyToId,omitzero" jsonschema:"the message that this one answers"`
-	BodyVersion        int           `json:"bodyVersion,omitzero"`
-	ClientMessageID    mesh.ClientID `json:"client_message_id,omitzero" jsonschema:"same id again means the same message"`
-	RequestFingerprint string        `json:"request_fingerprint,omitzero" jsonschema:"64 hex; another one under the same id is a conflict"`
-	TraceID            string        `json:"traceId,omitzero" jsonschema:"follows the message through the logs"`
-	After              mesh.ClientID `json:"after,omitzero" jsonschema:"client id of the send before it to the same target, whose ack is not here yet: where the broker has not accepted that one, it refuses this one with out_of_order, so that nothing overtakes"`
+	ID                 string          `json:"id,omitzero" jsonschema:"repeated by the ack"`
+	TargetSpec         string          `json:"targetSpec" jsonschema:"64 hex, *, @group or #topic-id"`
+	Priority           mesh.Priority   `json:"priority" jsonschema:"now, next or low"`
+	Nonce              string          `json:"nonce" jsonschema:"24 bytes, standard base64 with padding; may be empty for plaintext kinds"`
+	Ciphertext         string          `json:"ciphertext" jsonschema:"standard base64 with padding: a box for one key, plain text otherwise"`
+	Mentions           []string        `json:"mentions,omitzero"`
+	ReplyToID          string          `json:"replyToId,omitzero" jsonschema:"the message that this one answers"`
+	BodyVersion        int             `json:"bodyVersion,omitzero"`
+	ClientMessageID    mesh.ClientID   `json:"client_message_id,omitzero" jsonschema:"same id again means the same message"`
+	RequestFingerprint string          `json:"request_fingerprint,omitzero" jsonschema:"64 hex; another one under the same id is a conflict"`
+	TraceID            string          `json:"traceId,omitzero" jsonschema:"follows the message through the logs"`
+	Auth               wire.RawMessage `json:"auth,omitzero" jsonschema:"sender-proof/1: a SenderProof, passed on as it is; at most 1024 bytes"`
+	After              mesh.ClientID   `json:"after,omitzero" jsonschema:"client id of the send before it to the same target, whose ack is not here yet: where the broker has not accepted that one, it refuses this one with out_of_order, so that nothing overtakes"`
 }
 
 // FrameID is the id that the ack repeats.
 func (r SendRequest) FrameID() string { return r.ID }
+
+// MaxAuthBytes bounds the auth of a send.
+const MaxAuthBytes = 1024
+
+// SenderProof is the auth of a message: its sender's signature over what it says and where it goes (design C8). What it
+// signs is in package seal: Proof and Vouch.
+type SenderProof struct {
+	Name        string `json:"name,omitzero" jsonschema:"of the session; empty for the member itself"`
+	SentAt      int64  `json:"sentAt" jsonschema:"milliseconds since the epoch"`
+	Signature   string `json:"signature" jsonschema:"128 hex, by the key of senderPubkey"`
+	Attestation *Vouch `json:"attestation,omitzero" jsonschema:"where that is a session key: its member's word for it, at the time of sentAt"`
+}
 
 // Ack answers a send (wire 3.2). A refusal is an ack with `error`.
 type Ack struct {
@@ -57,6 +70,7 @@ type PushedMessage struct {
 	RequestFingerprint string          `json:"request_fingerprint,omitzero"`
 	BodyVersion        int             `json:"bodyVersion,omitzero"`
 	TraceID            string          `json:"traceId,omitzero"`
+	Auth               wire.RawMessage `json:"auth,omitzero" jsonschema:"of the send, as it came: a SenderProof"`
 	Subtype            string          `json:"subtype,omitzero" jsonschema:"system, webhook or reminder; empty for a message"`
 	Event              string          `json:"event,omitzero"`
 	EventData          wire.RawMessage `json:"eventData,omitzero"`

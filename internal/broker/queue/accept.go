@@ -59,7 +59,7 @@ func (q *Queue) prepare(ctx context.Context, s *session.Session, req *protocol.S
 		msg: store.Message{
 			ID: store.NewMessageID(now), Sender: from.Member, ClientID: d.clientID, Fingerprint: d.fingerprint,
 			CreatedAt: now, SenderSession: from.Session, SenderName: s.Name, Kind: d.to.kind, Priority: d.priority,
-			ReplyTo: req.ReplyToID, Trace: req.TraceID, BodyVersion: req.BodyVersion, Nonce: d.nonce, Ciphertext: d.body,
+			ReplyTo: req.ReplyToID, Trace: req.TraceID, BodyVersion: req.BodyVersion, Nonce: d.nonce, Ciphertext: d.body, Auth: req.Auth,
 		},
 	}
 	ok, wait := q.rates.take(from.Member, now)

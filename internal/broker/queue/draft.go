@@ -63,6 +63,9 @@ func parse(req *protocol.SendRequest) (*draft, error) {
 			return nil, mesh.Errorf(mesh.BadRequest, "replyToId and traceId have at most %d printable ASCII characters", maxTextBytes)
 		}
 	}
+	if req.Auth != nil && (req.Auth.Kind() != '{' || len(req.Auth) > protocol.MaxAuthBytes) {
+		return nil, mesh.Errorf(mesh.BadRequest, "auth is an object of at most %d bytes", protocol.MaxAuthBytes)
+	}
 	return d, d.parseBody(req)
 }
 

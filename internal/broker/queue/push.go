@@ -31,7 +31,7 @@ func (q *Queue) liveFrame(s *session.Session, req *protocol.SendRequest, a *acce
 		MessageID: m.ID, MeshID: s.Mesh, SenderPubkey: s.Key(), SenderMemberPubkey: s.MemberKey, SenderMemberID: s.Member,
 		SenderName: m.SenderName, TargetSpec: req.TargetSpec, TargetKind: kinds[m.Kind], ReplyToID: m.ReplyTo,
 		Priority: m.Priority, Nonce: req.Nonce, Ciphertext: req.Ciphertext, CreatedAt: mesh.FormatTime(m.CreatedAt),
-		ClientMessageID: m.ClientID, RequestFingerprint: hex.EncodeToString(m.Fingerprint), BodyVersion: m.BodyVersion, TraceID: m.Trace,
+		ClientMessageID: m.ClientID, RequestFingerprint: hex.EncodeToString(m.Fingerprint), BodyVersion: m.BodyVersion, TraceID: m.Trace, Auth: req.Auth,
 	})
 }
 
@@ -42,7 +42,7 @@ func storedRow(to *address, c *store.Copy) (hub.Row, error) {
 		SenderName: c.SenderName, TargetSpec: c.Target, TargetKind: kinds[c.Kind], ReplyToID: c.ReplyTo,
 		Priority: c.Priority, Nonce: base64.StdEncoding.EncodeToString(c.Nonce), Ciphertext: base64.StdEncoding.EncodeToString(c.Ciphertext),
 		CreatedAt: mesh.FormatTime(c.CreatedAt), ClientMessageID: c.ClientID, RequestFingerprint: hex.EncodeToString(c.Fingerprint),
-		BodyVersion: c.BodyVersion, TraceID: c.Trace,
+		BodyVersion: c.BodyVersion, TraceID: c.Trace, Auth: c.Auth,
 	}
 	if p.SenderPubkey == "" {
 		p.SenderPubkey = c.SenderKey

@@ -149,14 +149,15 @@ func (k known) online(conns []hub.Conn) []entry {
 	for _, m := range k.members {
 		names[m.ID] = m.Name
 	}
-	proved := make(map[mesh.Key]bool, len(k.sessions))
+	sessions := make(map[mesh.Key]store.Session, len(k.sessions))
 	for _, s := range k.sessions {
-		proved[s.Key] = s.Proved
+		sessions[s.Key] = s
 	}
 	entries := make([]entry, 0, len(conns))
 	for _, c := range conns {
 		p := online(c)
-		p.MemberName, p.Proved = names[c.Member], proved[c.SessionKey]
+		s := sessions[c.SessionKey]
+		p.MemberName, p.Proved, p.Attestation = names[c.Member], s.Proved, vouch(s)
 		entries = append(entries, entry{place{connection, uint64(c.ID)}, p})
 	}
 	return entries
@@ -176,7 +177,7 @@ func (k known) offline(conns []hub.Conn) []entry {
 	for _, s := range k.sessions {
 		if m := byNumber[s.Member]; !here[s.Key] {
 			p := absent(s.Key, m, s.LastSeen)
-			p.DisplayName, p.Proved = s.Name, s.Proved
+			p.DisplayName, p.Proved, p.Attestation = s.Name, s.Proved, vouch(s)
 			entries = append(entries, entry{place{sessions, uint64(s.N)}, p})
 		}
 	}
@@ -186,6 +187,15 @@ func (k known) offline(conns []hub.Conn) []entry {
 		}
 	}
 	return entries
+}
+
+// vouch is the member's word for a session key; nil where it gave none that a reader could check.
+func vouch(s store.Session) *protocol.Vouch {
+	v := new(protocol.Vouch)
+	if s.Vouch == "" || wire.Decode([]byte(s.Vouch), v) != nil {
+		return nil
+	}
+	return v
 }
 
 // online is the row of a connection, with the fields that both broker generations send.

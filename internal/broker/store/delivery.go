@@ -99,7 +99,7 @@ type Copy struct {
 }
 
 const listWaiting = `SELECT m.n, m.id, coalesce(m.client_id, ''), m.fingerprint, m.created_at, m.sender_name, m.kind, m.target,
-		m.priority, m.reply_to, m.trace, m.body_version, m.nonce, m.ciphertext,
+		m.priority, m.reply_to, m.trace, m.body_version, m.nonce, m.ciphertext, m.auth,
 		m.sender, s.id, s.peer_pubkey, coalesce(k.pubkey, ''), d.urgent, d.bytes
 	FROM delivery d
 	JOIN message m ON m.n = d.message
@@ -119,7 +119,7 @@ func ListWaiting(tx *sqlite.Tx, to Box, p Page) ([]Copy, error) {
 		var c Copy
 		var created, priority int64
 		err := rows.Scan(&c.N, &c.ID, &c.ClientID, &c.Fingerprint, &created, &c.SenderName, &c.Kind, &c.Target,
-			&priority, &c.ReplyTo, &c.Trace, &c.BodyVersion, &c.Nonce, &c.Ciphertext,
+			&priority, &c.ReplyTo, &c.Trace, &c.BodyVersion, &c.Nonce, &c.Ciphertext, &c.Auth,
 			&c.Sender, &c.SenderID, &c.SenderKey, &c.SessionKey, &c.Urgent, &c.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("list waiting: %w", err)

@@ -41,6 +41,7 @@ type Message struct {
 	BodyVersion   int
 	Nonce         []byte
 	Ciphertext    []byte // empty once every delivery is final
+	Auth          []byte // the sender's proof, JSON; nil without one
 }
 
 // AddMessage inserts m, unless its sender has used its client id before: then nothing changes and it reports false.
@@ -50,11 +51,11 @@ func AddMessage(tx *sqlite.Tx, m *Message) (bool, error) {
 		clientID = string(m.ClientID)
 	}
 	n, err := tx.Exec(`INSERT INTO message (n, id, sender, client_id, fingerprint, created_at, recipients, sender_session,
-			sender_name, kind, target, priority, reply_to, trace, body_version, nonce, ciphertext)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+			sender_name, kind, target, priority, reply_to, trace, body_version, nonce, ciphertext, auth)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		ON CONFLICT (client_id, sender) DO NOTHING`,
 		m.N, string(m.ID), m.Sender, clientID, m.Fingerprint, ms(m.CreatedAt), m.Recipients, m.SenderSession,
-		m.SenderName, int64(m.Kind), m.Target, priorityNumber(m.Priority), m.ReplyTo, m.Trace, m.BodyVersion, m.Nonce, m.Ciphertext)
+		m.SenderName, int64(m.Kind), m.Target, priorityNumber(m.Priority), m.ReplyTo, m.Trace, m.BodyVersion, m.Nonce, m.Ciphertext, m.Auth)
 	if err != nil {
 		return false, fmt.Errorf("add message: %w", err)
 	}

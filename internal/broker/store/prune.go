@@ -48,7 +48,7 @@ func ListOverdue(tx *sqlite.Tx, before time.Time, limit int) ([]Overdue, error) 
 	return out, rows.Err()
 }
 
-const dropBodies = `UPDATE message SET nonce = $3, ciphertext = $3
+const dropBodies = `UPDATE message SET nonce = $3, ciphertext = $3, auth = NULL
 	WHERE n BETWEEN $1 AND $2 AND length(ciphertext) > 0
 	AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message = message.n AND d.state = 0)`
 

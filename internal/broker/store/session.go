@@ -20,9 +20,10 @@ type Session struct {
 	Name      string
 	FirstSeen time.Time
 	LastSeen  time.Time
+	Vouch     string // protocol.Vouch of its member, JSON; empty where it came without
 }
 
-const sessionColumns = `n, mesh_id, pubkey, member, proved, display_name, first_seen, last_seen`
+const sessionColumns = `n, mesh_id, pubkey, member, proved, display_name, first_seen, last_seen, vouch`
 
 // ClaimSession notes that a member announced a session key at s.LastSeen and returns the row. A key that
 // another member announced is bad_session_pubkey, unless this member proves it and the other one did not
@@ -39,8 +40,11 @@ func ClaimSession(tx *sqlite.Tx, s Session) (Session, error) {
 		return s, mesh.Errorf(mesh.BadSessionKey, "this session key is another member's")
 	}
 	s.N, s.FirstSeen, s.Proved = found.N, found.FirstSeen, found.Proved || s.Proved
-	_, err = tx.Exec(`UPDATE session SET member = $2, proved = $3, display_name = $4, last_seen = $5 WHERE n = $1`,
-		s.N, s.Member, s.Proved, s.Name, ms(s.LastSeen))
+	if s.Vouch == "" && found.Member == s.Member {
+		s.Vouch = found.Vouch
+	}
+	_, err = tx.Exec(`UPDATE session SET member = $2, proved = $3, display_name = $4, last_seen = $5, vouch = $6 WHERE n = $1`,
+		s.N, s.Member, s.Proved, s.Name, ms(s.LastSeen), s.Vouch)
 	if err != nil {
 		return s, fmt.Errorf("note session: %w", err)
 	}
@@ -49,9 +53,9 @@ func ClaimSession(tx *sqlite.Tx, s Session) (Session, error) {
 
 func addSession(tx *sqlite.Tx, s Session) (Session, error) {
 	s.FirstSeen = s.LastSeen
-	err := tx.QueryRow(`INSERT INTO session (mesh_id, pubkey, member, proved, display_name, first_seen, last_seen)
-		VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING n`,
-		s.Mesh, s.Key, s.Member, s.Proved, s.Name, ms(s.LastSeen)).Scan(&s.N)
+	err := tx.QueryRow(`INSERT INTO session (mesh_id, pubkey, member, proved, display_name, first_seen, last_seen, vouch)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7) RETURNING n`,
+		s.Mesh, s.Key, s.Member, s.Proved, s.Name, ms(s.LastSeen), s.Vouch).Scan(&s.N)
 	if err != nil {
 		return s, fmt.Errorf("add session: %w", err)
 	}
@@ -70,7 +74,7 @@ func FindSession(tx *sqlite.Tx, meshID mesh.ID, key mesh.Key) (Session, error) {
 // ListSessions reads the sessions of a mesh that were seen since a time, oldest first, without those of
 // members whose membership has ended.
 func ListSessions(tx *sqlite.Tx, meshID mesh.ID, since time.Time) ([]Session, error) {
-	rows, err := tx.Query(`SELECT s.n, s.mesh_id, s.pubkey, s.member, s.proved, s.display_name, s.first_seen, s.last_seen
+	rows, err := tx.Query(`SELECT s.n, s.mesh_id, s.pubkey, s.member, s.proved, s.display_name, s.first_seen, s.last_seen, s.vouch
 		FROM session s JOIN member m ON m.n = s.member
 		WHERE s.mesh_id = $1 AND s.last_seen >= $2 AND m.revoked_at = 0 ORDER BY s.n`, meshID, ms(since))
 	if err != nil {
@@ -98,7 +102,7 @@ func SeeSession(tx *sqlite.Tx, n int64, when time.Time) error {
 func readSession(row scanner) (Session, error) {
 	var s Session
 	var first, last int64
-	if err := row.Scan(&s.N, &s.Mesh, &s.Key, &s.Member, &s.Proved, &s.Name, &first, &last); err != nil {
+	if err := row.Scan(&s.N, &s.Mesh, &s.Key, &s.Member, &s.Proved, &s.Name, &first, &last, &s.Vouch); err != nil {
 		return s, fmt.Errorf("read session: %w", err)
 	}
 	s.FirstSeen, s.LastSeen = at(first), at(last)
