@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 
+	"github.com/claudemesh/claudemesh/internal/broker/group"
 	"github.com/claudemesh/claudemesh/internal/broker/roster"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -22,6 +23,7 @@ func (s *server) bind() {
 	wire.Handle(m, protocol.ReceiptsSince, s.queue.ReceiptsSince)
 	s.parts.invites.Bind(m)
 	s.parts.admission.Bind(m)
+	(&group.Groups{DB: s.db, Seating: s.queue, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)
 	(&roster.Roster{DB: s.db, Connections: s.queue.Connections, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)
 }
 

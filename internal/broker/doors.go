@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/queue"
 	"github.com/claudemesh/claudemesh/internal/broker/replay"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
@@ -72,6 +73,7 @@ type acquaintance struct {
 	mesh    store.Mesh
 	member  store.Member
 	session store.Session // zero for a key that is new
+	groups  []store.GroupSeat
 }
 
 // find looks the member up. A mesh that does not exist, or no more, and a key that is nobody's look the same.
@@ -83,7 +85,10 @@ func (d *doors) find(ctx context.Context, p proof) (a acquaintance, err error) {
 		if a.member, err = store.FindMemberByKey(tx, p.mesh, p.member); mesh.IsCode(err, mesh.NotFound) {
 			return stranger(tx, a.mesh, p.member)
 		}
-		if err != nil || p.session == "" {
+		if err != nil {
+			return err
+		}
+		if a.groups, err = d.savedGroups(tx, p, a.member); err != nil || p.session == "" {
 			return err
 		}
 		if a.session, err = store.FindSession(tx, p.mesh, p.session); mesh.IsCode(err, mesh.NotFound) {
@@ -104,6 +109,15 @@ func (d *doors) find(ctx context.Context, p proof) (a acquaintance, err error) {
 		return a, errUnauthorized()
 	}
 	return a, nil
+}
+
+// savedGroups are the groups of a client of the first generation, which joined them once and does not repeat them in
+// its hello (wire 2.1).
+func (d *doors) savedGroups(tx *sqlite.Tx, p proof, m store.Member) ([]store.GroupSeat, error) {
+	if p.owned || len(p.presence.Groups) > 0 || roleOf(p) != mesh.SessionRole {
+		return nil, nil
+	}
+	return store.ListSavedGroups(tx, m.N, d.now().Add(-d.set.SessionSeen))
 }
 
 // stranger says why a key that is no member's is refused.
@@ -152,6 +166,9 @@ func (d *doors) welcome(p proof, a acquaintance) (*guest, error) {
 		return nil, err
 	}
 	now, presence := d.now(), tidy(p.presence)
+	for _, saved := range a.groups[:min(len(a.groups), queue.MaxGroups)] {
+		presence.Groups = append(presence.Groups, protocol.Group{Name: saved.Name, Role: saved.Role})
+	}
 	g := &guest{seat: p.seat()}
 	g.session = &session.Session{
 		Mesh: a.mesh.ID, MeshSlug: a.mesh.Slug, OwnerKey: a.mesh.OwnerKey, Member: a.member.ID, MemberKey: a.member.Key,
@@ -160,7 +177,7 @@ func (d *doors) welcome(p proof, a acquaintance) (*guest, error) {
 	g.conn = hub.Conn{
 		Mesh: a.mesh.ID, Member: a.member.ID, MemberKey: a.member.Key, SessionKey: p.session, SessionID: presence.SessionID, Name: name,
 		Role: roleOf(p), Lease: p.owned || caps[protocol.CapClientAck], Receipts: caps[protocol.CapReceipts], Go: caps[protocol.CapGo],
-		Groups: groupNames(presence.Groups), Status: mesh.Idle, ConnectedAt: now, Presence: presence,
+		Groups: presence.Groups, Status: mesh.Idle, ConnectedAt: now, Presence: presence,
 	}
 	g.answer = protocol.HelloAnswer{
 		PresenceID: string(mesh.NewID()), MemberDisplayName: name, MemberProfile: &protocol.MemberProfile{MessageMode: "push"},
@@ -217,10 +234,7 @@ func displayName(said, member string, ours bool) (string, error) {
 func deceptive(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 // Bounds of what a connection tells of itself; the rest is cut off.
-const (
-	maxTextRunes = 256
-	maxGroups    = 64
-)
+const maxTextRunes = 256
 
 // tidy cuts and cleans what is shown to others.
 func tidy(p protocol.Presence) protocol.Presence {
@@ -228,8 +242,10 @@ func tidy(p protocol.Presence) protocol.Presence {
 		*text = clean(*text)
 	}
 	groups := make([]protocol.Group, 0, len(p.Groups))
-	for _, g := range p.Groups[:min(len(p.Groups), maxGroups)] {
-		if name, err := mesh.ParseGroup(g.Name); err == nil {
+	known := map[string]bool{}
+	for _, g := range p.Groups[:min(len(p.Groups), queue.MaxGroups)] {
+		if name, err := mesh.ParseGroup(g.Name); err == nil && !known[name] {
+			known[name] = true
 			groups = append(groups, protocol.Group{Name: name, Role: clean(g.Role)})
 		}
 	}
@@ -248,14 +264,6 @@ func clean(text string) string {
 		text = string([]rune(text)[:maxTextRunes])
 	}
 	return text
-}
-
-func groupNames(groups []protocol.Group) []string {
-	names := make([]string, 0, len(groups))
-	for _, g := range groups {
-		names = append(names, g.Name)
-	}
-	return names
 }
 
 // replayTime is how long a hello is remembered: its time may lie a minute off in either direction (design C4).

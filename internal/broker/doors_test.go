@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/claudemesh/claudemesh/internal/broker/queue"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -61,14 +63,14 @@ func TestDisplayNames(t *testing.T) {
 func TestPresenceIsCut(t *testing.T) {
 	t.Parallel()
 	p := protocol.Presence{CWD: strings.Repeat("ä", 300), Model: "a\x00\u202eb", Role: "ok"}
-	for range 100 {
-		p.Groups = append(p.Groups, protocol.Group{Name: "@g", Role: "r\x1b"}, protocol.Group{Name: "no group"})
+	for i := range 100 {
+		p.Groups = append(p.Groups, protocol.Group{Name: "@g", Role: "r\x1b"}, protocol.Group{Name: "no group"}, protocol.Group{Name: fmt.Sprint("g", i)})
 	}
 	got := tidy(p)
 	if got.CWD != strings.Repeat("ä", maxTextRunes) || got.Model != "ab" || got.Role != "ok" {
 		t.Errorf("got %+v", got)
 	}
-	if len(got.Groups) != maxGroups/2 || got.Groups[0] != (protocol.Group{Name: "g", Role: "r"}) {
+	if len(got.Groups) != 1+queue.MaxGroups/3 || got.Groups[0] != (protocol.Group{Name: "g", Role: "r"}) {
 		t.Errorf("got %d groups, first %+v", len(got.Groups), got.Groups[0])
 	}
 }

@@ -29,7 +29,7 @@ type Conn struct {
 	Receipts bool // announced receipts/1
 	Go       bool // announced claudemesh.go/1
 
-	Groups      []string // paths without @, from mesh.ParseGroup
+	Groups      []protocol.Group // paths without @, from mesh.ParseGroup; replaced, never changed
 	Status      mesh.Status
 	ConnectedAt time.Time
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
 // Conns lists the connections of a mesh, oldest first.
@@ -14,6 +15,17 @@ func (h *Hub) Conns(meshID mesh.ID) []Conn {
 		out = append(out, c.Conn)
 	}
 	return out
+}
+
+// SetGroups changes the groups of a connection, and drains its mailboxes (design D4). What was sent to a group before
+// is not for who comes later.
+func (h *Hub) SetGroups(id ConnID, groups []protocol.Group) []Effect {
+	h.begin()
+	if c := h.conns[id]; c != nil {
+		c.Groups = groups
+		h.pumpConn(c)
+	}
+	return h.out
 }
 
 // Watchers lists the connections that hear of a member's receipts: its daemon, else all that announced receipts/1.
@@ -35,8 +47,8 @@ func (h *Hub) Watchers(member mesh.ID) []ConnID {
 }
 
 // InGroup reports whether a peer with these groups is reached by @group: as its member, or as one of a group below it.
-func InGroup(groups []string, group string) bool {
-	return slices.ContainsFunc(groups, func(g string) bool {
-		return g == group || strings.HasPrefix(g, group) && g[len(group)] == '/'
+func InGroup(groups []protocol.Group, group string) bool {
+	return slices.ContainsFunc(groups, func(g protocol.Group) bool {
+		return g.Name == group || strings.HasPrefix(g.Name, group) && g.Name[len(group)] == '/'
 	})
 }

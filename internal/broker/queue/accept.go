@@ -121,9 +121,9 @@ type accept struct {
 	bytes   int64         // charged for each copy
 	after   mesh.ClientID // must have been accepted before; may be empty
 	msg     store.Message
-	to      []*address
+	to      recipients
 	frame   []byte // the push, if somebody may be there to get it
-	refusal error  // refused, unless the message was accepted before
+	refusal error     // refused, unless the message was accepted before
 	retry   time.Duration
 	paid    *buckets // where a token was taken; nil without one
 	answer  wire.Answer[protocol.Ack]
@@ -142,7 +142,9 @@ func (a *accept) apply(tx *sqlite.Tx, l *ledger) error {
 		}
 	}
 	if a.refusal == nil {
-		a.refusal = a.divide(l)
+		if err := a.divide(tx, l); err != nil {
+			return err
+		}
 	}
 	if a.refusal != nil {
 		return a.repeated(tx)
@@ -190,9 +192,13 @@ func (a *accept) follow(tx *sqlite.Tx) error {
 
 // divide finds the recipients that have room. One that is full rejects its copy, with a receipt, and does not keep
 // the message from the others; when all are full the message is refused.
-func (a *accept) divide(l *ledger) error {
+func (a *accept) divide(tx *sqlite.Tx, l *ledger) error {
+	all, err := a.to.list(tx, a.mesh)
+	if err != nil {
+		return err
+	}
 	var full error
-	for _, to := range a.to {
+	for _, to := range all {
 		if err := l.admits(a.from.N, to.n, a.bytes); err != nil {
 			full = err
 			a.rejected = append(a.rejected, &finish{to: to, outcome: store.Rejected, at: a.msg.CreatedAt})
@@ -200,10 +206,10 @@ func (a *accept) divide(l *ledger) error {
 		}
 		a.placed = append(a.placed, to)
 	}
-	if len(a.placed) == 0 {
-		return full
+	if a.refusal = full; len(a.placed) > 0 {
+		a.refusal = l.admitsMesh(a.mesh, a.bytes*int64(len(a.placed)))
 	}
-	return l.admitsMesh(a.mesh, a.bytes*int64(len(a.placed)))
+	return nil
 }
 
 func (a *accept) deliver(tx *sqlite.Tx, l *ledger, to *address) error {

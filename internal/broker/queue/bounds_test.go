@@ -231,7 +231,7 @@ func TestOldRowsArePruned(t *testing.T) {
 		bob.detach()
 		w.pass(receiptTTL + 3*time.Hour)
 		w.settle()
-		for table, want := range map[string]int{"message": 0, "delivery": 0, "member_group": 0, "session": 2} {
+		for table, want := range map[string]int{"message": 0, "delivery": 0, "group_seat": 0, "session": 2} {
 			if got := w.count(`SELECT count(*) FROM ` + table); got != want {
 				t.Errorf("got %d rows in %s, want %d", got, table, want)
 			}

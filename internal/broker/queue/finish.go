@@ -77,12 +77,13 @@ type barrier struct{ done chan error }
 
 func (barrier) apply(*sqlite.Tx, *ledger) error { return nil }
 
-// seen notes that a member and its session were connected until a time, and the groups they had.
+// seen notes that a member and its session were connected until a time, and with which groups.
 type seen struct {
 	at     time.Time
 	member mesh.ID
 	box    store.Box // of the session, or of the member
-	groups []string
+	groups []store.GroupSeat
+	began  bool // it has just come: groups that it had before are over
 }
 
 func (s *seen) apply(tx *sqlite.Tx, _ *ledger) error {
@@ -94,5 +95,8 @@ func (s *seen) apply(tx *sqlite.Tx, _ *ledger) error {
 			return err
 		}
 	}
-	return store.SeeGroups(tx, s.box.Member, s.groups, s.at)
+	if s.began {
+		return store.SetGroups(tx, s.box, s.groups, s.at)
+	}
+	return store.SeeGroups(tx, s.box, s.at)
 }

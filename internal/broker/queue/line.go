@@ -22,7 +22,7 @@ func (l *loop) attach(n *line, welcome []byte) {
 		l.dir.join(a)
 	}
 	welcomed := n.out.Send(welcome)
-	l.note(n)
+	l.note(n, n.conn.Go || n.conn.SessionKey != "" || len(n.conn.Groups) > 0) // an old daemon says nothing of groups
 	l.do(effects)
 	if !welcomed {
 		l.cut(n.conn.ID)
@@ -45,7 +45,7 @@ func (l *loop) forget(id hub.ConnID) *line {
 	for _, a := range n.boxes {
 		l.dir.leave(a)
 	}
-	l.note(n)
+	l.note(n, false)
 	return n
 }
 
@@ -59,9 +59,9 @@ func (l *loop) cut(id hub.ConnID) {
 }
 
 // note stores that a peer is, or was until now, connected.
-func (l *loop) note(n *line) {
+func (l *loop) note(n *line, began bool) {
 	own := n.boxes[len(n.boxes)-1]
-	l.writer.addLazy(&seen{at: l.now(), member: n.conn.Member, box: own.n, groups: n.conn.Groups})
+	l.writer.addLazy(&seen{at: l.now(), member: n.conn.Member, box: own.n, groups: seats(n.conn.Groups), began: began})
 }
 
 const (

@@ -19,8 +19,8 @@ var kinds = map[store.Kind]protocol.TargetKind{
 
 // liveFrame encodes the push of a new message, once for all recipients, or not at all when none of them is connected.
 func (q *Queue) liveFrame(s *session.Session, req *protocol.SendRequest, a *accept) ([]byte, error) {
-	live := false
-	for _, to := range a.to {
+	live := a.to.others != nil // who of them is there is not known yet
+	for _, to := range a.to.known {
 		live = live || q.dir.online(to.box)
 	}
 	if !live {

@@ -211,22 +211,25 @@ func (s *sweeper) prune(ctx context.Context) error {
 	})
 }
 
-// touch notes that the sessions that are connected are, for a process that ends without notice.
+// touch notes that the sessions that are connected are, in their groups, for a process that ends without notice.
 func (s *sweeper) touch(ctx context.Context) error {
-	live, err := ask(ctx, s.loop, func() []int64 {
-		var n []int64
+	live, err := ask(ctx, s.loop, func() []store.Box {
+		var boxes []store.Box
 		for _, l := range s.loop.lines {
-			n = append(n, l.boxes[len(l.boxes)-1].n.Session)
+			boxes = append(boxes, l.boxes[len(l.boxes)-1].n)
 		}
-		return n
+		return boxes
 	})
 	if err != nil {
 		return err
 	}
 	for part := range slices.Chunk(live, sliceRows) {
 		err := s.db.Write(ctx, func(tx *sqlite.Tx) error {
-			for _, n := range part {
-				if err := store.SeeSession(tx, n, s.now()); err != nil {
+			for _, box := range part {
+				if err := store.SeeSession(tx, box.Session, s.now()); err != nil {
+					return err
+				}
+				if err := store.SeeGroups(tx, box, s.now()); err != nil {
 					return err
 				}
 			}

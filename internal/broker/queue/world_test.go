@@ -151,10 +151,25 @@ func plain(c *hub.Conn)   { c.Lease, c.Go, c.Receipts = false, false, false }
 func daemon(c *hub.Conn)  { c.Role = mesh.ControlPlane }
 func service(c *hub.Conn) { c.Role = mesh.ServiceRole }
 
-func groups(names ...string) how { return func(c *hub.Conn) { c.Groups = names } }
+func groups(names ...string) how {
+	return func(c *hub.Conn) {
+		for _, n := range names {
+			c.Groups = append(c.Groups, protocol.Group{Name: n})
+		}
+	}
+}
 
 // attach connects a session of a member, or without a session the member itself. "" is no session.
 func (w *world) attach(meshName, member, sess string, hows ...how) *peer {
+	w.t.Helper()
+	p := w.newPeer(meshName, member, sess, hows...)
+	p.attach()
+	w.settle()
+	return p
+}
+
+// newPeer is a connection that is not attached yet.
+func (w *world) newPeer(meshName, member, sess string, hows ...how) *peer {
 	w.t.Helper()
 	w.next++
 	c := hub.Conn{
@@ -168,15 +183,17 @@ func (w *world) attach(meshName, member, sess string, hows ...how) *peer {
 	for _, h := range hows {
 		h(&c)
 	}
-	p := &peer{w: w, conn: c, who: &session.Session{
+	return &peer{w: w, conn: c, who: &session.Session{
 		Conn: c.ID, Mesh: c.Mesh, MeshSlug: meshName, Member: c.Member, MemberKey: c.MemberKey, SessionKey: c.SessionKey,
 		Name: c.Name, Go: c.Go, PeerRole: c.Role,
 	}}
-	if err := w.q.Attach(context.Background(), c, p, []byte(`{"type":"hello_ack"}`)); err != nil {
-		w.t.Fatalf("attach %s: %v", member, err)
+}
+
+func (p *peer) attach() {
+	p.w.t.Helper()
+	if err := p.w.q.Attach(context.Background(), p.conn, p, []byte(`{"type":"hello_ack"}`)); err != nil {
+		p.w.t.Fatalf("attach %s: %v", p.conn.Name, err)
 	}
-	w.settle()
-	return p
 }
 
 func (w *world) claim(c hub.Conn) {

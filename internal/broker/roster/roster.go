@@ -205,7 +205,7 @@ func online(c hub.Conn) protocol.Peer {
 		key = c.MemberKey
 	}
 	return protocol.Peer{
-		Pubkey: key, MemberPubkey: c.MemberKey, DisplayName: c.Name, Status: c.Status, Groups: c.Presence.Groups,
+		Pubkey: key, MemberPubkey: c.MemberKey, DisplayName: c.Name, Status: c.Status, Groups: c.Groups,
 		SessionID: c.SessionID, ConnectedAt: mesh.FormatTime(c.ConnectedAt), CWD: c.Presence.CWD, PeerRole: c.Role,
 		Role: c.Presence.Role, Hostname: c.Presence.Hostname, PeerType: c.Presence.PeerType,
 		Channel: c.Presence.Channel, Model: c.Presence.Model,

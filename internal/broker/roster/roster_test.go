@@ -81,7 +81,8 @@ func (w *world) connect() {
 		{
 			ID: 7, Mesh: "m", Member: "alice", MemberKey: key(1), SessionKey: key(11), SessionID: "s", Name: "alice-1", Role: mesh.SessionRole,
 			Status: mesh.Working, ConnectedAt: start.Add(time.Second),
-			Presence: protocol.Presence{CWD: "app", Hostname: "h", PeerType: "ai", Channel: "claude-code", Model: "x", Role: "builder", Groups: []protocol.Group{{Name: "dev", Role: "lead"}}},
+			Groups:   []protocol.Group{{Name: "dev", Role: "lead"}},
+			Presence: protocol.Presence{CWD: "app", Hostname: "h", PeerType: "ai", Channel: "claude-code", Model: "x", Role: "builder"},
 		},
 	}
 }

@@ -30,6 +30,7 @@ func TestQueriesThatRunOftenUseAnIndex(t *testing.T) {
 		{"close run", closeRun, 1, []string{"SEARCH member USING INTEGER PRIMARY KEY", "USING COVERING INDEX delivery_receipt (run=?"}},
 		{"status", findMessage, 3, []string{"SEARCH m USING INDEX sqlite_autoindex_message_1 (id>? AND id<?)", "SEARCH d USING PRIMARY KEY (message=? AND member=?)"}},
 		{"copies", listCopiesOf, 1, []string{"SEARCH d USING PRIMARY KEY (message=?)"}},
+		{"group", groupMembers, 3, []string{"SEARCH group_seat USING INDEX group_seat_name (name=?)", "SEARCH group_seat USING INDEX group_seat_name (name>? AND name<?)", "SEARCH m USING INTEGER PRIMARY KEY"}},
 		{"sessions", pruneSessions, 1, []string{"SEARCH session USING INDEX session_seen"}},
 	} {
 		plan := explain(t, db, c.query, c.args)
