@@ -191,11 +191,12 @@ func (h *Hub) Settled(name Mailbox, n int64, ok bool) []Effect {
 	return h.out
 }
 
-// SetStatus notes what a peer is doing. Idle lets through what was held (wire 5).
-func (h *Hub) SetStatus(now time.Time, id ConnID, status mesh.Status) []Effect {
+// Change lets set change what a connection tells of itself, and drains its mailboxes: idle lets through what was held
+// (wire 5, design D4). What was sent to a group before is not for who comes later.
+func (h *Hub) Change(now time.Time, id ConnID, set func(*Conn)) []Effect {
 	h.begin()
 	if c := h.conns[id]; c != nil {
-		c.Status = status
+		set(&c.Conn)
 		h.pumpConn(now, c)
 	}
 	return h.out

@@ -17,17 +17,6 @@ func (h *Hub) Conns(meshID mesh.ID) []Conn {
 	return out
 }
 
-// SetGroups changes the groups of a connection, and drains its mailboxes (design D4). What was sent to a group before
-// is not for who comes later.
-func (h *Hub) SetGroups(id ConnID, groups []protocol.Group) []Effect {
-	h.begin()
-	if c := h.conns[id]; c != nil {
-		c.Groups = groups
-		h.pumpConn(c)
-	}
-	return h.out
-}
-
 // Watchers lists the connections that hear of a member's receipts: its daemon, else all that announced receipts/1.
 func (h *Hub) Watchers(member mesh.ID) []ConnID {
 	b := h.boxes[Mailbox{Member: member}]

@@ -117,7 +117,7 @@ func (s *script) run(words []string) {
 	case "settled":
 		s.effects(s.h.Settled(boxOf(args[0]), s.row(args[1]).N, !has(args, "failed")))
 	case "status":
-		s.effects(s.h.SetStatus(s.now, s.connID(args[0]), mesh.Status(args[1])))
+		s.effects(s.h.Change(s.now, s.connID(args[0]), func(c *Conn) { c.Status = mesh.Status(args[1]) }))
 	default:
 		s.look(verb, args)
 	}

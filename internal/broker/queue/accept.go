@@ -123,7 +123,7 @@ type accept struct {
 	msg     store.Message
 	to      recipients
 	frame   []byte // the push, if somebody may be there to get it
-	refusal error     // refused, unless the message was accepted before
+	refusal error  // refused, unless the message was accepted before
 	retry   time.Duration
 	paid    *buckets // where a token was taken; nil without one
 	answer  wire.Answer[protocol.Ack]

@@ -76,7 +76,7 @@ func (q *Queue) regroup(ctx context.Context, id hub.ConnID, change func([]protoc
 // regroup makes these the groups of a connection. Left, if set, is the group that it is no longer in.
 func (l *loop) regroup(n *line, groups []protocol.Group, left string, stored barrier) {
 	n.conn.Groups = groups
-	effects := l.hub.SetGroups(n.conn.ID, groups)
+	effects := l.hub.Change(l.now(), n.conn.ID, func(c *hub.Conn) { c.Groups = groups })
 	r := &regrouped{at: l.now(), box: n.boxes[len(n.boxes)-1].n, groups: seats(groups), left: left}
 	if left != "" {
 		r.stay = l.stay(n, left)

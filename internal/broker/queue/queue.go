@@ -136,7 +136,7 @@ func (q *Queue) Detach(id hub.ConnID, deliberate bool) {
 
 // SetStatus notes what a peer is doing, which decides what it is pushed (wire 5).
 func (q *Queue) SetStatus(id hub.ConnID, status mesh.Status) {
-	q.loop.in.post(func() { q.loop.do(q.loop.hub.SetStatus(q.now(), id, status)) })
+	q.loop.in.post(func() { q.loop.do(q.loop.hub.Change(q.now(), id, func(c *hub.Conn) { c.Status = status })) })
 }
 
 // ClientAck notes that a pushed message is on the recipient's disk (wire 3.4). It clears only what this connection
