@@ -139,6 +139,7 @@ func accepts(b *testing.B, lanes, inFlight int, online bool) {
 	var times []time.Duration
 	b.SetBytes(1024)
 	b.ResetTimer()
+	before := cpuTime()
 	var done sync.WaitGroup
 	for _, l := range all {
 		done.Go(func() {
@@ -150,6 +151,7 @@ func accepts(b *testing.B, lanes, inFlight int, online bool) {
 	}
 	done.Wait()
 	b.StopTimer()
+	b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/float64(len(times)), "cpu-ns/op")
 	slices.Sort(times)
 	b.ReportMetric(float64(len(times))/b.Elapsed().Seconds(), "acks/s")
 	b.ReportMetric(float64(times[len(times)/2].Microseconds()), "p50-µs")
