@@ -42,7 +42,7 @@ type Options struct {
 // Run serves until ctx ends, then tells its peers, answers what it accepted, and returns nil. It returns already_running
 // when another broker has the data folder, port_in_use when another program has the port.
 func Run(ctx context.Context, opt Options) error {
-	release, err := occupy(opt.Data)
+	release, err := occupy(ctx, opt.Data)
 	if err != nil {
 		return err
 	}

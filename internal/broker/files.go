@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -17,15 +19,20 @@ import (
 	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
+// lockPatience outlasts those who only ask whether the lock is held.
+const lockPatience = 500 * time.Millisecond
+
 // occupy makes the data folder this process's own: the lock says who runs, the pid file tells people. The release
 // undoes both. A second broker is already_running.
-func occupy(data paths.Broker) (release func(), err error) {
+func occupy(ctx context.Context, data paths.Broker) (release func(), err error) {
 	if err := paths.EnsureDir(data.Dir, paths.DirMode); err != nil {
 		return nil, err
 	}
 	lock := flock.New(data.Lock(), flock.SetPermissions(paths.FileMode))
-	got, err := lock.TryLock()
-	if err != nil {
+	wait, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	got, err := lock.TryLockContext(wait, lockPatience/10)
+	if err != nil && wait.Err() == nil {
 		return nil, mesh.Errorf(mesh.IOError, "lock the data folder: %w", err)
 	}
 	if !got {

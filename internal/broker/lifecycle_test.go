@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/gofrs/flock"
 	"go.uber.org/goleak"
 
 	"github.com/claudemesh/claudemesh/internal/config"
@@ -51,6 +52,22 @@ func TestOneBrokerAFolder(t *testing.T) {
 	if err := os.WriteFile(s.data.PID(), []byte("1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	openSite(t, func(o *Options) { o.Data = s.data })
+}
+
+// Verbs ask for a moment whether the lock is held, and hold it themselves while they do.
+func TestWhoAsksForTheLockKeepsNoBrokerFromStarting(t *testing.T) {
+	t.Parallel()
+	s := openSite(t, nil)
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	asking := flock.New(s.data.Lock(), flock.SetFlag(os.O_RDONLY))
+	if ok, err := asking.TryRLock(); !ok || err != nil {
+		t.Fatalf("got %t, %v; want the lock", ok, err)
+	}
+	asked := time.AfterFunc(100*time.Millisecond, func() { _ = asking.Unlock() }) // closes the file, at the latest with the test
+	defer asked.Stop()
 	openSite(t, func(o *Options) { o.Data = s.data })
 }
 
