@@ -119,6 +119,46 @@ func TestLostReceiptsAreRead(t *testing.T) {
 	})
 }
 
+// A receipt that does not come although its connection lives is read when a later one shows that it is missing.
+func TestReceiptBeforeAnotherIsRead(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		ada.Link(w.broker).Tap(once(memnet.Down, "receipt", func(memnet.Frame) [][]byte { return nil }))
+		first := w.Send(ada, "ben", "first").ClientMessageID
+		pass(time.Minute)
+		w.wantState(ada, first, mesh.StateAccepted)
+		began := time.Now()
+		w.Send(ada, "ben", "second")
+		w.Until("both are delivered", func() bool { return w.delivered(ada, 2) })
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v, want no waiting", took)
+		}
+	})
+}
+
+// Receipts that were missed are asked for again when the first question for them has no answer.
+func TestReceiptsAreAskedForAgain(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		link, lost := ada.Link(w.broker), 0
+		link.Stall(memnet.Down) // the receipt is lost with the connection
+		w.Send(ada, "ben", "hello")
+		w.wantTexts(ben, "hello")
+		pass(time.Second)
+		link.Tap(func(f memnet.Frame) [][]byte {
+			if f.Type == "receipts_since" && lost < 2 {
+				lost++
+				return nil
+			}
+			return f.Pass()
+		})
+		link.Reset()
+		link.Heal()
+		w.Until("it is delivered", func() bool { return w.delivered(ada, 1) })
+		if lost != 2 {
+			t.Errorf("%d questions were lost, want 2", lost)
+		}
+	})
+}
+
 func TestWait(t *testing.T) {
 	set := settings{broker: func(b *config.Broker) { b.MessageTTL = time.Minute }}
 	bubble(t, set, func(t *testing.T, w *world, ada, ben *Home) {

@@ -27,13 +27,13 @@ type attachment struct {
 	ending chan struct{} // closed by stop
 	ended  chan struct{} // closed when run has returned
 	wake   broadcast     // fired when a connection changes
+	missed chan struct{} // holds one wish to read the receipts that were missed
 	roster *roster
 
 	mu       sync.Mutex
 	spawn    spawn                   // nil unless run runs
 	redrain  func()                  // makes the drain begin anew; nil before the first
 	sessions map[string]*sessionLink // by host session id
-	caughtUp bool                    // the receipts that were missed have been read on this connection
 }
 
 func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
@@ -45,7 +45,7 @@ func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
 	}
 	at := &attachment{node: n, mesh: m, facts: facts, wake: newBroadcast(), sessions: map[string]*sessionLink{}}
 	at.roster = &roster{at: at}
-	at.ending, at.ended = make(chan struct{}), make(chan struct{})
+	at.ending, at.ended, at.missed = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 	at.link, err = at.newLink(seal.SecretKey{}, at.memberPresence)
 	return at, err
 }
@@ -63,9 +63,7 @@ func (a *attachment) same(m membership.Mesh) bool {
 func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Presence) (*uplink.Link, error) {
 	n := a.node
 	set := n.opt.Settings
-	var link *uplink.Link
-	var err error
-	link, err = uplink.New(uplink.Options{
+	return uplink.New(uplink.Options{
 		URL: a.mesh.BrokerURL, Pin: a.facts.BrokerPin, Presence: presence, Dial: n.opt.Dial,
 		Identity: uplink.Identity{MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, Member: a.mesh.Secret, Session: session},
 		Timing: uplink.Timing{
@@ -74,9 +72,8 @@ func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Pr
 		ReadLimitBytes: set.ReadLimitBytes, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, a.mesh.Slug),
 		OnPush:    newIntake(a, session).receive,
 		OnReceipt: a.onReceipt,
-		OnState:   func(s uplink.State) { a.onState(link, session.IsZero(), s) },
+		OnState:   func(s uplink.State) { a.onState(session.IsZero(), s) },
 	})
-	return link, err
 }
 
 // memberPresence is what the daemon's own connection tells: nothing of this machine (design C5).
@@ -93,6 +90,7 @@ func (a *attachment) run(ctx context.Context) error {
 	a.begin(spawner(ctx, group))
 	group.Go(func() error { return a.link.Run(ctx) })
 	group.Go(func() error { return a.drain(ctx) })
+	group.Go(func() error { return a.readReceipts(ctx) })
 	select {
 	case <-ctx.Done():
 	case <-a.ending:
@@ -190,7 +188,7 @@ func (a *attachment) ownKeys() map[mesh.Key]bool {
 }
 
 // onState tells the rest of a change of a connection.
-func (a *attachment) onState(link *uplink.Link, member bool, s uplink.State) {
+func (a *attachment) onState(member bool, s uplink.State) {
 	a.wake.fire()
 	if !member {
 		return
@@ -200,11 +198,7 @@ func (a *attachment) onState(link *uplink.Link, member bool, s uplink.State) {
 	n.events.publish(Event{Kind: localapi.EventBrokerStatus, Mesh: a.mesh.ID, Body: localapi.BrokerStatus{
 		TS: mesh.FormatTime(n.opt.Now()), Mesh: a.mesh.Slug, Status: string(s),
 	}})
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.caughtUp = false
-	if s == uplink.Open && a.spawn != nil {
-		peer := link.Peer()
-		a.spawn(func(ctx context.Context) error { a.catchUp(ctx, link, peer); return nil })
+	if s == uplink.Open {
+		a.missReceipts()
 	}
 }

@@ -23,15 +23,15 @@ type Recipient struct {
 	Verified bool // the recipient signed it; false: the relay says so (design D5)
 }
 
-// ApplyReceipts notes what the broker tells of sent messages, oldest first; a state never goes back. complete says
-// that nothing between LastReceipt and these is missing, so that LastReceipt moves: true for a page of receipts_since
-// read from LastReceipt on, and for live receipts after the last such page of the same connection.
-func (o *Outbox) ApplyReceipts(ctx context.Context, meshID mesh.ID, receipts []protocol.Receipt, complete bool) error {
+// ApplyReceipts notes what the broker tells of sent messages, oldest first; a state never goes back. page says that they
+// are one of receipts_since, read from LastReceipt on; else they came by themselves, in the order of their seq. missed says
+// that some before them have not been noted: then LastReceipt stays, so that receipts_since still brings those.
+func (o *Outbox) ApplyReceipts(ctx context.Context, meshID mesh.ID, receipts []protocol.Receipt, page bool) (missed bool, err error) {
 	if len(receipts) == 0 {
-		return nil
+		return false, nil
 	}
 	var touched []mesh.ClientID
-	err := o.db.Write(ctx, func(tx *sqlite.Tx) error {
+	err = o.db.Write(ctx, func(tx *sqlite.Tx) error {
 		touched = touched[:0]
 		for _, r := range receipts {
 			id, err := o.applyReceipt(tx, meshID, r)
@@ -42,18 +42,19 @@ func (o *Outbox) ApplyReceipts(ctx context.Context, meshID mesh.ID, receipts []p
 				touched = append(touched, id)
 			}
 		}
-		if !complete {
-			return nil
+		last, err := lastReceipt(tx, meshID)
+		if missed = !page && receipts[0].Seq > last+1; err != nil || missed {
+			return err
 		}
-		_, err := tx.Exec(`INSERT INTO receipt_cursor (mesh_id, seq) VALUES ($1, $2)
+		_, err = tx.Exec(`INSERT INTO receipt_cursor (mesh_id, seq) VALUES ($1, $2)
 			ON CONFLICT (mesh_id) DO UPDATE SET seq = max(seq, excluded.seq)`, meshID, receipts[len(receipts)-1].Seq)
 		return err
 	})
 	if err != nil {
-		return sqlite.Coded(err)
+		return false, sqlite.Coded(err)
 	}
 	o.watch.notify(touched)
-	return nil
+	return missed, nil
 }
 
 // applyReceipt returns the id of the message it changed; none for one that another device of this member sent.
@@ -103,13 +104,21 @@ func sentAs(tx *sqlite.Tx, meshID mesh.ID, r protocol.Receipt) (mesh.ClientID, e
 	return id, err
 }
 
-// LastReceipt is the seq to read receipts_since from; 0 for none.
+// LastReceipt is the seq to read receipts_since from; 0 for none. All up to it have been noted, or are forgotten at the
+// broker, which numbers the receipts of a member without gaps.
 func (o *Outbox) LastReceipt(ctx context.Context, meshID mesh.ID) (int64, error) {
 	var seq int64
-	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
-		return tx.QueryRow("SELECT coalesce(max(seq), 0) FROM receipt_cursor WHERE mesh_id = $1", meshID).Scan(&seq)
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
+		seq, err = lastReceipt(tx, meshID)
+		return err
 	})
 	return seq, sqlite.Coded(err)
+}
+
+func lastReceipt(tx *sqlite.Tx, meshID mesh.ID) (int64, error) {
+	var seq int64
+	err := tx.QueryRow("SELECT coalesce(max(seq), 0) FROM receipt_cursor WHERE mesh_id = $1", meshID).Scan(&seq)
+	return seq, err
 }
 
 // recipientsOf reads the receipts of a message, by key.

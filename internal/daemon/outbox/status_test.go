@@ -13,10 +13,10 @@ import (
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
-// apply notes receipts that must be taken.
-func apply(t testing.TB, o *Outbox, complete bool, receipts ...protocol.Receipt) {
+// apply notes a page of receipts.
+func apply(t testing.TB, o *Outbox, receipts ...protocol.Receipt) {
 	t.Helper()
-	if err := o.ApplyReceipts(context.Background(), meshA, receipts, complete); err != nil {
+	if _, err := o.ApplyReceipts(context.Background(), meshA, receipts, true); err != nil {
 		t.Fatalf("apply receipts: %v", err)
 	}
 }
@@ -45,10 +45,10 @@ func TestStateOfOneRecipient(t *testing.T) {
 		{func() {}, mesh.StateQueued},
 		{func() { force(t, o, "one", Row{Status: Inflight}) }, mesh.StateQueued},
 		{func() { force(t, o, "one", Row{Status: Done, BrokerID: "bm-one"}) }, mesh.StateAccepted},
-		{func() { apply(t, o, true, receipt(1, "one", bob, mesh.StateDelivered)) }, mesh.StateDelivered},
-		{func() { apply(t, o, true, receipt(2, "one", bob, mesh.StateAccepted)) }, mesh.StateDelivered},
-		{func() { apply(t, o, true, receipt(3, "one", bob, mesh.StateAcknowledged)) }, mesh.StateAcknowledged},
-		{func() { apply(t, o, true, receipt(4, "one", bob, mesh.StateSurfaced)) }, mesh.StateAcknowledged},
+		{func() { apply(t, o, receipt(1, "one", bob, mesh.StateDelivered)) }, mesh.StateDelivered},
+		{func() { apply(t, o, receipt(2, "one", bob, mesh.StateAccepted)) }, mesh.StateDelivered},
+		{func() { apply(t, o, receipt(3, "one", bob, mesh.StateAcknowledged)) }, mesh.StateAcknowledged},
+		{func() { apply(t, o, receipt(4, "one", bob, mesh.StateSurfaced)) }, mesh.StateAcknowledged},
 	}
 	for i, step := range steps {
 		step.do()
@@ -81,7 +81,7 @@ func TestStateOfFailedRows(t *testing.T) {
 		}
 	}
 	// The broker's word that it arrived is worth more than that no ack came.
-	apply(t, o, true, receipt(1, "late", bob, mesh.StateDelivered))
+	apply(t, o, receipt(1, "late", bob, mesh.StateDelivered))
 	if m := message1(t, o, "late"); m.State != mesh.StateDelivered {
 		t.Errorf("given up, yet delivered: got %s, want %s", m.State, mesh.StateDelivered)
 	}
@@ -102,11 +102,11 @@ func TestStateOfManyRecipients(t *testing.T) {
 		}
 	}
 	check(mesh.StateAccepted, 0)
-	apply(t, o, true, receipt(1, "all", bob, mesh.StateDelivered))
+	apply(t, o, receipt(1, "all", bob, mesh.StateDelivered))
 	check(mesh.StateAccepted, 1) // of the other nobody has told
-	apply(t, o, true, receipt(2, "all", carol, mesh.StateAcknowledged))
+	apply(t, o, receipt(2, "all", carol, mesh.StateAcknowledged))
 	check(mesh.StateDelivered, 2)
-	apply(t, o, true, receipt(3, "all", bob, mesh.StateExpired))
+	apply(t, o, receipt(3, "all", bob, mesh.StateExpired))
 	check(mesh.StateExpired, 2)
 }
 
@@ -116,26 +116,26 @@ func TestReceiptsOfOthers(t *testing.T) {
 	accept(t, o, draft("one", bob, "hello"))
 	force(t, o, "one", Row{Status: Done, BrokerID: "bm-one"})
 	ctx := context.Background()
-	if err := o.ApplyReceipts(ctx, "meshB", []protocol.Receipt{receipt(9, "one", bob, mesh.StateDelivered)}, true); err != nil {
+	if _, err := o.ApplyReceipts(ctx, "meshB", []protocol.Receipt{receipt(9, "one", bob, mesh.StateDelivered)}, true); err != nil {
 		t.Fatal(err)
 	}
-	apply(t, o, true, receipt(5, "unknown", bob, mesh.StateDelivered), receipt(6, "one", bob, "nonsense"), receipt(7, "one", "", mesh.StateDelivered))
+	apply(t, o, receipt(5, "unknown", bob, mesh.StateDelivered), receipt(6, "one", bob, "nonsense"), receipt(7, "one", "", mesh.StateDelivered))
 	if m := message1(t, o, "one"); m.State != mesh.StateAccepted {
 		t.Errorf("receipts of other messages moved this one to %s", m.State)
 	}
 	byID := receipt(8, "", bob, mesh.StateDelivered)
 	byID.MessageID, byID.At = "bm-one", "yesterday"
-	apply(t, o, false, byID)
+	apply(t, o, byID)
 	if m := message1(t, o, "one"); m.State != mesh.StateDelivered || m.Recipients[0].At.IsZero() {
 		t.Errorf("a receipt by the broker's id: got %+v, want it delivered now", m.Recipients)
 	}
-	for meshID, want := range map[mesh.ID]int64{meshA: 7, "meshB": 9, "meshC": 0} {
+	for meshID, want := range map[mesh.ID]int64{meshA: 8, "meshB": 9, "meshC": 0} {
 		if got, err := o.LastReceipt(ctx, meshID); got != want || err != nil {
 			t.Errorf("last receipt of %s is %d, %v; want %d", meshID, got, err, want)
 		}
 	}
-	apply(t, o, true, receipt(3, "one", bob, mesh.StateDelivered))
-	if got, _ := o.LastReceipt(ctx, meshA); got != 7 {
+	apply(t, o, receipt(3, "one", bob, mesh.StateDelivered))
+	if got, _ := o.LastReceipt(ctx, meshA); got != 8 {
 		t.Errorf("last receipt went back to %d", got)
 	}
 }
@@ -259,7 +259,7 @@ func TestWait(t *testing.T) {
 		}
 		go func() {
 			<-time.After(5 * time.Second)
-			apply(t, o, true, receipt(1, "one", bob, mesh.StateDelivered))
+			apply(t, o, receipt(1, "one", bob, mesh.StateDelivered))
 		}()
 		m, err = o.Wait(ctx, "one", mesh.StateDelivered)
 		if err != nil || m.State != mesh.StateDelivered || time.Since(begin) != 6*time.Second {
@@ -313,9 +313,7 @@ func TestReceiptBeforeTheAckBringsTheID(t *testing.T) {
 	o := open(t)
 	accept(t, o, draft("early", bob, "x"))
 	receipt := protocol.Receipt{Seq: 1, MessageID: "broker-id", ClientMessageID: "early", Recipient: bob, State: mesh.StateDelivered}
-	if err := o.ApplyReceipts(context.Background(), meshA, []protocol.Receipt{receipt}, true); err != nil {
-		t.Fatal(err)
-	}
+	apply(t, o, receipt)
 	m, err := o.Wait(context.Background(), "early", mesh.StateDelivered)
 	if err != nil || m.BrokerID != "broker-id" || m.State != mesh.StateDelivered {
 		t.Errorf("got %s %q, %v, want delivered with the broker's id", m.State, m.BrokerID, err)

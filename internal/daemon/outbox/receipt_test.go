@@ -1,0 +1,74 @@
+package outbox
+
+import (
+	"context"
+	"testing"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
+)
+
+// live notes a receipt that came by itself, and checks what is known after it.
+func live(t *testing.T, o *Outbox, r protocol.Receipt, wantMissed bool, wantLast int64) {
+	t.Helper()
+	missed, err := o.ApplyReceipts(context.Background(), meshA, []protocol.Receipt{r}, false)
+	if err != nil || missed != wantMissed {
+		t.Errorf("receipt %d: got missed %t, %v; want %t", r.Seq, missed, err, wantMissed)
+	}
+	if last, err := o.LastReceipt(context.Background(), meshA); last != wantLast || err != nil {
+		t.Errorf("after receipt %d the last is %d, %v; want %d", r.Seq, last, err, wantLast)
+	}
+}
+
+// A receipt that comes after a gap counts, and leaves the gap to receipts_since.
+func TestLastReceiptMovesOverNoGap(t *testing.T) {
+	t.Parallel()
+	o := open(t)
+	for _, id := range []mesh.ClientID{"one", "two", "three", "four"} {
+		accept(t, o, draft(id, bob, string(id)))
+	}
+	live(t, o, receipt(1, "one", bob, mesh.StateDelivered), false, 1)
+	live(t, o, receipt(3, "three", bob, mesh.StateDelivered), true, 1)
+	if m := message1(t, o, "three"); m.State != mesh.StateDelivered {
+		t.Errorf("the receipt after the gap: got %s, want %s", m.State, mesh.StateDelivered)
+	}
+	live(t, o, receipt(1, "one", bob, mesh.StateDelivered), false, 1)
+	apply(t, o, receipt(2, "two", bob, mesh.StateDelivered), receipt(3, "three", bob, mesh.StateDelivered))
+	live(t, o, receipt(4, "four", bob, mesh.StateDelivered), false, 4)
+	apply(t, o, receipt(9, "four", bob, mesh.StateDelivered)) // what lies between is forgotten at the broker
+	live(t, o, receipt(10, "four", bob, mesh.StateDelivered), false, 10)
+}
+
+// The first receipt of all may have been missed, too.
+func TestFirstReceiptMissed(t *testing.T) {
+	t.Parallel()
+	live(t, open(t), receipt(2, "two", bob, mesh.StateDelivered), true, 0)
+}
+
+// A receipt that could not be written is missing: those after it do not hide that.
+func TestReceiptOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	o := open(t)
+	accept(t, o, draft("one", bob, "x"))
+	run := func(statement string) {
+		t.Helper()
+		err := o.db.Write(context.Background(), func(tx *sqlite.Tx) error { _, err := tx.Exec(statement); return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	run("CREATE TABLE ballast (x)")
+	run("CREATE TRIGGER ballast_receipt AFTER INSERT ON receipt BEGIN INSERT INTO ballast VALUES (zeroblob(1000000)); END")
+	run("PRAGMA max_page_count = 1")
+	first := []protocol.Receipt{receipt(1, "one", bob, mesh.StateDelivered)}
+	if _, err := o.ApplyReceipts(context.Background(), meshA, first, false); !mesh.IsCode(err, mesh.StorageFull) {
+		t.Errorf("got %v, want %s", err, mesh.StorageFull)
+	}
+	run("PRAGMA max_page_count = 1000000000")
+	live(t, o, receipt(2, "of another device", bob, mesh.StateDelivered), true, 0)
+	apply(t, o, receipt(1, "one", bob, mesh.StateDelivered), receipt(2, "of another device", bob, mesh.StateDelivered))
+	if m := message1(t, o, "one"); m.State != mesh.StateDelivered {
+		t.Errorf("got %s, want %s", m.State, mesh.StateDelivered)
+	}
+}
