@@ -49,6 +49,18 @@ func (j *Journal) Repeat(ctx context.Context, from, to *Home) Outcome {
 	return j.try(ctx, &all[len(all)-1])
 }
 
+// RepeatAll sends every message from one home to another again, in their order and under their ids, and reports whether
+// all are accepted.
+func (j *Journal) RepeatAll(ctx context.Context, from, to *Home) bool {
+	accepted := true
+	for _, e := range j.list(to) {
+		if e.from == from {
+			accepted = j.try(ctx, &e) == Accepted && accepted
+		}
+	}
+	return accepted
+}
+
 // list gives what was sent to a home, as it stands.
 func (j *Journal) list(to *Home) (all []entry) {
 	j.mu.Lock()
