@@ -24,7 +24,10 @@ func (s *server) bind() {
 	s.parts.invites.Bind(m)
 	s.parts.admission.Bind(m)
 	(&group.Groups{DB: s.db, Seating: s.queue, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)
-	(&roster.Roster{DB: s.db, Connections: s.queue.Connections, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)
+	s.presence.Bind(m)
+	(&roster.Roster{
+		DB: s.db, Connections: s.queue.Connections, Complete: s.presence.Complete, Seen: s.set.SessionSeen, Now: s.now,
+	}).Bind(m)
 }
 
 // again refuses a second hello: it would leave the first one's presence without an owner.

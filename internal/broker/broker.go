@@ -16,6 +16,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/broker/admission"
 	"github.com/claudemesh/claudemesh/internal/broker/authority"
 	"github.com/claudemesh/claudemesh/internal/broker/invite"
+	"github.com/claudemesh/claudemesh/internal/broker/presence"
 	"github.com/claudemesh/claudemesh/internal/broker/queue"
 	"github.com/claudemesh/claudemesh/internal/broker/replay"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
@@ -84,10 +85,14 @@ func run(ctx context.Context, opt Options, listener net.Listener, db *sqlite.DB,
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	s := newServer(work, opt, listener.Addr(), db, token)
+	if err := s.presence.Load(work); err != nil {
+		return errors.Join(openFault(err), listener.Close())
+	}
 	web := s.web(opt.Log)
 	failed := make(chan error, 2)
 	var core, edge sync.WaitGroup
 	core.Go(func() { failed <- s.queue.Run(work) })
+	core.Go(func() { s.presence.Run(work) })
 	edge.Go(func() { s.watch(work) })
 	edge.Go(func() { failed <- web.Serve(listener) })
 	s.announce(listener.Addr(), opt.Ready)
@@ -118,12 +123,16 @@ func newServer(work context.Context, opt Options, addr net.Addr, db *sqlite.DB, 
 	seen := replay.New(replayTime, opt.Now)
 	s := &server{
 		set: opt.Settings, now: opt.Now, log: opt.Log, started: opt.Now(), work: work, token: token, db: db,
-		queue: queue.New(queue.Options{DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log}),
 		mux:   wire.NewMux[*session.Session](),
 		doors: &doors{db: db, set: opt.Settings, now: opt.Now, seen: seen, seats: newSeats(opt.Settings)},
 		hosts: newHosts(opt.Settings, addr),
 		count: newMetrics(),
 	}
+	s.presence = presence.New(presence.Options{
+		DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log,
+		SetStatus: func(id mesh.ConnID, status mesh.Status) { s.queue.SetStatus(id, status) },
+	})
+	s.queue = queue.New(queue.Options{DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log, Watch: watcher{s.presence}})
 	s.crowd.conns = map[mesh.ConnID]*conn{}
 	s.parts = parts{
 		invites:   &invite.Invites{DB: db, Now: opt.Now, Owner: &authority.Authority{Now: opt.Now, Once: seen.First}},

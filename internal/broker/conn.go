@@ -111,13 +111,22 @@ func (c *conn) end(err error) {
 		c.out.Close(mesh.CloseTooBig, string(mesh.PayloadTooLarge))
 	case errors.Is(err, errUnmasked):
 		c.out.Close(mesh.CloseCode(websocket.StatusProtocolError), "")
-	case errors.As(err, &closed) && closed.Code == websocket.StatusNormalClosure && closed.Reason == mesh.ReasonClosed:
+	case errors.As(err, &closed) && c.farewell(closed):
 		c.deliberate.Store(true)
 	}
 	if !c.out.Closing() {
 		c.out.Close(cut, "")
 		_ = c.link.Close() // a write that waits for a peer that is gone ends with it
 	}
+}
+
+// farewell reports whether a close frame ends a presence and not only a connection (design D4). Clients that are not
+// ours have no other word for it; one that lost its network sends none.
+func (c *conn) farewell(frame websocket.CloseError) bool {
+	if g := c.guest.Load(); g != nil && !g.session.Go {
+		return frame.Code == websocket.StatusNormalClosure || frame.Code == websocket.StatusNoStatusRcvd
+	}
+	return frame.Code == websocket.StatusNormalClosure && frame.Reason == mesh.ReasonClosed
 }
 
 // frames are what messages are read into. A reader that waits holds none.
@@ -202,17 +211,26 @@ func (c *conn) enter(h wire.Head, g *guest) error {
 	g.conn.ID, g.session.Conn, g.session.Hosts = c.id, c.id, c.from.hosts
 	c.link.scan.limitBytes.Store(c.server.set.FrameBytes)
 	c.caller.Go = g.session.Go
-	welcome, err := protocol.Hello.EncodeReply(h.ReqID, g.answer)
-	if err == nil {
-		err = c.server.queue.Attach(c.server.work, g.conn, c.out, welcome)
-	}
-	if err != nil {
+	if err := c.attach(h, g); err != nil {
+		c.server.presence.Forget(c.id)
 		c.server.doors.leave(g)
 		return err
 	}
 	c.guest.Store(g)
 	c.server.arrive(c, g)
 	return nil
+}
+
+// attach looks up what the guest was before, and registers the connection.
+func (c *conn) attach(h wire.Head, g *guest) error {
+	if err := c.server.presence.Expect(c.server.work, &g.conn, g.proved, &g.answer); err != nil {
+		return err
+	}
+	welcome, err := protocol.Hello.EncodeReply(h.ReqID, g.answer)
+	if err != nil {
+		return err
+	}
+	return c.server.queue.Attach(c.server.work, g.conn, c.out, welcome)
 }
 
 // refuse tells the peer why it is not let in, then closes. Only the first reason counts.

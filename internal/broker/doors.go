@@ -34,6 +34,7 @@ type guest struct {
 	conn    hub.Conn
 	answer  protocol.HelloAnswer
 	seat    seat
+	proved  bool // it signed with its session key
 	took    bool // the session key was another member's, who had not proved it
 }
 
@@ -169,7 +170,7 @@ func (d *doors) welcome(p proof, a acquaintance) (*guest, error) {
 	for _, saved := range a.groups[:min(len(a.groups), queue.MaxGroups)] {
 		presence.Groups = append(presence.Groups, protocol.Group{Name: saved.Name, Role: saved.Role})
 	}
-	g := &guest{seat: p.seat()}
+	g := &guest{seat: p.seat(), proved: p.owned}
 	g.session = &session.Session{
 		Mesh: a.mesh.ID, MeshSlug: a.mesh.Slug, OwnerKey: a.mesh.OwnerKey, Member: a.member.ID, MemberKey: a.member.Key,
 		SessionKey: p.session, Name: name, Admin: a.member.Role == store.RoleAdmin, Go: caps[protocol.CapGo], Caps: caps, PeerRole: roleOf(p),
@@ -182,6 +183,9 @@ func (d *doors) welcome(p proof, a acquaintance) (*guest, error) {
 	g.answer = protocol.HelloAnswer{
 		PresenceID: string(mesh.NewID()), MemberDisplayName: name, MemberProfile: &protocol.MemberProfile{MessageMode: "push"},
 		Capabilities: agreed, ProtocolVersion: protocol.Version, ServerTime: mesh.FormatTime(now), Limits: limits(d.set),
+	}
+	if len(a.groups) > 0 {
+		g.answer.RestoredGroups = presence.Groups // the hello gave none
 	}
 	return g, nil
 }

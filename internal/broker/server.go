@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker/admission"
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/broker/invite"
+	"github.com/claudemesh/claudemesh/internal/broker/presence"
 	"github.com/claudemesh/claudemesh/internal/broker/queue"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/config"
@@ -19,20 +21,21 @@ import (
 
 // server is a broker that is open. Its fields are set once; what they point to may be used from any goroutine.
 type server struct {
-	set     config.Broker
-	now     mesh.Clock
-	log     *slog.Logger
-	started time.Time
-	work    context.Context // of every frame and request; ends when the broker stops
-	token   token
-	db      *sqlite.DB
-	queue   *queue.Queue
-	mux     *wire.Mux[*session.Session]
-	doors   *doors
-	hosts   hosts
-	count   *metrics
-	crowd   crowd
-	parts   parts
+	set      config.Broker
+	now      mesh.Clock
+	log      *slog.Logger
+	started  time.Time
+	work     context.Context // of every frame and request; ends when the broker stops
+	token    token
+	db       *sqlite.DB
+	queue    *queue.Queue
+	presence *presence.Presence
+	mux      *wire.Mux[*session.Session]
+	doors    *doors
+	hosts    hosts
+	count    *metrics
+	crowd    crowd
+	parts    parts
 }
 
 // parts are the features that answer plain requests.
@@ -41,6 +44,12 @@ type parts struct {
 	admission *admission.Admission
 	strangers *strangers
 }
+
+// watcher lets presence watch the queue.
+type watcher struct{ *presence.Presence }
+
+// Entered passes a connection on (queue.Watcher).
+func (w watcher) Entered(c hub.Conn, out queue.Outbound) { w.Presence.Entered(c, out) }
 
 // crowd is everybody who is connected.
 type crowd struct {

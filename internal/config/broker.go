@@ -25,6 +25,10 @@ type Broker struct {
 	SessionSeen time.Duration `key:"session_seen" default:"720h" min:"1s" env:"CLAUDEMESH_BROKER_SESSION_SEEN" doc:"How long after it was last seen a session can be written to."`
 	Lease       time.Duration `key:"lease" default:"30s" min:"10ms" env:"CLAUDEMESH_BROKER_LEASE" doc:"How long a pushed message may stay unacknowledged before it is pushed again."`
 
+	PresenceLease time.Duration `key:"presence_lease" default:"1m30s" min:"10ms" env:"CLAUDEMESH_BROKER_PRESENCE_LEASE" doc:"How long a peer whose connection broke keeps its place before others are told that it left."`
+	StatusTTL     time.Duration `key:"status_ttl" default:"1m" min:"10ms" env:"CLAUDEMESH_BROKER_STATUS_TTL" doc:"How long a peer counts as working when it does not say so again."`
+	StatusFresh   time.Duration `key:"status_fresh" default:"30s" min:"10ms" env:"CLAUDEMESH_BROKER_STATUS_FRESH" doc:"How long a status stands against a source of lower rank."`
+
 	PairRows       int   `key:"pair_rows" default:"1000" min:"1" env:"CLAUDEMESH_BROKER_PAIR_ROWS" doc:"Messages that one sender may have waiting for one recipient."`
 	PairBytes      int64 `key:"pair_bytes" default:"16777216" min:"1024" env:"CLAUDEMESH_BROKER_PAIR_BYTES" doc:"Bytes that one sender may have waiting for one recipient."`
 	RecipientBytes int64 `key:"recipient_bytes" default:"67108864" min:"1024" env:"CLAUDEMESH_BROKER_RECIPIENT_BYTES" doc:"Bytes that may wait for one recipient."`

@@ -91,6 +91,13 @@ type HelloAnswer struct {
 	ProtocolVersion   int            `json:"protocolVersion,omitzero"`
 	ServerTime        string         `json:"serverTime,omitzero"`
 	Limits            *Limits        `json:"limits,omitzero"`
+
+	// Of a peer that was here before and comes back after its presence had ended (wire 2.3).
+	Restored       bool    `json:"restored,omitzero"`
+	LastSummary    string  `json:"lastSummary,omitzero"`
+	LastSeenAt     string  `json:"lastSeenAt,omitzero"`
+	RestoredGroups []Group `json:"restoredGroups,omitzero" jsonschema:"where the hello gave none"`
+	RestoredStats  *Stats  `json:"restoredStats,omitzero" jsonschema:"as reported last; a client that counts on from them reports totals"`
 }
 
 // Goodbye ends a presence on purpose; its lease ends at once (design D4).

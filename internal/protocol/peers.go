@@ -29,9 +29,11 @@ type Peer struct {
 	PeerType     string        `json:"peerType,omitzero"`
 	Channel      string        `json:"channel,omitzero"`
 	Model        string        `json:"model,omitzero"`
-	Visible      *bool         `json:"visible,omitzero"`
+	Stats        *Stats        `json:"stats,omitzero"`
+	Visible      *bool         `json:"visible,omitzero" jsonschema:"false for one that only its own member sees"`
 	Profile      *Profile      `json:"profile,omitzero"`
 	Online       *bool         `json:"online,omitzero" jsonschema:"false for a known peer without a connection"`
+	Reconnecting bool          `json:"reconnecting,omitzero" jsonschema:"its connection broke a moment ago; it counts as online until its lease ends"`
 	LastSeenAt   string        `json:"lastSeenAt,omitzero"`
 	MemberName   string        `json:"memberName,omitzero"`
 	Attestation  *Vouch        `json:"attestation,omitzero" jsonschema:"the member's word for the session key, at its first auth/2; it may be over"`

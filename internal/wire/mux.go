@@ -121,6 +121,16 @@ func (m *Mux[S]) Serve(ctx context.Context, s S, c Caller, h Head, data []byte) 
 	}
 }
 
+// Echoer is the answer to a quiet request that repeats its `_reqId` in a field of its own, for old clients.
+type Echoer interface{ Echo(reqID string) }
+
+func echo[Resp any](resp Resp, reqID string) Resp {
+	if e, ok := any(&resp).(Echoer); ok {
+		e.Echo(reqID)
+	}
+	return resp
+}
+
 // reply turns what a handler returned into frames, by the rules of the declaration.
 func reply[Req, Resp any](c Call[Req, Resp], caller Caller, h Head, resp Resp, err error) {
 	if err == nil && (c.Reply == "" || c.Quiet && h.ReqID == "") {
@@ -128,6 +138,9 @@ func reply[Req, Resp any](c Call[Req, Resp], caller Caller, h Head, resp Resp, e
 	}
 	var frame []byte
 	if err == nil {
+		if c.Quiet {
+			resp = echo(resp, h.ReqID)
+		}
 		frame, err = c.EncodeReply(h.ReqID, resp)
 	}
 	if err != nil {

@@ -23,16 +23,21 @@ func (l *loop) attach(n *line, welcome []byte) {
 	}
 	welcomed := n.out.Send(welcome)
 	l.note(n, n.conn.Go || n.conn.SessionKey != "" || len(n.conn.Groups) > 0) // an old daemon says nothing of groups
+	l.watch.Entered(n.conn, n.out)
 	l.do(effects)
 	if !welcomed {
 		l.cut(n.conn.ID)
 	}
 }
 
-func (l *loop) detach(id hub.ConnID) {
+func (l *loop) detach(id hub.ConnID, deliberate bool) {
+	c, known := l.hub.Find(id)
 	effects := l.hub.Detach(l.now(), id)
 	l.forget(id)
 	l.do(effects)
+	if known {
+		l.watch.Left(c, deliberate)
+	}
 }
 
 // forget drops a connection that the hub has forgotten, and returns it; nil when there is none.
@@ -51,11 +56,15 @@ func (l *loop) forget(id hub.ConnID) *line {
 
 // cut ends a connection that does not take what it is sent. Its queue is kept.
 func (l *loop) cut(id hub.ConnID) {
+	c, known := l.hub.Find(id)
 	effects := l.hub.Detach(l.now(), id)
 	if n := l.forget(id); n != nil {
 		n.out.Close(mesh.CloseSlowConsumer, string(mesh.SlowConsumer))
 	}
 	l.do(effects)
+	if known {
+		l.watch.Left(c, false)
+	}
 }
 
 // note stores that a peer is, or was until now, connected.

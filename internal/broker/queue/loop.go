@@ -19,6 +19,7 @@ type loop struct {
 	drain  *drain
 	spent  *spent
 	in     *inbox
+	watch  Watcher
 
 	// slots admits what clients send, so that what waits for the disk and the loop is bounded. At the bound their
 	// readers wait.
@@ -40,8 +41,12 @@ const (
 
 func newLoop(opt Options, dir *directory) *loop {
 	lease := opt.Settings.Lease
+	if opt.Watch == nil {
+		opt.Watch = nobody{}
+	}
 	return &loop{
-		now: opt.Now, log: opt.Log, dir: dir, in: newInbox(),
+		watch: opt.Watch,
+		now:   opt.Now, log: opt.Log, dir: dir, in: newInbox(),
 		slots: make(chan struct{}, maxUnderWay),
 		over:  make(chan struct{}),
 		hub:   hub.New(hub.Options{Lease: lease, Rows: windowRows, Bytes: windowBytes, Held: heldBytes}),

@@ -35,7 +35,31 @@ type Options struct {
 	Settings config.Broker
 	Now      mesh.Clock
 	Log      *slog.Logger
+	Watch    Watcher // nil: nobody
 }
+
+// Watcher is told who is connected, in the order in which that changes, on the goroutine of Run: it must not block.
+type Watcher interface {
+	// Entered follows the first frame of a connection.
+	Entered(c hub.Conn, out Outbound)
+	// Left says that a connection is over, as it was at the end; deliberate: its peer does not mean to come back, or may
+	// not. A connection that was replaced is told of after the one that took its place.
+	Left(c hub.Conn, deliberate bool)
+	// Dropped says that a membership ended.
+	Dropped(meshID, member mesh.ID)
+
+	// Audience is whom a message to many may reach, of the connections of a mesh and of those who wait for theirs to come
+	// back, and the members who hide from such messages. It may be called from any goroutine.
+	Audience(meshID mesh.ID, conns []hub.Conn) (present []hub.Conn, hidden []mesh.ID)
+}
+
+// nobody watches where no Watcher is given.
+type nobody struct{}
+
+func (nobody) Entered(hub.Conn, Outbound)                                   {}
+func (nobody) Left(hub.Conn, bool)                                          {}
+func (nobody) Dropped(mesh.ID, mesh.ID)                                     {}
+func (nobody) Audience(_ mesh.ID, conns []hub.Conn) ([]hub.Conn, []mesh.ID) { return conns, nil }
 
 // Queue moves messages. Its methods may be called from any goroutine while Run runs; those of one connection are
 // called in the order of its frames.
@@ -128,10 +152,9 @@ func (q *Queue) boxesOf(ctx context.Context, c hub.Conn) ([]*address, error) {
 }
 
 // Detach forgets a connection that is over; what it had not acknowledged is pushed to the next one. Deliberate says
-// that the client said bye: there is no lease yet that this would end early. Detaching twice, or one that was
-// replaced or closed from here, does nothing.
+// that the client said goodbye. Detaching twice, or one that was replaced or closed from here, does nothing.
 func (q *Queue) Detach(id hub.ConnID, deliberate bool) {
-	q.loop.in.post(func() { q.loop.detach(id) })
+	q.loop.in.post(func() { q.loop.detach(id, deliberate) })
 }
 
 // SetStatus notes what a peer is doing, which decides what it is pushed (wire 5).

@@ -29,9 +29,9 @@ func (q *Queue) resolve(ctx context.Context, s *session.Session, d *draft, a *ac
 	return nil
 }
 
-// connected finds the mailboxes of the sessions that a group, or everyone, means and that are connected; the store knows
-// those of the members without one. The sender's session gets nothing; of a client that is not ours, nothing of its
-// member does.
+// connected finds the mailboxes of the sessions that a group, or everyone, means and that are connected, or wait for
+// their connection to come back; the store knows those of the members without one. Who hides gets nothing. Nor does the
+// sender's session; of a client that is not ours, nothing of its member does.
 func (q *Queue) connected(ctx context.Context, s *session.Session, to target, a *accept) error {
 	conns, err := q.Connections(ctx, s.Mesh)
 	if err != nil {
@@ -41,18 +41,35 @@ func (q *Queue) connected(ctx context.Context, s *session.Session, to target, a 
 		kind: to.kind, group: to.group, since: q.now().Add(-q.set.SessionSeen),
 		reached: map[mesh.ID]bool{s.Member: true}, // a copy for the member would reach the sender
 	}
-	for i := range conns {
-		c := &conns[i]
+	present, hidden := q.loop.watch.Audience(s.Mesh, conns)
+	for _, member := range hidden {
+		a.to.others.reached[member] = true
+	}
+	for i := range present {
+		c := &present[i]
 		if c.SessionKey == "" || to.kind == store.ToGroup && !hub.InGroup(c.Groups, to.group) {
 			continue
 		}
 		if c.Member == s.Member && (!s.Go || c.SessionKey == s.SessionKey) {
 			continue
 		}
-		if box := q.dir.connected(hub.Mailbox{Member: c.Member, Session: c.SessionKey}); box != nil { // else it has just left
-			a.to.known = append(a.to.known, box)
-			a.to.others.reached[c.Member] = true
+		box, err := q.sessionBox(ctx, c)
+		if mesh.IsCode(err, mesh.TargetNotFound) {
+			continue // it has just left
 		}
+		if err != nil {
+			return err
+		}
+		a.to.known = append(a.to.known, box)
+		a.to.others.reached[c.Member] = true
 	}
 	return nil
+}
+
+// sessionBox is the mailbox of a session that is present.
+func (q *Queue) sessionBox(ctx context.Context, c *hub.Conn) (*address, error) {
+	if a := q.dir.connected(hub.Mailbox{Member: c.Member, Session: c.SessionKey}); a != nil {
+		return a, nil
+	}
+	return q.dir.find(ctx, c.Mesh, c.SessionKey)
 }

@@ -4,11 +4,13 @@ package roster
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/presence"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -21,24 +23,45 @@ import (
 type Roster struct {
 	DB          *sqlite.DB
 	Connections func(context.Context, mesh.ID) ([]hub.Conn, error) // of a mesh, oldest first
-	Seen        time.Duration                                      // how long a session is known after it was last seen
-	Now         mesh.Clock
+	// Complete gives what is known of connections, and who waits for theirs to come back.
+	Complete func(mesh.ID, []hub.Conn) []presence.Peer
+	Seen     time.Duration // how long a session is known after it was last seen
+	Now      mesh.Clock
 }
 
-// Bind registers the handler.
-func (r *Roster) Bind(m *wire.Mux[*session.Session]) { wire.Handle(m, protocol.ListPeers, r.List) }
+// Bind registers the handlers.
+func (r *Roster) Bind(m *wire.Mux[*session.Session]) {
+	wire.Handle(m, protocol.ListPeers, r.List)
+	wire.Handle(m, protocol.ReadMeshInfo, r.Info)
+}
+
+// present lists who is in the caller's mesh, without those who hide from the caller.
+func (r *Roster) present(ctx context.Context, s *session.Session) (seen, all []presence.Peer, err error) {
+	conns, err := r.Connections(ctx, s.Mesh)
+	if err != nil {
+		return nil, nil, err
+	}
+	all = r.Complete(s.Mesh, conns)
+	seen = make([]presence.Peer, 0, len(all))
+	for i := range all {
+		if all[i].VisibleTo(s.Member) {
+			seen = append(seen, all[i])
+		}
+	}
+	return seen, all, nil
+}
 
 // List reads the roster, the caller's own row included (wire 7.2). Callers without claudemesh.go/1 get one frame with
 // every connection, as they know it; ours get pages.
 func (r *Roster) List(ctx context.Context, s *session.Session, req protocol.PeersRequest) (protocol.PeersAnswer, error) {
-	conns, err := r.Connections(ctx, s.Mesh)
+	seen, all, err := r.present(ctx, s)
 	if err != nil {
 		return protocol.PeersAnswer{}, err
 	}
 	if !s.Go {
-		rows := make([]protocol.Peer, 0, len(conns))
-		for _, c := range conns {
-			rows = append(rows, online(c))
+		rows := make([]protocol.Peer, 0, len(seen))
+		for i := range seen {
+			rows = append(rows, online(&seen[i]))
 		}
 		return protocol.PeersAnswer{Peers: rows}, nil
 	}
@@ -46,9 +69,9 @@ func (r *Roster) List(ctx context.Context, s *session.Session, req protocol.Peer
 	if err != nil {
 		return protocol.PeersAnswer{}, err
 	}
-	entries := known.online(conns)
+	entries := known.online(seen)
 	if req.IncludeOffline {
-		entries = append(entries, known.offline(conns)...)
+		entries = append(entries, known.offline(all)...)
 	}
 	return cut(entries, req)
 }
@@ -59,7 +82,7 @@ type entry struct {
 	peer protocol.Peer
 }
 
-// place orders connections before sessions before members, each by its number.
+// place orders connections before presences without one, sessions and members, each by its number.
 type place struct {
 	kind byte // of the kinds below
 	n    uint64
@@ -67,6 +90,7 @@ type place struct {
 
 const (
 	connection byte = 'c'
+	waiting    byte = 'l'
 	sessions   byte = 's'
 	members    byte = 't'
 )
@@ -84,7 +108,7 @@ func parsePlace(s string) (place, error) {
 		return place{}, nil
 	}
 	n, err := strconv.ParseUint(s[1:], 10, 64)
-	if err != nil || s[0] != connection && s[0] != sessions && s[0] != members {
+	if err != nil || !slices.Contains([]byte{connection, waiting, sessions, members}, s[0]) {
 		return place{}, mesh.Errorf(mesh.BadRequest, "after is not a next of this broker")
 	}
 	return place{s[0], n}, nil
@@ -143,8 +167,8 @@ func (r *Roster) read(ctx context.Context, meshID mesh.ID) (k known, err error) 
 	return k, err
 }
 
-// online makes a row of each connection.
-func (k known) online(conns []hub.Conn) []entry {
+// online makes a row of each presence. Who waits for a connection counts as online until the lease ends.
+func (k known) online(present []presence.Peer) []entry {
 	names := make(map[mesh.ID]string, len(k.members))
 	for _, m := range k.members {
 		names[m.ID] = m.Name
@@ -153,21 +177,28 @@ func (k known) online(conns []hub.Conn) []entry {
 	for _, s := range k.sessions {
 		sessions[s.Key] = s
 	}
-	entries := make([]entry, 0, len(conns))
-	for _, c := range conns {
+	yes := true
+	entries := make([]entry, 0, len(present))
+	for i := range present {
+		c := &present[i]
 		p := online(c)
 		s := sessions[c.SessionKey]
 		p.MemberName, p.Proved, p.Attestation = names[c.Member], s.Proved, vouch(s)
-		entries = append(entries, entry{place{connection, uint64(c.ID)}, p})
+		p.Online, p.Reconnecting = &yes, !c.Lost.IsZero()
+		at := place{connection, uint64(c.ID)}
+		if p.Reconnecting {
+			at = place{waiting, c.N}
+		}
+		entries = append(entries, entry{at, p})
 	}
 	return entries
 }
 
 // offline makes a row of each session without a connection, and of each member without any.
-func (k known) offline(conns []hub.Conn) []entry {
-	here := make(map[mesh.Key]bool, 2*len(conns))
-	for _, c := range conns {
-		here[c.SessionKey], here[c.MemberKey] = true, true
+func (k known) offline(present []presence.Peer) []entry {
+	here := make(map[mesh.Key]bool, 2*len(present))
+	for i := range present {
+		here[present[i].SessionKey], here[present[i].MemberKey] = true, true
 	}
 	byNumber := make(map[int64]store.Member, len(k.members))
 	for _, m := range k.members {
@@ -198,18 +229,24 @@ func vouch(s store.Session) *protocol.Vouch {
 	return v
 }
 
-// online is the row of a connection, with the fields that both broker generations send.
-func online(c hub.Conn) protocol.Peer {
-	key := c.SessionKey
-	if key == "" {
-		key = c.MemberKey
-	}
-	return protocol.Peer{
-		Pubkey: key, MemberPubkey: c.MemberKey, DisplayName: c.Name, Status: c.Status, Groups: c.Groups,
+// online is the row of a presence, with the fields that both broker generations send.
+func online(c *presence.Peer) protocol.Peer {
+	p := protocol.Peer{
+		Pubkey: c.Key(), MemberPubkey: c.MemberKey, DisplayName: c.Name, Status: c.Status, Groups: c.Groups,
 		SessionID: c.SessionID, ConnectedAt: mesh.FormatTime(c.ConnectedAt), CWD: c.Presence.CWD, PeerRole: c.Role,
 		Role: c.Presence.Role, Hostname: c.Presence.Hostname, PeerType: c.Presence.PeerType,
-		Channel: c.Presence.Channel, Model: c.Presence.Model,
+		Channel: c.Presence.Channel, Model: c.Presence.Model, Stats: c.Stats,
 	}
+	if c.Summary != "" {
+		p.Summary = &c.Summary
+	}
+	if c.Hidden {
+		p.Visible = new(bool)
+	}
+	if !reflect.ValueOf(c.Profile).IsZero() {
+		p.Profile = &c.Profile
+	}
+	return p
 }
 
 // absent is the row of somebody without a connection.

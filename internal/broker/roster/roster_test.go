@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/presence"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -24,7 +25,17 @@ var start = time.UnixMilli(1_700_000_000_000).UTC()
 type world struct {
 	roster  *Roster
 	conns   []hub.Conn
+	told    map[mesh.ConnID]presence.Peer // what connections told of themselves
 	members []store.Member
+}
+
+func (w *world) complete(_ mesh.ID, conns []hub.Conn) (all []presence.Peer) {
+	for _, c := range conns {
+		p := w.told[c.ID]
+		p.Conn = c
+		all = append(all, p)
+	}
+	return all
 }
 
 func key(n int) mesh.Key { return mesh.Key(fmt.Sprintf("%064x", n)) }
@@ -40,6 +51,7 @@ func newWorld(t *testing.T) *world {
 	w.roster = &Roster{
 		DB: db, Seen: 30 * 24 * time.Hour, Now: func() time.Time { return start },
 		Connections: func(context.Context, mesh.ID) ([]hub.Conn, error) { return w.conns, nil },
+		Complete:    w.complete,
 	}
 	err = db.Write(t.Context(), func(tx *sqlite.Tx) error {
 		if err := store.AddMesh(tx, store.Mesh{ID: "m", Slug: "m", Name: "m", OwnerKey: key(1)}); err != nil {
@@ -80,8 +92,7 @@ func (w *world) connect() {
 		{ID: 3, Mesh: "m", Member: "alice", MemberKey: key(1), Name: "alice@host", Role: mesh.ControlPlane, Status: mesh.Idle, ConnectedAt: start},
 		{
 			ID: 7, Mesh: "m", Member: "alice", MemberKey: key(1), SessionKey: key(11), SessionID: "s", Name: "alice-1", Role: mesh.SessionRole,
-			Status: mesh.Working, ConnectedAt: start.Add(time.Second),
-			Groups:   []protocol.Group{{Name: "dev", Role: "lead"}},
+			Status: mesh.Working, ConnectedAt: start.Add(time.Second), Groups: []protocol.Group{{Name: "dev", Role: "lead"}},
 			Presence: protocol.Presence{CWD: "app", Hostname: "h", PeerType: "ai", Channel: "claude-code", Model: "x", Role: "builder"},
 		},
 	}
@@ -136,7 +147,7 @@ func TestWhoIsOffline(t *testing.T) {
 		online, proved bool
 	}{{key(1), "alice", true, false}, {key(11), "alice", true, true}, {key(12), "alice", false, false}, {key(2), "bob", false, false}, {key(3), "carol", false, false}} {
 		p := all.Peers[i]
-		if online := p.Online == nil; p.Pubkey != want.key || p.MemberName != want.member || online != want.online || p.Proved != want.proved {
+		if online := p.Online != nil && *p.Online; p.Pubkey != want.key || p.MemberName != want.member || online != want.online || p.Proved != want.proved {
 			t.Errorf("row %d: got %+v, want %+v", i, p, want)
 		}
 	}

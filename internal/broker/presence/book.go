@@ -1,0 +1,285 @@
+package presence
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
+// Peer is one presence: a session, daemon or service that is connected, or was until a moment ago.
+type Peer struct {
+	hub.Conn // its connection, or the last one; Status and ConnectedAt are those of the presence
+
+	Mood    Mood
+	Summary string
+	Hidden  bool
+	Profile protocol.Profile
+	Stats   *protocol.Stats // replaced, never changed
+	Proved  bool            // it said session_hello
+	Lost    time.Time       // when its connection broke; zero while it has one
+	N       uint64          // order of coming; no two share it
+}
+
+// seat is what a presence keeps over reconnects: a session key, or the member with its session id.
+type seat struct {
+	mesh mesh.ID
+	who  string
+}
+
+// seatOf names the seat of a connection. One without a session key and id has a seat of its own, which nobody comes
+// back to (as hub.Attach replaces).
+func seatOf(c hub.Conn) (s seat, lasting bool) {
+	switch {
+	case c.SessionKey != "":
+		return seat{c.Mesh, "k:" + string(c.SessionKey)}, true
+	case c.SessionID != "":
+		return seat{c.Mesh, "i:" + string(c.Member) + ":" + c.SessionID}, true
+	}
+	return seat{c.Mesh, "c:" + strconv.FormatUint(uint64(c.ID), 10)}, false
+}
+
+// entry is a presence with the way to its connection.
+type entry struct {
+	Peer
+	seat seat
+	out  Outbound // nil while it has no connection
+	bell bell
+}
+
+// book is who is present: a pure core. What others are to be told is gathered in news.
+type book struct {
+	rules  Rules
+	lease  time.Duration
+	away   int // presences of one member that may be without a connection; at the bound the oldest ends
+	seats  map[seat]*entry
+	conns  map[mesh.ConnID]*entry
+	meshes map[mesh.ID][]*entry // by N
+	last   uint64
+	news   []news
+}
+
+// news is an event for those who may know of it.
+type news struct {
+	name string
+	data protocol.PeerEvent
+	mesh mesh.ID
+	to   []*entry
+}
+
+func newBook(rules Rules, lease time.Duration, away int) *book {
+	return &book{
+		rules: rules, lease: lease, away: away,
+		seats: map[seat]*entry{}, conns: map[mesh.ConnID]*entry{}, meshes: map[mesh.ID][]*entry{},
+	}
+}
+
+// find gives the presence that a connection would take over, nil without one.
+func (b *book) find(c hub.Conn) *entry {
+	s, _ := seatOf(c)
+	if e := b.seats[s]; e != nil && e.Member == c.Member {
+		return e
+	}
+	return nil
+}
+
+// enter gives a connection its place. In the seat of a presence it goes on silently, with what that was; else others
+// hear of it. The return value is the presence of another member that lost the seat, if any.
+func (b *book) enter(p Peer, out Outbound, back *protocol.PeerEvent, now time.Time) (e *entry, evicted *entry) {
+	s, _ := seatOf(p.Conn)
+	old := b.seats[s]
+	if old != nil && old.Member != p.Member {
+		b.end(old)
+		old, evicted = nil, old
+	}
+	if old != nil {
+		b.reattach(old, p, out)
+		return old, nil
+	}
+	b.last++
+	p.N, p.Lost = b.last, time.Time{}
+	if p.Mood.Status == "" {
+		p.Mood = Mood{mesh.Idle, Transcript, now}
+	}
+	p.Status = p.Mood.Status
+	e = &entry{Peer: p, seat: s, out: out}
+	b.add(e)
+	b.announce(e, back)
+	return e, evicted
+}
+
+// reattach swaps the connection of a presence: it keeps status, summary, visibility, profile and counts.
+func (b *book) reattach(e *entry, p Peer, out Outbound) {
+	if b.conns[e.ID] == e {
+		delete(b.conns, e.ID)
+	}
+	since := e.ConnectedAt
+	e.Conn, e.out, e.Lost = p.Conn, out, time.Time{}
+	e.Proved = e.Proved || p.Proved
+	e.ConnectedAt, e.Status = since, e.Mood.Status
+	b.conns[e.ID] = e
+}
+
+// add seats an entry.
+func (b *book) add(e *entry) {
+	b.seats[e.seat] = e
+	if e.out != nil {
+		b.conns[e.ID] = e
+	}
+	b.meshes[e.Mesh] = append(b.meshes[e.Mesh], e)
+}
+
+// leave notes that a connection is over: for good, or until its presence comes back within the lease. It returns the
+// entries that ended, nil where there is nothing of this connection any more.
+func (b *book) leave(c hub.Conn, deliberate bool, now time.Time) (lost *entry, ended []*entry) {
+	e := b.conns[c.ID]
+	if e == nil {
+		return nil, nil
+	}
+	delete(b.conns, c.ID)
+	groups := c.Groups
+	_, lasting := seatOf(e.Conn)
+	if deliberate || !lasting || b.lease <= 0 {
+		b.end(e)
+		return nil, []*entry{e}
+	}
+	e.Groups, e.out, e.Lost = groups, nil, now
+	return e, b.crowdOut(e)
+}
+
+// crowdOut ends the oldest presences of a member that has too many without a connection.
+func (b *book) crowdOut(of *entry) (ended []*entry) {
+	var away []*entry
+	for _, e := range b.meshes[of.Mesh] {
+		if e.Member == of.Member && e.out == nil {
+			away = append(away, e)
+		}
+	}
+	slices.SortStableFunc(away, func(x, y *entry) int { return x.Lost.Compare(y.Lost) })
+	for len(away) > b.away {
+		b.end(away[0])
+		ended, away = append(ended, away[0]), away[1:]
+	}
+	return ended
+}
+
+// end forgets a presence and tells the others.
+func (b *book) end(e *entry) {
+	delete(b.seats, e.seat)
+	if b.conns[e.ID] == e {
+		delete(b.conns, e.ID)
+	}
+	rest := slices.DeleteFunc(b.meshes[e.Mesh], func(o *entry) bool { return o == e })
+	if b.meshes[e.Mesh] = rest; len(rest) == 0 {
+		delete(b.meshes, e.Mesh)
+	}
+	b.tell(protocol.PeerLeft, e, describe(e), false)
+}
+
+// tick ends the leases that are over and lets statuses decay. It returns what ended, and whose status changed.
+func (b *book) tick(now time.Time) (ended, idle []*entry) {
+	for _, all := range b.meshes {
+		for _, e := range all {
+			if mood := b.rules.Decay(e.Mood, now); mood != e.Mood {
+				e.Mood, e.Status = mood, mood.Status
+				idle = append(idle, e)
+			}
+			if e.out == nil && now.Sub(e.Lost) >= b.lease {
+				ended = append(ended, e)
+			}
+		}
+	}
+	slices.SortFunc(ended, func(x, y *entry) int { return cmp.Compare(x.N, y.N) })
+	for _, e := range ended {
+		b.end(e)
+	}
+	return ended, idle
+}
+
+// keep ends the leases of a member's proved sessions that are not among keys.
+func (b *book) keep(meshID, member mesh.ID, keys map[mesh.Key]bool) (ended []*entry) {
+	for _, e := range b.meshes[meshID] {
+		if e.Member == member && e.out == nil && e.Proved && e.Go && !keys[e.SessionKey] {
+			ended = append(ended, e)
+		}
+	}
+	for _, e := range ended {
+		b.end(e)
+	}
+	return ended
+}
+
+// drop ends all presences of a member.
+func (b *book) drop(meshID, member mesh.ID) (ended []*entry) {
+	for _, e := range b.meshes[meshID] {
+		if e.Member == member {
+			ended = append(ended, e)
+		}
+	}
+	for _, e := range ended {
+		b.end(e)
+	}
+	return ended
+}
+
+// show changes whether others see a presence, and tells them; it reports whether that changed.
+func (b *book) show(e *entry, visible bool) bool {
+	if e.Hidden == !visible {
+		return false
+	}
+	name := protocol.PeerVisible
+	if !visible {
+		name = protocol.PeerHidden
+	}
+	e.Hidden = false // the others hear of both
+	b.tell(name, e, describe(e), true)
+	e.Hidden = !visible
+	return true
+}
+
+// announce tells of somebody who came, or came back. After a session_hello the siblings of its member hear it too (wire 6).
+func (b *book) announce(e *entry, back *protocol.PeerEvent) {
+	name, data := protocol.PeerJoined, describe(e)
+	if back != nil && !e.Proved {
+		name, data.LastSeenAt, data.Summary = protocol.PeerReturned, back.LastSeenAt, back.Summary
+	}
+	data.Groups = e.Groups
+	b.tell(name, e, data, e.Proved)
+}
+
+// tell gathers an event about e for who may know of it: nobody but its own member hears of who is hidden. A daemon of
+// ours hears of others on its own connection, once, and of its own sessions not at all: it has them.
+func (b *book) tell(name string, e *entry, data protocol.PeerEvent, siblings bool) {
+	n := news{name: name, data: data, mesh: e.Mesh}
+	for _, o := range b.meshes[e.Mesh] {
+		switch own := o.Member == e.Member; {
+		case o == e || o.out == nil:
+		case o.Go && (o.Role == mesh.SessionRole || own):
+		case own && !siblings, !own && e.Hidden:
+		default:
+			n.to = append(n.to, o)
+		}
+	}
+	if len(n.to) > 0 {
+		b.news = append(b.news, n)
+	}
+}
+
+func describe(e *entry) protocol.PeerEvent {
+	return protocol.PeerEvent{Name: e.Name, DisplayName: e.Name, Pubkey: e.Key(), MemberPubkey: e.MemberKey, PeerRole: e.Role}
+}
+
+// Key is the key under which others know the presence: its session's, else its member's.
+func (p Peer) Key() mesh.Key {
+	if p.SessionKey != "" {
+		return p.SessionKey
+	}
+	return p.MemberKey
+}
+
+// VisibleTo reports whether a member sees the presence in its lists.
+func (p Peer) VisibleTo(member mesh.ID) bool { return !p.Hidden || p.Member == member }
