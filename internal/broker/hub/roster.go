@@ -17,15 +17,6 @@ func (h *Hub) Conns(meshID mesh.ID) []Conn {
 	return out
 }
 
-// Find gives a connection as it stands.
-func (h *Hub) Find(id ConnID) (Conn, bool) {
-	c := h.conns[id]
-	if c == nil {
-		return Conn{}, false
-	}
-	return c.Conn, true
-}
-
 // Watchers lists the connections that hear of a member's receipts: its daemon, else all that announced receipts/1.
 func (h *Hub) Watchers(member mesh.ID) []ConnID {
 	b := h.boxes[Mailbox{Member: member}]

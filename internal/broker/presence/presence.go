@@ -68,7 +68,7 @@ func (p *Presence) Expect(ctx context.Context, c *hub.Conn, proved bool, answer 
 	p.mu.Lock()
 	e := p.book.find(*c)
 	if e != nil { // it comes back to its place: nothing is restored (wire 2.4)
-		c.Status = e.Mood.Status
+		c.Status, answer.RestoredGroups = e.Mood.Status, nil
 		if len(c.Groups) == 0 && !c.Go {
 			c.Groups, c.Presence.Groups = e.Groups, e.Presence.Groups
 		}
@@ -173,6 +173,7 @@ func (p *Presence) Audience(meshID mesh.ID, conns []hub.Conn) (present []hub.Con
 	for _, e := range p.book.meshes[meshID] {
 		if !shown[e.Member] {
 			hidden = append(hidden, e.Member)
+			shown[e.Member] = true
 		}
 	}
 	return present, hidden

@@ -17,41 +17,55 @@ const (
 	stale = fresh + time.Millisecond
 )
 
-// The whole rank table (wire 7): each status and source that stands, fresh and stale, against each that is said.
+// said is one line of the rank table: what stands, and what is said after a time.
+type said struct {
+	was    mesh.Status
+	from   Source
+	status mesh.Status
+	src    Source
+	age    time.Duration
+}
+
+// table lists every status and source that can stand against each that can be said, at times before and after the end
+// of the freshness.
+func table() (all []said) {
+	statuses, sources := []mesh.Status{mesh.Idle, mesh.Working, mesh.DND}, []Source{Transcript, Manual, Hook}
+	for n := range 3 * 3 * 3 * 3 * 4 {
+		digit := func(base int) int { d := n % base; n /= base; return d }
+		s := said{statuses[digit(3)], sources[digit(3)], statuses[digit(3)], sources[digit(3)], []time.Duration{0, fresh, stale, time.Hour}[digit(4)]}
+		if s.was != mesh.DND || s.from == Manual { // do not disturb is always the user's word
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// want is what the status becomes, by the table of wire 7.
+func (s said) want(before Mood, now time.Time) Mood {
+	spoken := Mood{s.status, s.src, now}
+	switch lower := s.src < s.from && s.age <= fresh; {
+	case s.status == mesh.DND: // anybody passes it on; it is the user's
+		return Mood{mesh.DND, Manual, now}
+	case s.was == mesh.DND && s.src != Manual: // only the user ends it
+		return before
+	case s.was == mesh.DND || !lower:
+		return spoken
+	case s.status == s.was:
+		return Mood{s.status, s.from, now}
+	}
+	return before
+}
+
 func TestRankTable(t *testing.T) {
 	t.Parallel()
-	statuses, sources := []mesh.Status{mesh.Idle, mesh.Working, mesh.DND}, []Source{Transcript, Manual, Hook}
-	for _, was := range statuses {
-		for _, from := range sources {
-			if was == mesh.DND && from != Manual {
-				continue // it is always the user's word: TestDoNotDisturbIsTheUsersWord
-			}
-			for _, says := range statuses {
-				for _, src := range sources {
-					for _, age := range []time.Duration{0, fresh, stale, time.Hour} {
-						before, now := Mood{was, from, noon}, noon.Add(age)
-						want := Mood{says, src, now}
-						switch isFresh := age <= fresh; {
-						case says == mesh.DND: // anybody passes it on; it is the user's
-							want.Source = Manual
-							if was == mesh.DND {
-								want.Source = Manual
-							}
-						case was == mesh.DND && src != Manual: // only the user ends it
-							want = before
-						case was == mesh.DND:
-						case src >= from || !isFresh:
-						case says == was:
-							want.Source = from
-						default:
-							want = before
-						}
-						if got := rules.Write(before, says, src, now); got != want {
-							t.Errorf("%s by %d, then after %v %s by %d: got %+v, want %+v", was, from, age, says, src, got, want)
-						}
-					}
-				}
-			}
+	lines := table()
+	if want := (2*3 + 1) * 3 * 3 * 4; len(lines) != want {
+		t.Fatalf("%d lines, want %d", len(lines), want)
+	}
+	for _, s := range lines {
+		before, now := Mood{s.was, s.from, noon}, noon.Add(s.age)
+		if got, want := rules.Write(before, s.status, s.src, now), s.want(before, now); got != want {
+			t.Errorf("%+v: got %+v, want %+v", s, got, want)
 		}
 	}
 }

@@ -218,6 +218,6 @@ func (w *world) find(name string) Peer {
 
 // pass lets time pass, with all that happens in it.
 func (w *world) pass(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }

@@ -31,12 +31,11 @@ func (l *loop) attach(n *line, welcome []byte) {
 }
 
 func (l *loop) detach(id hub.ConnID, deliberate bool) {
-	c, known := l.hub.Find(id)
 	effects := l.hub.Detach(l.now(), id)
-	l.forget(id)
+	n := l.forget(id)
 	l.do(effects)
-	if known {
-		l.watch.Left(c, deliberate)
+	if n != nil {
+		l.watch.Left(n.conn, deliberate)
 	}
 }
 
@@ -56,14 +55,14 @@ func (l *loop) forget(id hub.ConnID) *line {
 
 // cut ends a connection that does not take what it is sent. Its queue is kept.
 func (l *loop) cut(id hub.ConnID) {
-	c, known := l.hub.Find(id)
 	effects := l.hub.Detach(l.now(), id)
-	if n := l.forget(id); n != nil {
+	n := l.forget(id)
+	if n != nil {
 		n.out.Close(mesh.CloseSlowConsumer, string(mesh.SlowConsumer))
 	}
 	l.do(effects)
-	if known {
-		l.watch.Left(c, false)
+	if n != nil {
+		l.watch.Left(n.conn, false)
 	}
 }
 
