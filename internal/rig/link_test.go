@@ -64,13 +64,13 @@ func (w *world) waitFor(limit time.Duration, what string, holds func() bool) {
 	}
 }
 
-// online reports whether h sees a member.
+// online reports whether h sees a member with a connection.
 func (w *world) online(h *Home, name string) bool {
 	w.T.Helper()
 	answer, err := localapi.Peers.Do(w.T.Context(), h, localapi.PeersRequest{})
 	w.must(err)
 	for _, p := range answer.Peers {
-		if p.DisplayName == name {
+		if p.DisplayName == name && !p.Reconnecting {
 			return true
 		}
 	}

@@ -286,6 +286,7 @@ func memberRows(daemons map[mesh.Key]protocol.Peer, sessions map[mesh.Key]bool) 
 		on := true
 		rows = append(rows, protocol.Peer{
 			Pubkey: member, MemberPubkey: member, MemberName: d.MemberName, DisplayName: cmp.Or(d.MemberName, d.DisplayName), Status: d.Status,
+			Summary: d.Summary, Stats: d.Stats, Visible: d.Visible, Profile: d.Profile, Reconnecting: d.Reconnecting,
 			Groups: []protocol.Group{}, ConnectedAt: d.ConnectedAt, PeerRole: mesh.SessionRole, Online: &on, PeerType: "human",
 		})
 	}
