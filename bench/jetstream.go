@@ -73,8 +73,14 @@ func makeStream(url string) error {
 // body is 1 KiB sealed, as the broker carries it.
 var body = []byte(payload)
 
-// jsSenders publish with a window each until ctx ends, and count what was acknowledged.
+// jsSenders publish with a window each until ctx ends, and count what was acknowledged while another connection
+// receives everything.
 func jsSenders(ctx context.Context, url string, senders, window int) (int, error) {
+	stop, err := jsReceive(url, func() {})
+	if err != nil {
+		return 0, err
+	}
+	defer stop()
 	counts := make(chan result, senders)
 	for range senders {
 		go func() {
@@ -140,25 +146,16 @@ func jsLatency(ctx context.Context, url string) ([]time.Duration, error) {
 		return nil, err
 	}
 	defer nc.Close()
-	receiver, err := nats.Connect(url)
-	if err != nil {
-		return nil, err
-	}
-	defer receiver.Close()
 	js, err := nc.JetStream()
 	if err != nil {
 		return nil, err
 	}
-	rjs, err := receiver.JetStream()
-	if err != nil {
-		return nil, err
-	}
 	got := make(chan struct{}, 1)
-	sub, err := rjs.Subscribe("m.x", func(*nats.Msg) { got <- struct{}{} }, nats.OrderedConsumer(), nats.DeliverNew())
+	stop, err := jsReceive(url, func() { got <- struct{}{} })
 	if err != nil {
 		return nil, err
 	}
-	defer sub.Unsubscribe()
+	defer stop()
 	var times []time.Duration
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -169,4 +166,22 @@ func jsLatency(ctx context.Context, url string) ([]time.Duration, error) {
 		times = append(times, time.Since(began))
 	}
 	return times, nil
+}
+
+// jsReceive takes everything that is published from now on, over a connection of its own, until stop is called.
+func jsReceive(url string, got func()) (stop func(), err error) {
+	nc, err := nats.Connect(url)
+	if err != nil {
+		return nil, err
+	}
+	js, err := nc.JetStream()
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	if _, err := js.Subscribe("m.x", func(*nats.Msg) { got() }, nats.OrderedConsumer(), nats.DeliverNew()); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return nc.Close, nil
 }
