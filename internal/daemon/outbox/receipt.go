@@ -43,11 +43,13 @@ func (o *Outbox) ApplyReceipts(ctx context.Context, meshID mesh.ID, receipts []p
 			}
 		}
 		last, err := lastReceipt(tx, meshID)
-		if missed = !page && receipts[0].Seq > last+1; err != nil || missed {
+		missed = !page && receipts[0].Seq > last+1
+		newest := receipts[len(receipts)-1].Seq
+		if err != nil || missed || newest <= last {
 			return err
 		}
 		_, err = tx.Exec(`INSERT INTO receipt_cursor (mesh_id, seq) VALUES ($1, $2)
-			ON CONFLICT (mesh_id) DO UPDATE SET seq = max(seq, excluded.seq)`, meshID, receipts[len(receipts)-1].Seq)
+			ON CONFLICT (mesh_id) DO UPDATE SET seq = excluded.seq`, meshID, newest)
 		return err
 	})
 	if err != nil {

@@ -40,10 +40,12 @@ func TestLastReceiptMovesOverNoGap(t *testing.T) {
 	live(t, o, receipt(10, "four", bob, mesh.StateDelivered), false, 10)
 }
 
-// The first receipt of all may have been missed, too.
+// The first receipt of all may have been missed, too. A number that no receipt has is none to read on from.
 func TestFirstReceiptMissed(t *testing.T) {
 	t.Parallel()
-	live(t, open(t), receipt(2, "two", bob, mesh.StateDelivered), true, 0)
+	o := open(t)
+	live(t, o, receipt(2, "two", bob, mesh.StateDelivered), true, 0)
+	live(t, o, receipt(-1, "two", bob, mesh.StateDelivered), false, 0)
 }
 
 // A receipt that could not be written is missing: those after it do not hide that.
