@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/claudemesh/claudemesh/internal/cli/group"
 	"github.com/claudemesh/claudemesh/internal/cli/machine"
 	"github.com/claudemesh/claudemesh/internal/cli/membership"
 	"github.com/claudemesh/claudemesh/internal/cli/message"
@@ -41,6 +42,7 @@ func contents() []section {
 		{"Meshes and peers", []verb{
 			{[]string{"peers"}, peer.NewPeers},
 			{[]string{"peer"}, peer.New},
+			{[]string{"group", "groups"}, group.New},
 			{[]string{"whoami"}, peer.NewWhoami},
 			{[]string{"list", "ls"}, membership.NewList},
 			{[]string{"create", "new"}, membership.NewCreate},

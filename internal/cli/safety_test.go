@@ -137,10 +137,16 @@ func TestCompletionOffersPlainNamesOnly(t *testing.T) {
 	answer := clitest.Peers()
 	answer.Peers[1].DisplayName, answer.Peers[2].DisplayName = poison, "-rf"
 	w.Daemon.Answers[localapi.Peers.Route] = answer
+	groups := clitest.Groups()
+	groups.Groups[1].Name = "ledger"
+	groups.Groups = append(groups.Groups, localapi.Group{Name: poison, Mesh: "team"})
+	w.Daemon.Answers[localapi.Groups.Route] = groups
 	for _, line := range []struct{ args, want string }{
-		{"send|", "backend-migration-and-more-words\tonline · team · 5e55102301234567\ncarol@desk\tonline · team · ca2010123456789a\n:4\n"},
+		{"send|", "backend-migration-and-more-words\tonline · team · 5e55102301234567\ncarol@desk\tonline · team · ca2010123456789a\n@backend\tgroup · team · 3 members\n@ledger\tgroup · team · 1 member\n:4\n"},
 		{"send|x|", ":4\n"},
-		{"message|send|", "backend-migration-and-more-words\tonline · team · 5e55102301234567\ncarol@desk\tonline · team · ca2010123456789a\n:4\n"},
+		{"message|send|", "backend-migration-and-more-words\tonline · team · 5e55102301234567\ncarol@desk\tonline · team · ca2010123456789a\n@backend\tgroup · team · 3 members\n@ledger\tgroup · team · 1 member\n:4\n"},
+		{"group|leave|", "@backend\n:4\n"},
+		{"group|join|", "@backend\n@ledger\n:4\n"},
 		{"leave|", "team\nresearch\n:4\n"},
 		{"peers|--mesh|", "team\nresearch\n:4\n"},
 		{"send|--priority|", "now\nnext\nlow\n:4\n"},

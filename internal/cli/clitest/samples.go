@@ -100,6 +100,17 @@ func session() localapi.Session {
 	}
 }
 
+// Groups is two groups of team; this session is in one of them.
+func Groups() localapi.GroupsAnswer {
+	return localapi.GroupsAnswer{
+		Groups: []localapi.Group{
+			{Name: "backend", Mesh: "team", Sessions: 2, Count: 3, Members: []string{"anna@laptop", "bob", "carol@desk"}, Joined: true, Role: "lead"},
+			{Name: "backend/ledger", Mesh: "team", Count: 1, Members: []string{"dave"}},
+		},
+		Meshes: []localapi.MeshState{{Mesh: "team", Status: "open", OK: true}},
+	}
+}
+
 // Health is that of a daemon with two meshes.
 func Health() localapi.HealthAnswer {
 	return localapi.HealthAnswer{
@@ -152,6 +163,9 @@ func Samples() map[string]any {
 		localapi.Invites.Route:       invites(),
 		localapi.InviteRevoke.Route:  localapi.None{},
 		localapi.Peers.Route:         Peers(),
+		localapi.Groups.Route:        Groups(),
+		localapi.GroupJoin.Route:     localapi.GroupAnswer{Group: "backend", Role: "lead", Meshes: []string{"team"}},
+		localapi.GroupLeave.Route:    localapi.GroupAnswer{Group: "backend", Meshes: []string{"team"}, Pending: []string{"research"}},
 		localapi.Send.Route:          sent(),
 		localapi.MessageStatus.Route: Status(),
 		localapi.Outbox.Route:        outbox(),

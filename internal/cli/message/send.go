@@ -55,7 +55,7 @@ func NewSend(a *shell.App) *cobra.Command {
 			return f.check(cmd)
 		},
 		RunE:              func(cmd *cobra.Command, args []string) error { return runSend(cmd.Context(), a, f, args) },
-		ValidArgsFunction: a.CompletePeers,
+		ValidArgsFunction: a.CompleteTargets,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.mesh, "mesh", "", "look for the recipient in this mesh only, by its short `name`")

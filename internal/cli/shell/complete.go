@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,40 @@ func (a *App) CompletePeers(cmd *cobra.Command, args []string, _ string) ([]stri
 		}
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// CompleteTargets offers whom a message can go to: peers, then groups.
+func (a *App) CompleteTargets(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	words, directive := a.CompletePeers(cmd, args, word)
+	if len(args) == 0 {
+		for _, g := range groupsOf(a, cmd) {
+			words = append(words, cobra.CompletionWithDesc("@"+g.Name, Facts("group", g.Mesh, Count(g.Count, "member", "members"))))
+		}
+	}
+	return words, directive
+}
+
+// CompleteGroups offers the groups of the meshes, or those that the caller is in.
+func CompleteGroups(a *App, own bool) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var words []string
+		for _, g := range groupsOf(a, cmd) {
+			if word := "@" + g.Name; len(args) == 0 && (g.Joined || !own) && !slices.Contains(words, word) {
+				words = append(words, word)
+			}
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// groupsOf lists groups with names that can be put on a command line.
+func groupsOf(a *App, cmd *cobra.Command) []localapi.Group {
+	slug, _ := cmd.Flags().GetString("mesh") // without it every mesh
+	answer, err := Ask(cmd.Context(), a, localapi.Groups, completionTime, localapi.GroupsRequest{Mesh: slug})
+	if err != nil {
+		return nil // nobody is there to read why
+	}
+	return slices.DeleteFunc(answer.Groups, func(g localapi.Group) bool { _, err := mesh.ParseGroup(g.Name); return err != nil })
 }
 
 // CompleteMeshes offers the slugs of the joined meshes; it never starts a daemon.

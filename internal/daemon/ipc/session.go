@@ -3,6 +3,7 @@ package ipc
 import (
 	"context"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
 	"github.com/claudemesh/claudemesh/internal/daemon/registry"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
@@ -43,7 +44,7 @@ func (s sessionRoutes) describe(session registry.Session) localapi.Session {
 	rules := s.Registry.Rules(session.ID)
 	out := localapi.Session{
 		SessionID: session.ID, PID: session.Process.PID, CWD: session.CWD, DisplayName: session.Name, Role: session.Role,
-		Groups: session.Groups, MessageMode: session.MessageMode, Host: session.Host,
+		Groups: node.NewGroups(s.Node).Of(session.ID), MessageMode: session.MessageMode, Host: session.Host,
 		Mode: string(rules.Mode), Holds: rules.Mode.Unattended(), TokenPrefix: session.Prefix,
 		Sessions: []localapi.SessionMesh{}, Registered: mesh.FormatTime(session.Registered),
 	}

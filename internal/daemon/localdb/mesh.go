@@ -60,13 +60,14 @@ func (m *Mesh) fields() []any {
 	return []any{&m.ID, &m.Slug, &m.Name, &m.Owner, &m.Role, &m.IsOwner, &m.BrokerPin, &m.Unpinned}
 }
 
-// RemoveMesh forgets a mesh with its peers.
+// RemoveMesh forgets a mesh with its peers and the groups there.
 func (d *DB) RemoveMesh(ctx context.Context, id mesh.ID) error {
 	return d.write(ctx, "forget a mesh", func(tx *sqlite.Tx) error {
-		if _, err := tx.Exec("DELETE FROM mesh WHERE mesh_id = $1", id); err != nil {
-			return err
+		for _, table := range []string{"mesh", "peer", "session_groups", "plaintext"} {
+			if _, err := tx.Exec("DELETE FROM "+table+" WHERE mesh_id = $1", id); err != nil {
+				return err
+			}
 		}
-		_, err := tx.Exec("DELETE FROM peer WHERE mesh_id = $1", id)
-		return err
+		return nil
 	})
 }

@@ -20,15 +20,16 @@ import (
 
 // attachment is one joined mesh: the member's own connection, one per session, and the drain of its outbox.
 type attachment struct {
-	node   *Node
-	mesh   membership.Mesh
-	facts  localdb.Mesh
-	link   *uplink.Link
-	ending chan struct{} // closed by stop
-	ended  chan struct{} // closed when run has returned
-	wake   broadcast     // fired when a connection changes
-	missed chan struct{} // holds one wish to read the receipts that were missed
-	roster *roster
+	node    *Node
+	mesh    membership.Mesh
+	facts   localdb.Mesh
+	link    *uplink.Link
+	seating *seating      // of the member
+	ending  chan struct{} // closed by stop
+	ended   chan struct{} // closed when run has returned
+	wake    broadcast     // fired when a connection changes
+	missed  chan struct{} // holds one wish to read the receipts that were missed
+	roster  *roster
 
 	mu       sync.Mutex
 	spawn    spawn                   // nil unless run runs
@@ -46,7 +47,8 @@ func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
 	at := &attachment{node: n, mesh: m, facts: facts, wake: newBroadcast(), sessions: map[string]*sessionLink{}}
 	at.roster = &roster{at: at}
 	at.ending, at.ended, at.missed = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
-	at.link, err = at.newLink(seal.SecretKey{}, at.memberPresence)
+	at.seating = newSeating(at, "")
+	at.link, err = at.newLink(seal.SecretKey{}, at.memberPresence, at.seating)
 	return at, err
 }
 
@@ -60,11 +62,17 @@ func (a *attachment) same(m membership.Mesh) bool {
 }
 
 // newLink makes a connection: of the member where session is zero.
-func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Presence) (*uplink.Link, error) {
+func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Presence, seat *seating) (*uplink.Link, error) {
 	n := a.node
 	set := n.opt.Settings
-	return uplink.New(uplink.Options{
-		URL: a.mesh.BrokerURL, Pin: a.facts.BrokerPin, Presence: presence, Dial: n.opt.Dial,
+	said := func() protocol.Presence {
+		p := presence()
+		p.Groups = seat.hello()
+		return p
+	}
+	var err error
+	seat.link, err = uplink.New(uplink.Options{
+		URL: a.mesh.BrokerURL, Pin: a.facts.BrokerPin, Presence: said, Dial: n.opt.Dial,
 		Identity: uplink.Identity{MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, Member: a.mesh.Secret, Session: session},
 		Timing: uplink.Timing{
 			ReconnectMin: set.ReconnectMin, ReconnectMax: set.ReconnectMax, Ping: set.PingInterval, DeadAfter: set.DeadAfter,
@@ -72,8 +80,14 @@ func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Pr
 		ReadLimitBytes: set.ReadLimitBytes, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, a.mesh.Slug),
 		OnPush:    newIntake(a, session).receive,
 		OnReceipt: a.onReceipt,
-		OnState:   func(s uplink.State) { a.onState(session.IsZero(), s) },
+		OnState: func(s uplink.State) {
+			a.onState(session.IsZero(), s)
+			if s == uplink.Open {
+				a.later(seat.tellLater) // what changed while the hello was on its way
+			}
+		},
 	})
+	return seat.link, err
 }
 
 // memberPresence is what the daemon's own connection tells: nothing of this machine (design C5).
@@ -140,6 +154,15 @@ func (a *attachment) adopt(ctx context.Context) error {
 		a.node.opt.Log.Info("messages of an ended session sealed anew", logkey.Mesh, a.mesh.Slug, logkey.Count, n)
 	}
 	return err
+}
+
+// later runs something that nobody waits for, while the attachment runs.
+func (a *attachment) later(run func(context.Context) error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.spawn != nil {
+		a.spawn(run)
+	}
 }
 
 // begin lets sessions start, or with nil no more of them.

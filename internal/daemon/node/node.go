@@ -108,6 +108,9 @@ func prune(ctx context.Context, opt Options) error {
 		if _, err := opt.Book.PruneSessions(opt.Now()); err != nil {
 			opt.Log.Warn("session keys not pruned", logkey.Err, err)
 		}
+		if err := opt.DB.PruneGroups(ctx, opt.Now()); err != nil && ctx.Err() == nil {
+			opt.Log.Warn("groups not pruned", logkey.Err, err)
+		}
 		if _, err := opt.DB.PrunePeers(ctx, opt.Now()); err != nil && ctx.Err() == nil {
 			opt.Log.Warn("peers not pruned", logkey.Err, err)
 		}

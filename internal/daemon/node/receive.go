@@ -81,7 +81,7 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 // draft opens a message as far as it opens (daemon 14.2, design C10).
 func (a intake) draft(msg protocol.PushedMessage) inbox.Draft {
 	d := inbox.Draft{
-		MeshID: a.mesh.ID, Mesh: a.mesh.Slug, ClientID: msg.ClientMessageID, BrokerID: msg.MessageID, Topic: msg.Topic,
+		MeshID: a.mesh.ID, Mesh: a.mesh.Slug, ClientID: msg.ClientMessageID, BrokerID: msg.MessageID, Topic: topicOf(msg),
 		From: inbox.Author{Key: msg.SenderPubkey, Member: msg.SenderMemberPubkey, Name: mesh.SafeName(msg.SenderName, msg.SenderPubkey.Short())},
 		To:   a.own, Kind: a.kind, ReplyTo: msg.ReplyToID, Priority: msg.Priority, Subtype: msg.Subtype, TraceID: msg.TraceID,
 	}
@@ -104,6 +104,16 @@ func (a intake) draft(msg protocol.PushedMessage) inbox.Draft {
 		d.From.Verified = a.ownKeys()[mesh.Key(opened.Sender.String())] // other names are claims until they can be proved (design C8)
 	}
 	return d
+}
+
+// topicOf is to whom a message went besides its recipient: a topic, a group, or everyone.
+func topicOf(msg protocol.PushedMessage) string {
+	if msg.Topic == "" && (msg.TargetKind == protocol.KindGroup || msg.TargetKind == protocol.KindAll) {
+		if target, err := mesh.ParseTarget(msg.TargetSpec); err == nil {
+			return target.Text
+		}
+	}
+	return msg.Topic
 }
 
 // open tries the keys in their order: the session's, then the member's, against the sender's session, then its member.

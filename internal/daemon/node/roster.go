@@ -287,7 +287,7 @@ func memberRows(daemons map[mesh.Key]protocol.Peer, sessions map[mesh.Key]bool) 
 		rows = append(rows, protocol.Peer{
 			Pubkey: member, MemberPubkey: member, MemberName: d.MemberName, DisplayName: cmp.Or(d.MemberName, d.DisplayName), Status: d.Status,
 			Summary: d.Summary, Stats: d.Stats, Visible: d.Visible, Profile: d.Profile, Reconnecting: d.Reconnecting,
-			Groups: []protocol.Group{}, ConnectedAt: d.ConnectedAt, PeerRole: mesh.SessionRole, Online: &on, PeerType: "human",
+			Groups: d.Groups, ConnectedAt: d.ConnectedAt, PeerRole: mesh.SessionRole, Online: &on, PeerType: "human",
 		})
 	}
 	slices.SortFunc(rows, func(x, y protocol.Peer) int { return cmp.Compare(x.MemberPubkey, y.MemberPubkey) })

@@ -29,14 +29,15 @@ type line struct {
 // sessionLink is the connection of a line.
 type sessionLink struct {
 	line
-	link   *uplink.Link
-	ending chan struct{}
+	link    *uplink.Link
+	seating *seating
+	ending  chan struct{}
 }
 
 // end makes the connection say goodbye. Call it once.
 func (s *sessionLink) end() { close(s.ending) }
 
-// Attach opens the connection of a session in a mesh, or renews it where name, groups or folder have changed
+// Attach opens the connection of a session in a mesh, or renews it where its name or folder has changed
 // (registry.Lines).
 func (n *Node) Attach(s registry.Session, l registry.Line) {
 	n.mu.Lock()
@@ -64,12 +65,16 @@ func (a *attachment) addSession(l line) {
 	if old, ok := a.sessions[l.session.ID]; ok {
 		if reflect.DeepEqual(old.presence(), l.presence()) {
 			old.session = l.session
+			if old.seating.register(l.session.Groups) && a.spawn != nil {
+				a.spawn(old.seating.tellLater)
+			}
 			return
 		}
 		old.end()
 	}
-	sl := &sessionLink{line: l, ending: make(chan struct{})}
-	link, err := a.newLink(l.Secret, l.presence)
+	sl := &sessionLink{line: l, seating: newSeating(a, l.session.ID), ending: make(chan struct{})}
+	sl.seating.register(l.session.Groups)
+	link, err := a.newLink(l.Secret, l.presence, sl.seating)
 	if err != nil {
 		a.node.opt.Log.Error("session not attached", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
 		delete(a.sessions, l.session.ID)
@@ -121,12 +126,12 @@ func (a *attachment) session(id string) *sessionLink {
 	return a.sessions[id]
 }
 
-// presence is what a session's connection tells: the base name of its folder, nothing of this machine (design C5).
+// presence is what a session's connection tells besides its groups: the base name of its folder, nothing of this machine (design C5).
 func (l line) presence() protocol.Presence {
 	hash := sha256.Sum256([]byte(l.Pubkey())) // the host's own id stays here (design C6)
 	return protocol.Presence{
 		DisplayName: l.session.Name, SessionID: hex.EncodeToString(hash[:16]), CWD: filepath.Base(l.session.CWD), PeerType: "ai",
-		Channel: "claudemesh-session", Role: l.session.Role, Groups: l.session.Groups,
+		Channel: "claudemesh-session", Role: l.session.Role,
 	}
 }
 
