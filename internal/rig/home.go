@@ -159,20 +159,25 @@ func (s *Session) Do(ctx context.Context, r localapi.Request) (localapi.Response
 // Register makes this process a session that is shown what comes. Old is the registration that it replaces, or nil.
 func (h *Home) Register(id string, old *Session) *Session {
 	h.rig.T.Helper()
-	req := localapi.RegisterRequest{
-		SessionID: id, PID: os.Getpid(), CWD: h.Paths().Config.Dir, DisplayName: id, Host: localapi.Host{Name: "claude-ai"},
-	}
-	if old != nil {
-		req.OldToken = old.Token
-	}
 	s := &Session{ID: id, home: h}
-	answer, err := localapi.SessionRegister.Do(h.rig.T.Context(), s, req)
+	answer, err := localapi.SessionRegister.Do(h.rig.T.Context(), s, h.registration(id, old))
 	h.rig.must(err)
 	s.Token = answer.Token
 	if len(answer.Sessions) > 0 {
 		s.Key = answer.Sessions[0].SessionPubkey
 	}
 	return s
+}
+
+// registration makes this process a session.
+func (h *Home) registration(id string, old *Session) localapi.RegisterRequest {
+	req := localapi.RegisterRequest{
+		SessionID: id, PID: os.Getpid(), CWD: h.Paths().Config.Dir, DisplayName: id, Host: localapi.Host{Name: "claude-ai"},
+	}
+	if old != nil {
+		req.OldToken = old.Token
+	}
+	return req
 }
 
 // Found makes a mesh on a broker.

@@ -1,0 +1,139 @@
+package rig
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
+// joinGroup puts whoever d is into a group; leaveGroup takes it out.
+func (w *world) joinGroup(d localapi.Doer, group string) {
+	w.T.Helper()
+	answer, err := localapi.GroupJoin.Do(w.T.Context(), d, localapi.GroupRequest{Name: group})
+	w.must(err)
+	if answer.Group != group || len(answer.Meshes)+len(answer.Pending) != 1 {
+		w.T.Fatalf("join %s: got %+v", group, answer)
+	}
+}
+
+func (w *world) leaveGroup(d localapi.Doer, group string) {
+	w.T.Helper()
+	_, err := localapi.GroupLeave.Do(w.T.Context(), d, localapi.GroupRequest{Name: group})
+	w.must(err)
+}
+
+// groupsOf are the groups that a session is in, by its own word.
+func (w *world) groupsOf(s *Session) []string {
+	w.T.Helper()
+	me, err := localapi.SessionMe.Do(w.T.Context(), s, localapi.None{})
+	w.must(err)
+	names := []string{}
+	for _, g := range me.Groups {
+		names = append(names, g.Name)
+	}
+	return names
+}
+
+// wantMembers waits until the broker names these members of a group.
+func (w *world) wantMembers(d localapi.Doer, group string, want ...string) {
+	w.T.Helper()
+	w.Until("who is in "+group, func() bool {
+		answer, err := localapi.Groups.Do(w.T.Context(), d, localapi.GroupsRequest{})
+		w.must(err)
+		i := slices.IndexFunc(answer.Groups, func(g localapi.Group) bool { return g.Name == group })
+		if i < 0 {
+			return len(want) == 0
+		}
+		return slices.Equal(sorted(answer.Groups[i].Members), sorted(want))
+	})
+}
+
+// Groups stay over a broken line, a restart of the daemon and the end of the session's process, when it is resumed.
+func TestGroupsOutliveConnectionsAndProcesses(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		s := w.open(ben, "s")
+		w.joinGroup(s, "ops/night")
+		w.joinGroup(s, "dev")
+		w.leaveGroup(s, "dev")
+		w.Send(ada, "@ops", "while it is there")
+		w.wantTexts(ben, "while it is there")
+
+		ben.Stop() // without a daemon its member is meant
+		w.Send(ada, "@ops/night", "while the daemon is away")
+		ben.Start()
+		w.wantSessionOpen(s)
+		w.wantTexts(ben, "while it is there", "while the daemon is away")
+		w.Send(ada, "@ops", "after the restart")
+		w.wantTexts(ben, "while it is there", "while the daemon is away", "after the restart")
+
+		w.close(s)
+		s = w.open(ben, "s")
+		if diff := cmp.Diff([]string{"ops/night"}, w.groupsOf(s)); diff != "" {
+			t.Errorf("groups of the resumed session (-want +got):\n%s", diff)
+		}
+		w.wantMembers(ada, "dev")
+		w.wantMembers(ada, "ops/night", "ben")
+	})
+}
+
+// What changes while there is no connection counts with the next one.
+func TestGroupsChangedWithoutAConnection(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		s := w.open(ben, "s")
+		w.joinGroup(s, "old")
+		w.joinGroup(ben, "home")
+		w.wantMembers(ada, "home", "ben")
+		w.broker.Stop()
+		answer, err := localapi.GroupJoin.Do(t.Context(), s, localapi.GroupRequest{Name: "new", Role: "lead"})
+		w.must(err)
+		if diff := cmp.Diff([]string{"team"}, answer.Pending); diff != "" {
+			t.Errorf("pending (-want +got):\n%s", diff)
+		}
+		w.leaveGroup(s, "old")
+		w.leaveGroup(ben, "home")
+		w.joinGroup(ben, "desk")
+		w.broker.Start()
+		w.wantMembers(ada, "new", "ben")
+		w.wantMembers(ada, "desk", "ben")
+		w.wantMembers(ada, "home")
+		w.wantMembers(ada, "old")
+	})
+}
+
+// A session that is registered with other groups than before has those, and what it joined by itself.
+func TestGroupsOfARegistration(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		register := func(old *Session, groups ...string) *Session {
+			s := &Session{ID: "s", home: ben}
+			req := ben.registration("s", old)
+			for _, g := range groups {
+				req.Groups = append(req.Groups, protocol.Group{Name: g})
+			}
+			answer, err := localapi.SessionRegister.Do(t.Context(), s, req)
+			w.must(err)
+			s.Token = answer.Token
+			w.wantSessionOpen(s)
+			return s
+		}
+		s := register(nil, "a", "b")
+		w.joinGroup(s, "c")
+		w.leaveGroup(s, "b")
+		for i, c := range []struct{ said, want []string }{
+			{[]string{"a", "b"}, []string{"a", "c"}}, // the same as before: nothing new is said
+			{[]string{"b"}, []string{"b", "c"}},
+			{nil, []string{"c"}},
+		} {
+			s = register(s, c.said...)
+			if diff := cmp.Diff(c.want, w.groupsOf(s)); diff != "" {
+				t.Errorf("%d (-want +got):\n%s", i, diff)
+			}
+		}
+		w.wantMembers(ada, "c", "ben")
+		w.wantMembers(ada, "a")
+		w.wantMembers(ada, "b")
+	})
+}
