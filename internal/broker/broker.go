@@ -56,11 +56,30 @@ func Run(ctx context.Context, opt Options) error {
 	if err != nil {
 		return openFault(err)
 	}
-	listener, err := listen(ctx, opt.Settings, opt.Listener)
+	cert, err := openCertificate(opt.Settings, opt.Data, opt.Now, opt.Log)
+	if err != nil {
+		return errors.Join(err, closeGiven(opt.Listener), db.Close())
+	}
+	listener, err := listen(ctx, opt.Settings, opt.Listener, cert)
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	return errors.Join(run(ctx, opt, listener, db, token), db.Close())
+	return errors.Join(run(ctx, opt, listener, parent{db: db, token: token, cert: cert}), db.Close())
+}
+
+// parent is what a server is made of that is opened before it.
+type parent struct {
+	db    *sqlite.DB
+	token token
+	cert  *certificate // nil for a broker without TLS
+}
+
+// closeGiven closes a listener that nothing will serve.
+func closeGiven(l net.Listener) error {
+	if l == nil {
+		return nil
+	}
+	return l.Close()
 }
 
 // openFault gives what is wrong with the database its code of the table.
@@ -81,10 +100,10 @@ func openFault(err error) error {
 }
 
 // run serves on a listener and a database that are open, until ctx ends or serving fails, and stops in order.
-func run(ctx context.Context, opt Options, listener net.Listener, db *sqlite.DB, token token) error {
+func run(ctx context.Context, opt Options, listener net.Listener, from parent) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	s := newServer(work, opt, listener.Addr(), db, token)
+	s := newServer(work, opt, listener.Addr(), from)
 	if err := s.presence.Load(work); err != nil {
 		return errors.Join(openFault(err), listener.Close())
 	}
@@ -119,10 +138,11 @@ func run(ctx context.Context, opt Options, listener net.Listener, db *sqlite.DB,
 }
 
 // newServer puts the parts of a broker together. Nothing runs yet.
-func newServer(work context.Context, opt Options, addr net.Addr, db *sqlite.DB, token token) *server {
+func newServer(work context.Context, opt Options, addr net.Addr, from parent) *server {
+	db := from.db
 	seen := replay.New(replayTime, opt.Now)
 	s := &server{
-		set: opt.Settings, now: opt.Now, log: opt.Log, started: opt.Now(), work: work, token: token, db: db,
+		set: opt.Settings, now: opt.Now, log: opt.Log, started: opt.Now(), work: work, token: from.token, cert: from.cert, db: db,
 		mux:   wire.NewMux[*session.Session](),
 		doors: &doors{db: db, set: opt.Settings, now: opt.Now, seen: seen, seats: newSeats(opt.Settings)},
 		hosts: newHosts(opt.Settings, addr),
@@ -135,13 +155,16 @@ func newServer(work context.Context, opt Options, addr net.Addr, db *sqlite.DB, 
 	s.queue = queue.New(queue.Options{DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log, Watch: watcher{s.presence}})
 	s.crowd.conns = map[mesh.ConnID]*conn{}
 	s.parts = parts{
-		invites:   &invite.Invites{DB: db, Now: opt.Now, Owner: &authority.Authority{Now: opt.Now, Once: seen.First}},
+		invites:   &invite.Invites{DB: db, Now: opt.Now, Owner: &authority.Authority{Now: opt.Now, Once: seen.First}, SelfSigned: opt.Settings.SelfSigned},
 		admission: &admission.Admission{DB: db, Now: opt.Now, Once: seen.First, Close: s.queue.CloseMember},
 		strangers: newStrangers(opt.Now),
 	}
 	s.bind()
 	return s
 }
+
+// connKey finds the connection of a request in its context.
+type connKey struct{}
 
 // What a plain request may take. A WebSocket has its own times.
 const (
@@ -155,6 +178,7 @@ const (
 func (s *server) web(log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           s.routes(),
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 		ReadHeaderTimeout: headTime,
 		ReadTimeout:       bodyTime,
 		WriteTimeout:      bodyTime,
@@ -169,7 +193,7 @@ func (s *server) web(log *slog.Logger) *http.Server {
 func (s *server) announce(addr net.Addr, ready func(net.Addr)) {
 	s.log.Info("broker answers", slog.String(logkey.Addr, addr.String()), slog.String(logkey.Version, buildinfo.Version()))
 	here, known := addrOf(addr)
-	if known && !here.IsLoopback() && s.set.TLSCert == "" && !strings.HasPrefix(s.set.PublicURL, "https:") {
+	if known && !here.IsLoopback() && !s.set.TLS() && !strings.HasPrefix(s.set.PublicURL, "https:") {
 		s.log.Warn("connections are not encrypted beyond this machine: set tls_cert and tls_key, or put a proxy in front",
 			slog.String(logkey.Addr, addr.String()))
 	}

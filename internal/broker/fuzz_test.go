@@ -106,7 +106,7 @@ func fuzzServer(f *testing.F) (*server, *session.Session) {
 		f.Fatal(err)
 	}
 	work, stop := context.WithCancel(context.Background())
-	s := newServer(work, Options{Settings: config.DefaultBroker(), Now: time.Now, Log: slog.New(slog.DiscardHandler)}, &net.TCPAddr{}, db, token{})
+	s := newServer(work, Options{Settings: config.DefaultBroker(), Now: time.Now, Log: slog.New(slog.DiscardHandler)}, &net.TCPAddr{}, parent{db: db})
 	done := make(chan error, 1)
 	go func() { done <- s.queue.Run(work) }()
 	f.Cleanup(func() {

@@ -17,6 +17,8 @@ type hosts struct {
 	names  []string // host:port in lower case: public URL and allowed hosts
 	ports  []string // of the listener
 	listen string   // host of the listen address
+
+	address string // host:port that is listened on
 }
 
 // newHosts takes the configured listen address and the real one: port 0 is known only afterwards, and behind a
@@ -26,7 +28,7 @@ func newHosts(set config.Broker, addr net.Addr) hosts {
 	for _, a := range []string{set.Listen, addr.String()} {
 		if host, port, err := net.SplitHostPort(a); err == nil && port != "0" {
 			h.ports = append(h.ports, port)
-			h.listen = strings.ToLower(host)
+			h.listen, h.address = strings.ToLower(host), a
 		}
 	}
 	if u, err := url.Parse(set.PublicURL); err == nil && u.Host != "" {

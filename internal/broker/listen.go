@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -11,8 +10,8 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-// listen opens the port, with the operator's certificate where there is one.
-func listen(ctx context.Context, set config.Broker, given net.Listener) (net.Listener, error) {
+// listen opens the port: for TLS where there is a certificate.
+func listen(ctx context.Context, set config.Broker, given net.Listener, cert *certificate) (net.Listener, error) {
 	l := given
 	if l == nil {
 		var err error
@@ -21,19 +20,10 @@ func listen(ctx context.Context, set config.Broker, given net.Listener) (net.Lis
 		}
 	}
 	l = &doorman{Listener: l, free: places(set.Connections, maxFiles())}
-	if set.TLSCert == "" {
-		return l, nil
+	if cert != nil {
+		l = bothWays{Listener: l, config: cert.config()}
 	}
-	pair, err := tls.LoadX509KeyPair(set.TLSCert, set.TLSKey)
-	if err != nil {
-		_ = l.Close() // the first error is the one to report
-		return nil, mesh.Errorf(mesh.SettingsRefused, "load the certificate: %w", err)
-	}
-	return tls.NewListener(l, &tls.Config{
-		Certificates: []tls.Certificate{pair},
-		MinVersion:   tls.VersionTLS12,
-		NextProtos:   []string{"http/1.1"}, // a WebSocket needs it
-	}), nil
+	return l, nil
 }
 
 func refusedPort(address string, err error) error {

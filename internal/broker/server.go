@@ -27,6 +27,7 @@ type server struct {
 	started  time.Time
 	work     context.Context // of every frame and request; ends when the broker stops
 	token    token
+	cert     *certificate // nil without TLS
 	db       *sqlite.DB
 	queue    *queue.Queue
 	presence *presence.Presence

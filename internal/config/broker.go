@@ -19,6 +19,7 @@ type Broker struct {
 	AllowedHosts []string `key:"allowed_hosts" default:"" env:"CLAUDEMESH_BROKER_ALLOWED_HOSTS" doc:"Further host names, with their port if it is not the standard one, under which requests are answered."`
 	TLSCert      string   `key:"tls_cert" default:"" env:"CLAUDEMESH_BROKER_TLS_CERT" doc:"Certificate file (PEM, with its chain). Goes with tls_key."`
 	TLSKey       string   `key:"tls_key" default:"" env:"CLAUDEMESH_BROKER_TLS_KEY" doc:"Key file (PEM) of the certificate."`
+	SelfSigned   bool     `key:"self_signed" default:"false" env:"CLAUDEMESH_BROKER_SELF_SIGNED" doc:"Make a certificate in the data folder, which invite links pin, so that no authority is needed. Instead of tls_cert and tls_key."`
 
 	MessageTTL  time.Duration `key:"message_ttl" default:"168h" min:"1s" env:"CLAUDEMESH_BROKER_MESSAGE_TTL" doc:"How long a message waits for its recipient."`
 	DedupeTTL   time.Duration `key:"dedupe_ttl" default:"336h" min:"1s" env:"CLAUDEMESH_BROKER_DEDUPE_TTL" doc:"How long a message that comes again is known. At least message_ttl; clients are told and give up earlier."`
@@ -52,6 +53,9 @@ type Broker struct {
 	LogLevel      slog.Level    `key:"log_level" default:"info" env:"CLAUDEMESH_BROKER_LOG_LEVEL" doc:"Least level that is logged: debug, info, warn or error."`
 }
 
+// TLS reports whether the broker answers https://.
+func (b Broker) TLS() bool { return b.SelfSigned || b.TLSCert != "" }
+
 // check refuses settings that contradict each other or could never work.
 func (b Broker) check() error {
 	switch {
@@ -63,6 +67,8 @@ func (b Broker) check() error {
 		return contradiction("hello_bytes", "at most frame_bytes", b.HelloBytes)
 	case (b.TLSCert == "") != (b.TLSKey == ""):
 		return contradiction("tls_cert", "both tls_cert and tls_key, or neither", "one")
+	case b.SelfSigned && b.TLSCert != "":
+		return contradiction("self_signed", "false where tls_cert is set", "true")
 	case slices.ContainsFunc(b.AllowedHosts, func(host string) bool { return strings.ContainsAny(host, "/@ ") }):
 		return contradiction("allowed_hosts", "host names without scheme and path", strings.Join(b.AllowedHosts, ","))
 	}

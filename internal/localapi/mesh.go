@@ -81,12 +81,14 @@ type InviteCreateRequest struct {
 	ExpiresIn string `json:"expires_in,omitzero" jsonschema:"Go duration, default 168h"`
 	Uses      int    `json:"uses,omitzero" jsonschema:"1 to 1000, default 1"`
 	Role      string `json:"role,omitzero" jsonschema:"admin or member, default member"`
+	Legacy    bool   `json:"legacy,omitzero" jsonschema:"a link of version 1, for the TypeScript system; it holds the mesh's root key"`
 }
 
 // InviteAnswer is a new invite with its link, which is not kept anywhere.
 type InviteAnswer struct {
 	URL       string  `json:"url"`
-	Code      string  `json:"code"`
+	Code      string  `json:"code" jsonschema:"empty in version 1"`
+	Version   int     `json:"version" jsonschema:"2, or 1 for the TypeScript system"`
 	InviteID  mesh.ID `json:"invite_id"`
 	ExpiresAt string  `json:"expires_at"`
 	Uses      int     `json:"uses"`

@@ -58,6 +58,7 @@ const (
 	BrokerDown        Code = "broker_unreachable"
 	BrokerRefused     Code = "broker_refused"
 	InsecureURL       Code = "insecure_url"
+	PinMismatch       Code = "broker_key_changed"
 
 	NoHello              Code = "no_hello"
 	HelloTimeout         Code = "hello_timeout"
@@ -136,6 +137,7 @@ var Codes = []Row{
 	{DaemonRunning, http.StatusConflict, ExitExists, false, "leave out --no-daemon, or run `claudemesh daemon down` first"},
 	{BrokerDown, http.StatusBadGateway, ExitNetwork, true, "check that the broker runs and the network is up"},
 	{BrokerRefused, http.StatusBadGateway, ExitPermission, false, "see `claudemesh daemon status`"},
+	{PinMismatch, http.StatusBadGateway, ExitPermission, true, "somebody else may answer in the broker's place: ask its owner, and join by a new link only if they changed the key"},
 	{InsecureURL, http.StatusBadRequest, ExitUsage, false, "use wss:// or https://; plain connections are for this machine only"},
 
 	{NoHello, http.StatusUnauthorized, ExitAuth, false, "the first frame is hello"},

@@ -141,6 +141,12 @@ func (b Broker) Log() string { return filepath.Join(b.Dir, "broker.log") }
 // CreateToken allows who presents it to create meshes (design C1).
 func (b Broker) CreateToken() string { return filepath.Join(b.Dir, "create-token") }
 
+// TLSCert is the certificate that a broker made itself, instead of an authority.
+func (b Broker) TLSCert() string { return filepath.Join(b.Dir, "tls-cert.pem") }
+
+// TLSKey goes with TLSCert.
+func (b Broker) TLSKey() string { return filepath.Join(b.Dir, "tls-key.pem") }
+
 // StartedByUp holds the process id of the broker that `up` started, so that `down` stops no other.
 func (b Broker) StartedByUp() string { return filepath.Join(b.Dir, ".started-by-up") }
 

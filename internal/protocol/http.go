@@ -10,6 +10,7 @@ const (
 	PathMeshes     = "/v1/meshes"
 	PathClaim      = "/invites/{code}/claim"
 	PathInvitePage = "/i/{code}"
+	PathJoin       = "/join"
 )
 
 // NewMember is a member's key with its name.
@@ -44,6 +45,7 @@ type ClaimRequest struct {
 	PeerPubkey      string `json:"peer_pubkey,omitzero" jsonschema:"the joiner's member key, 64 lower-case hex"`
 	DisplayName     string `json:"display_name,omitzero"`
 	Proof           string `json:"proof,omitzero" jsonschema:"128 hex by peer_pubkey over host, code hash and both keys"`
+	OwnerPrint      string `json:"owner_fingerprint,omitzero" jsonschema:"of the link: a broker whose mesh has another owner refuses, and nothing is used up"`
 }
 
 // ClaimAnswer is its answer, 200.
@@ -62,7 +64,29 @@ type ClaimAnswer struct {
 	BrokerURL           string  `json:"broker_url"`
 }
 
-// HTTPError is the body of every refusal.
+// JoinRequest is the body of POST /join, by which clients of the TypeScript system use an invite of version 1. They send
+// the token taken apart, too; it is the text that counts (http-api A, row 5).
+type JoinRequest struct {
+	InviteToken string `json:"invite_token" jsonschema:"what stands behind ic://join/"`
+	PeerPubkey  string `json:"peer_pubkey" jsonschema:"64 lower-case hex"`
+	DisplayName string `json:"display_name"`
+}
+
+// JoinAnswer is its answer, 200.
+type JoinAnswer struct {
+	OK            bool    `json:"ok"`
+	MemberID      mesh.ID `json:"memberId"`
+	AlreadyMember bool    `json:"alreadyMember,omitzero"`
+}
+
+// JoinRefusal is the body of every refusal of POST /join.
+type JoinRefusal struct {
+	OK    bool      `json:"ok" jsonschema:"false"`
+	Error string    `json:"error" jsonschema:"<code>: one sentence"`
+	Code  mesh.Code `json:"code"`
+}
+
+// HTTPError is the body of every other refusal.
 type HTTPError struct {
 	Error string    `json:"error" jsonschema:"one sentence"`
 	Code  mesh.Code `json:"code"`

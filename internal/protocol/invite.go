@@ -8,11 +8,13 @@ import (
 // InviteCreateRequest stores an invite that the owner signed (design C3). The broker never sees the code, only its hash.
 type InviteCreateRequest struct {
 	InviteID  mesh.ID         `json:"inviteId"`
-	CodeHash  string          `json:"codeHash" jsonschema:"SHA-256 of the code, 64 hex"`
+	Version   int             `json:"version,omitzero" jsonschema:"2 when left out; 1 for a link that the TypeScript system can use"`
+	CodeHash  string          `json:"codeHash" jsonschema:"SHA-256 of the code, or of the token of version 1, 64 hex"`
 	ExpiresAt int64           `json:"expiresAt" jsonschema:"seconds since the epoch"`
 	MaxUses   int             `json:"maxUses" jsonschema:"1 to 1000"`
 	Role      string          `json:"role" jsonschema:"admin or member"`
 	Signature string          `json:"signature" jsonschema:"128 hex over the canonical invite text, by the owner's key"`
+	BrokerURL string          `json:"brokerUrl,omitzero" jsonschema:"version 1: the address in the token, ws:// or wss://, ending in /ws"`
 	Operation SignedOperation `json:"operation,omitzero"`
 }
 
@@ -33,6 +35,7 @@ type InviteListRequest struct{}
 // Invite is one invite without its code.
 type Invite struct {
 	InviteID  mesh.ID `json:"inviteId"`
+	Version   int     `json:"version,omitzero" jsonschema:"1; left out for 2"`
 	Role      string  `json:"role"`
 	ExpiresAt int64   `json:"expiresAt"`
 	MaxUses   int     `json:"maxUses"`
@@ -58,6 +61,15 @@ func (r InviteRevokeRequest) Signed() InviteRevokeRequest {
 	return r
 }
 
+// PlaceRequest asks where others reach the broker.
+type PlaceRequest struct{}
+
+// Place is what links to the broker are made of, for members that reach it by an address of its own machine.
+type Place struct {
+	URL string `json:"url,omitzero" jsonschema:"http:// or https://, without a slash at the end; left out when it listens on its machine only"`
+	Pin string `json:"pin,omitzero" jsonschema:"SHA-256 of its public key (SPKI), base64url, when it signed its certificate itself"`
+}
+
 // LeaveRequest ends the caller's own membership.
 type LeaveRequest struct{}
 
@@ -76,6 +88,9 @@ var (
 	})
 	InviteRevoke = wire.Define[InviteRevokeRequest, InviteAnswer](wire.Spec{
 		Type: "invite_revoke", Reply: "invite_revoked", Ours: true, Summary: "End an invite. Signed by the owner.",
+	})
+	BrokerPlace = wire.Define[PlaceRequest, Place](wire.Spec{
+		Type: "broker_place", Reply: "broker_place_result", Ours: true, Summary: "Tell where others reach the broker.",
 	})
 	MeshLeave = wire.Define[LeaveRequest, LeaveAnswer](wire.Spec{
 		Type: "mesh_leave", Reply: "mesh_left", Ours: true, Summary: "End the caller's own membership. The owner cannot leave.",

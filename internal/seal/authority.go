@@ -123,6 +123,13 @@ func (o Operation) text() ([]byte, error) {
 		o.Host, o.MeshID, o.Name, hex.EncodeToString(o.Args[:]), o.Nonce, milliseconds(o.At)), nil
 }
 
+// KeyPin is the text of the pin of a TLS key: base64url of the SHA-256 of its SubjectPublicKeyInfo in DER, 43
+// characters (design C3).
+func KeyPin(spki []byte) string {
+	sum := sha256.Sum256(spki)
+	return Base64URL(sum[:])
+}
+
 // OwnerFingerprint names the owner of a mesh in an invite link: the first 128 bits of
 // SHA-256(mesh id ‖ owner key), 22 base64url characters (design C3).
 func OwnerFingerprint(meshID string, owner PublicKey) string {

@@ -21,69 +21,81 @@ type Visit struct {
 // Claim redeems a code for a member key (design C3). The same key again gets the same answer and uses nothing up.
 // Everything that is wrong with the invite is one and the same invite_refused.
 func (v *Invites) Claim(ctx context.Context, visit Visit, code string, req protocol.ClaimRequest) (protocol.ClaimAnswer, error) {
-	c, err := v.readClaim(visit, code, req)
+	c, recipient, err := readClaim(visit, code, req)
 	if err != nil {
 		return protocol.ClaimAnswer{}, err
 	}
-	var r redeemed
+	r, err := v.redeem(ctx, c)
+	if err != nil {
+		return protocol.ClaimAnswer{}, err
+	}
+	return r.answer(recipient, visit)
+}
+
+// claim is a request that is well formed and, in version 2, proved.
+type claim struct {
+	version    int
+	codeHash   string
+	ownerPrint string // of the link; empty when it has none
+	peer       mesh.Key
+	name       string
+}
+
+// redeem makes the peer a member in one transaction.
+func (v *Invites) redeem(ctx context.Context, c claim) (r redeemed, err error) {
 	err = v.DB.Write(ctx, func(tx *sqlite.Tx) error {
 		r, err = c.redeem(tx, v.Now())
 		return err
 	})
 	if mesh.IsCode(err, mesh.NotFound) {
-		return protocol.ClaimAnswer{}, errRefused()
+		err = errRefused()
 	}
-	if err != nil {
-		return protocol.ClaimAnswer{}, err
-	}
-	return r.answer(c.recipient, visit)
+	return r, err
 }
 
-// claim is a request that is well formed and proved.
-type claim struct {
-	codeHash  string
-	recipient seal.X25519Public
-	peer      mesh.Key
-	name      string
-}
-
-func (v *Invites) readClaim(visit Visit, code string, req protocol.ClaimRequest) (claim, error) {
+func readClaim(visit Visit, code string, req protocol.ClaimRequest) (claim, seal.X25519Public, error) {
+	var none seal.X25519Public
 	if req.PeerPubkey == "" || req.Proof == "" {
-		return claim{}, mesh.Errorf(mesh.BadRequest, "a claim names the joiner's key and proves it: join with a claudemesh that does")
+		return claim{}, none, mesh.Errorf(mesh.BadRequest, "a claim names the joiner's key and proves it: join with a claudemesh that does")
 	}
 	if !mesh.ValidInviteCode(code) {
-		return claim{}, errRefused()
+		return claim{}, none, errRefused()
 	}
 	recipient, err := seal.ParseX25519Public(req.RecipientX25519)
 	if err != nil {
-		return claim{}, mesh.Errorf(mesh.CodeOf(err), "recipient_x25519_pubkey: %w", err)
+		return claim{}, none, mesh.Errorf(mesh.CodeOf(err), "recipient_x25519_pubkey: %w", err)
 	}
 	peer, err := seal.ParsePublicKey(req.PeerPubkey)
 	if err != nil {
-		return claim{}, mesh.Errorf(mesh.CodeOf(err), "peer_pubkey: %w", err)
+		return claim{}, none, mesh.Errorf(mesh.CodeOf(err), "peer_pubkey: %w", err)
 	}
 	signature, err := seal.ParseSignature(req.Proof)
 	if err != nil {
-		return claim{}, mesh.Errorf(mesh.CodeOf(err), "proof: %w", err)
+		return claim{}, none, mesh.Errorf(mesh.CodeOf(err), "proof: %w", err)
 	}
 	name := req.DisplayName
 	if name == "" {
-		name = "member-" + req.PeerPubkey[:8]
+		name = unnamed(req.PeerPubkey)
 	}
 	if err := mesh.CheckName(name); err != nil {
-		return claim{}, err
+		return claim{}, none, err
 	}
 	if !proved(seal.Claim{CodeHash: seal.CodeHash(code), Recipient: recipient, Peer: peer}, visit.Hosts, signature) {
-		return claim{}, mesh.Errorf(mesh.BadSignature, "the proof is not by peer_pubkey for this broker and code")
+		return claim{}, none, mesh.Errorf(mesh.BadSignature, "the proof is not by peer_pubkey for this broker and code")
 	}
-	return claim{codeHash: codeHash(code), recipient: recipient, peer: mesh.Key(req.PeerPubkey), name: name}, nil
+	c := claim{version: 2, codeHash: codeHash(code), ownerPrint: req.OwnerPrint, peer: mesh.Key(req.PeerPubkey), name: name}
+	return c, recipient, nil
 }
+
+// unnamed is the name of a member that gave none.
+func unnamed(pubkey string) string { return "member-" + pubkey[:8] }
 
 // redeemed is what a claim led to.
 type redeemed struct {
 	mesh   store.Mesh
 	invite store.Invite
 	member store.Member
+	again  bool // it was a member before
 }
 
 // redeem makes the peer a member, if the invite allows it. Every refusal is errRefused or not_found.
@@ -91,12 +103,19 @@ func (c claim) redeem(tx *sqlite.Tx, now time.Time) (r redeemed, err error) {
 	if r.invite, err = store.FindInvite(tx, c.codeHash); err != nil {
 		return r, err
 	}
+	if r.invite.Version != c.version {
+		return r, errRefused()
+	}
 	if r.mesh, err = store.FindMesh(tx, r.invite.Mesh); err != nil {
+		return r, err
+	}
+	if err := c.meant(r.mesh); err != nil {
 		return r, err
 	}
 	r.member, err = store.FindMemberByKey(tx, r.mesh.ID, c.peer)
 	switch {
 	case err == nil: // again, perhaps because the answer was lost
+		r.again = true
 		if !r.invite.RevokedAt.IsZero() || !now.Before(r.invite.ExpiresAt) {
 			return r, errRefused()
 		}
@@ -119,6 +138,21 @@ func (c claim) redeem(tx *sqlite.Tx, now time.Time) (r redeemed, err error) {
 		ID: mesh.NewID(), Mesh: r.mesh.ID, Key: c.peer, Name: c.name, Role: r.invite.Role, JoinedAt: now,
 	})
 	return r, err
+}
+
+// meant compares the mesh with the owner that the link names: a joiner that would refuse the answer uses nothing up.
+func (c claim) meant(m store.Mesh) error {
+	if c.ownerPrint == "" {
+		return nil
+	}
+	owner, err := seal.ParsePublicKey(string(m.OwnerKey))
+	if err != nil {
+		return mesh.Errorf(mesh.Internal, "owner key of mesh %s: %w", m.ID, err)
+	}
+	if c.ownerPrint != seal.OwnerFingerprint(string(m.ID), owner) {
+		return mesh.Errorf(mesh.InviteUntrusted, "the mesh of this code has another owner than the link says; nothing was used up")
+	}
+	return nil
 }
 
 // answer tells the joiner what it must check before it believes it.

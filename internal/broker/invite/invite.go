@@ -24,6 +24,9 @@ type Invites struct {
 	DB    *sqlite.DB
 	Now   mesh.Clock
 	Owner *authority.Authority
+	// SelfSigned is set where the broker signed its certificate itself: clients of the TypeScript system refuse that,
+	// so they get no links (design C3).
+	SelfSigned bool
 }
 
 // Bind registers the handlers.
@@ -48,7 +51,14 @@ func (v *Invites) Create(ctx context.Context, s *session.Session, req protocol.I
 	if err != nil {
 		return protocol.InviteAnswer{}, err
 	}
-	err = v.DB.Write(ctx, func(tx *sqlite.Tx) error { return store.AddInvite(tx, row) })
+	err = v.DB.Write(ctx, func(tx *sqlite.Tx) error {
+		if row.Version == 1 {
+			if err := checkToken(tx, s, req); err != nil {
+				return err
+			}
+		}
+		return store.AddInvite(tx, row)
+	})
 	return protocol.InviteAnswer{InviteID: req.InviteID}, err
 }
 
@@ -65,22 +75,51 @@ func (v *Invites) check(s *session.Session, req protocol.InviteCreateRequest) (s
 	case !expires.After(now) || expires.Sub(now) > maxLifetime:
 		return store.Invite{}, mesh.Errorf(mesh.BadRequest, "an invite ends within a year from now")
 	}
-	signature, err := seal.ParseSignature(req.Signature)
-	if err != nil {
-		return store.Invite{}, mesh.Errorf(mesh.CodeOf(err), "signature: %w", err)
-	}
-	owner, err := seal.ParsePublicKey(string(s.OwnerKey))
-	if err != nil {
-		return store.Invite{}, mesh.Errorf(mesh.Internal, "owner key of the mesh: %w", err)
-	}
-	signed := seal.Capability{MeshID: string(s.Mesh), InviteID: string(req.InviteID), ExpiresAt: expires, Role: req.Role, Owner: owner}
-	if err := signed.Verify(signature); err != nil {
-		return store.Invite{}, mesh.Errorf(mesh.Forbidden, "the invite itself is not signed by the owner of the mesh")
-	}
-	return store.Invite{
-		ID: req.InviteID, Mesh: s.Mesh, Version: 2, CodeHash: req.CodeHash, Role: req.Role, MaxUses: req.MaxUses,
+	row := store.Invite{
+		ID: req.InviteID, Mesh: s.Mesh, Version: req.Version, CodeHash: req.CodeHash, Role: req.Role, MaxUses: req.MaxUses,
 		ExpiresAt: expires, Signature: req.Signature, CreatedBy: s.Member, CreatedAt: now,
-	}, nil
+	}
+	switch req.Version {
+	case 0, 2:
+		row.Version = 2
+		return row, checkCapability(s, req)
+	case 1:
+		if v.SelfSigned {
+			return row, mesh.Errorf(mesh.BadRequest, "this broker signed its certificate itself, which clients of the TypeScript system refuse")
+		}
+		return row, nil
+	}
+	return row, mesh.Errorf(mesh.BadRequest, "an invite has version 1 or 2")
+}
+
+// checkCapability wants the owner's signature over an invite of version 2.
+func checkCapability(s *session.Session, req protocol.InviteCreateRequest) error {
+	owner, signature, err := ownerSigned(s, req)
+	if err != nil {
+		return err
+	}
+	signed := seal.Capability{
+		MeshID: string(s.Mesh), InviteID: string(req.InviteID), ExpiresAt: time.Unix(req.ExpiresAt, 0), Role: req.Role, Owner: owner,
+	}
+	if err := signed.Verify(signature); err != nil {
+		return errUnsigned()
+	}
+	return nil
+}
+
+// ownerSigned reads the key of the mesh's owner, and what shall be its signature over an invite.
+func ownerSigned(s *session.Session, req protocol.InviteCreateRequest) (owner seal.PublicKey, signature seal.Signature, err error) {
+	if signature, err = seal.ParseSignature(req.Signature); err != nil {
+		return owner, signature, mesh.Errorf(mesh.CodeOf(err), "signature: %w", err)
+	}
+	if owner, err = seal.ParsePublicKey(string(s.OwnerKey)); err != nil {
+		return owner, signature, mesh.Errorf(mesh.Internal, "owner key of the mesh: %w", err)
+	}
+	return owner, signature, nil
+}
+
+func errUnsigned() error {
+	return mesh.Errorf(mesh.Forbidden, "the invite itself is not signed by the owner of the mesh")
 }
 
 // List shows the newest invites to admins.
@@ -95,8 +134,12 @@ func (v *Invites) List(ctx context.Context, s *session.Session, _ protocol.Invit
 	})
 	var answer protocol.InviteListAnswer
 	for _, r := range rows[:min(len(rows), maxListed)] {
+		version := r.Version
+		if version == 2 {
+			version = 0 // left out
+		}
 		answer.Invites = append(answer.Invites, protocol.Invite{
-			InviteID: r.ID, Role: r.Role, ExpiresAt: r.ExpiresAt.Unix(), MaxUses: r.MaxUses, Used: r.Used,
+			InviteID: r.ID, Version: version, Role: r.Role, ExpiresAt: r.ExpiresAt.Unix(), MaxUses: r.MaxUses, Used: r.Used,
 			CreatedAt: mesh.FormatTime(r.CreatedAt), Revoked: !r.RevokedAt.IsZero(),
 		})
 	}

@@ -27,7 +27,15 @@ type Joined struct {
 // claimTries is how often a claim is sent when no answer comes. The same key again uses nothing up.
 const claimTries = 2
 
-// Claim redeems an invite for member: a new key, or that of an earlier claim of the same invite, which makes the same
+// Redeem redeems an invite of either version for member; see Claim and Join.
+func (c *Client) Redeem(ctx context.Context, l Link, displayName string, member seal.SecretKey) (Joined, error) {
+	if l.Token != "" {
+		return c.Join(ctx, l, displayName, member)
+	}
+	return c.Claim(ctx, l, displayName, member)
+}
+
+// Claim redeems an invite of version 2 for member: a new key, or that of an earlier claim of the same invite, which makes the same
 // member again and uses nothing up (design C3). It returns only after owner fingerprint, capability signature,
 // canonical text, expiry, ids and the sealed root key were checked; invite_untrusted says that one was wrong.
 func (c *Client) Claim(ctx context.Context, l Link, displayName string, member seal.SecretKey) (Joined, error) {
@@ -43,6 +51,7 @@ func (c *Client) Claim(ctx context.Context, l Link, displayName string, member s
 	}
 	body, err := wire.Encode(protocol.ClaimRequest{
 		RecipientX25519: text.Recipient.String(), PeerPubkey: text.Peer.String(), DisplayName: displayName, Proof: proof.String(),
+		OwnerPrint: l.Fingerprint,
 	})
 	if err != nil {
 		return Joined{}, err

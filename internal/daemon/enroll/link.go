@@ -10,10 +10,11 @@ import (
 	"github.com/claudemesh/claudemesh/internal/seal"
 )
 
-// Link is a parsed invite.
+// Link is a parsed invite: of version 2, with Base and Code, or of version 1, with Token.
 type Link struct {
 	Base        string // http:// or https:// address of the broker, without a slash at the end
 	Code        string
+	Token       string // of version 1, as it stands in the link; empty for version 2
 	Fingerprint string // of the owner (seal.OwnerFingerprint); empty when the link has none
 	Pin         string // SPKI pin of a self-signed broker (uplink.Pin); empty when the link has none
 }
@@ -24,16 +25,16 @@ const maxLinkBytes = 4096
 // fingerprintBytes is what a fingerprint holds (design C3).
 const fingerprintBytes = 16
 
-// ParseLink reads `<public-url>/i/<code>#<fp>[.<spki>]`, or `<code>[#<fp>[.<spki>]]` together with a broker's URL.
-// bad_request says what is wrong; links of version 1, as TypeScript clients make them, are refused with advice.
+// ParseLink reads `<public-url>/i/<code>#<fp>[.<spki>]`, or `<code>[#<fp>[.<spki>]]` together with a broker's URL. Links of
+// version 1 are `ic://join/<token>`, `<any site>/join/<token>`, or the token alone. bad_request says what is wrong.
 func ParseLink(text, brokerURL string) (Link, error) {
 	if len(text) > maxLinkBytes {
 		return Link{}, mesh.Errorf(mesh.BadRequest, "an invite link has at most %d bytes", maxLinkBytes)
 	}
 	text = strings.Trim(text, " \t\r\n<>\"'")
 	where, proof, marked := strings.Cut(text, "#")
-	if strings.HasPrefix(where, "ic:") || strings.Contains(where, "/join/") {
-		return Link{}, mesh.Errorf(mesh.BadRequest, "links of version 1 are not supported yet: ask for a new link, made by claudemesh invite")
+	if token, ok := tokenIn(where); ok {
+		return parseToken(token)
 	}
 	l, err := parseWhere(where, brokerURL)
 	if err != nil {
@@ -107,6 +108,9 @@ func (l Link) Of(id mesh.ID, owner mesh.Key) bool {
 
 // String writes the link as ParseLink reads it. It is a secret while the invite lasts.
 func (l Link) String() string {
+	if l.Token != "" {
+		return tokenLink + l.Token
+	}
 	text := l.Base + strings.Replace(protocol.PathInvitePage, "{code}", l.Code, 1)
 	if l.Fingerprint != "" {
 		text += "#" + l.Fingerprint

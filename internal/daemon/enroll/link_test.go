@@ -27,13 +27,13 @@ func TestParseLink(t *testing.T) {
 		text, broker string
 		want         Link
 	}{
-		{"https://mesh.example/i/abcdef234567#" + testFP, "", Link{"https://mesh.example", "abcdef234567", testFP, ""}},
-		{"https://mesh.example/i/abcdef234567#" + testFP + "." + testPin, "", Link{"https://mesh.example", "abcdef234567", testFP, testPin}},
-		{" <https://mesh.example:8443/team/i/abcdef234567/>\n", "", Link{"https://mesh.example:8443/team", "abcdef234567", "", ""}},
-		{"http://127.0.0.1:7900/i/abcdef", "", Link{"http://127.0.0.1:7900", "abcdef", "", ""}},
-		{"http://[::1]:7900/i/abcdef", "", Link{"http://[::1]:7900", "abcdef", "", ""}},
-		{"abcdef234567", "wss://mesh.example/ws", Link{"https://mesh.example", "abcdef234567", "", ""}},
-		{"abcdef234567#" + testFP, "ws://localhost:7900/team/ws", Link{"http://localhost:7900/team", "abcdef234567", testFP, ""}},
+		{"https://mesh.example/i/abcdef234567#" + testFP, "", Link{Base: "https://mesh.example", Code: "abcdef234567", Fingerprint: testFP}},
+		{"https://mesh.example/i/abcdef234567#" + testFP + "." + testPin, "", Link{Base: "https://mesh.example", Code: "abcdef234567", Fingerprint: testFP, Pin: testPin}},
+		{" <https://mesh.example:8443/team/i/abcdef234567/>\n", "", Link{Base: "https://mesh.example:8443/team", Code: "abcdef234567"}},
+		{"http://127.0.0.1:7900/i/abcdef", "", Link{Base: "http://127.0.0.1:7900", Code: "abcdef"}},
+		{"http://[::1]:7900/i/abcdef", "", Link{Base: "http://[::1]:7900", Code: "abcdef"}},
+		{"abcdef234567", "wss://mesh.example/ws", Link{Base: "https://mesh.example", Code: "abcdef234567"}},
+		{"abcdef234567#" + testFP, "ws://localhost:7900/team/ws", Link{Base: "http://localhost:7900/team", Code: "abcdef234567", Fingerprint: testFP}},
 	} {
 		got, err := ParseLink(tc.text, tc.broker)
 		if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
@@ -53,8 +53,10 @@ func TestParseLinkRefuses(t *testing.T) {
 		code       mesh.Code
 	}{
 		{"", "no invite link", mesh.BadRequest},
-		{"ic://join/eyJ2IjoxfQ", "ask for a new link", mesh.BadRequest},
-		{"https://mesh.example/join/eyJ2IjoxfQ", "ask for a new link", mesh.BadRequest},
+		{"ic://join/eyJ2IjoxfQ", "cut", mesh.BadRequest},
+		{"https://mesh.example/join/eyJ2IjoxfQ", "cut", mesh.BadRequest},
+		{"ic://join/", "cut", mesh.BadRequest},
+		{strings.Repeat("e", 30), "cut", mesh.BadRequest},
 		{"abcdef234567", "--broker", mesh.BadRequest},
 		{"ftp://mesh.example/i/abcdef", "no invite link", mesh.BadRequest},
 		{"wss://mesh.example/i/abcdef", "no invite link", mesh.BadRequest},
@@ -96,6 +98,7 @@ func FuzzInviteLink(f *testing.F) {
 	f.Add("https://mesh.example/i/abcdef234567#"+testFP+"."+testPin, "")
 	f.Add("abcdef234567#"+testFP, "ws://127.0.0.1:7900/ws")
 	f.Add("ic://join/eyJ2IjoxfQ", "")
+	f.Add("https://site.example/es/join/"+tokenOf(f, seal.NewSecretKey(), nil), "")
 	f.Add("https://a/i/abcdef/i/abcdef", "wss://[::1]/")
 	f.Fuzz(func(t *testing.T, text, brokerURL string) {
 		l, err := ParseLink(text, brokerURL)
@@ -109,7 +112,7 @@ func FuzzInviteLink(f *testing.F) {
 		if err != nil || again != l {
 			t.Fatalf("got %+v, %v of %q, want %+v", again, err, l.String(), l)
 		}
-		if _, err := uplink.Host(l.Base); err != nil || !mesh.ValidInviteCode(l.Code) {
+		if _, err := uplink.Host(l.Base); err != nil || !mesh.ValidInviteCode(l.Code) && l.Token == "" {
 			t.Fatalf("got %+v, %v, want a host and a code", l, err)
 		}
 	})

@@ -74,7 +74,7 @@ func (c *Client) post(ctx context.Context, to target, body []byte, answer any) e
 
 // unreachable says why there was no answer.
 func unreachable(err error) error {
-	if code := mesh.CodeOf(err); code == mesh.InsecureURL || code == mesh.BrokerRefused { // of our own dial
+	if code := mesh.CodeOf(err); code == mesh.InsecureURL || code == mesh.BrokerRefused || code == mesh.PinMismatch { // of our own dial
 		return err
 	}
 	if outer := (*url.Error)(nil); errors.As(err, &outer) {
@@ -86,18 +86,21 @@ func unreachable(err error) error {
 	return mesh.Errorf(mesh.BrokerDown, "reach the broker: %w", err)
 }
 
-// refused reads the refusal of a broker. A page of something else between here and there has no code.
+// refused reads the refusal of a broker. A page of something else between here and there has no code; one of the
+// TypeScript system's has its code for a text.
 func refused(resp *http.Response, data []byte) error {
 	var e protocol.HTTPError
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" || wire.Decode(data, &e) != nil || !e.Code.Known() || e.Code == mesh.Internal {
-		code := mesh.BrokerRefused
-		if resp.StatusCode >= 500 {
-			code = mesh.BrokerDown
-		}
-		return mesh.Errorf(code, "the broker answered with HTTP status %d", resp.StatusCode)
+	readable := err == nil && kind == "application/json" && wire.Decode(data, &e) == nil
+	switch {
+	case readable && e.Code.Known() && e.Code != mesh.Internal:
+		return mesh.Errorf(e.Code, "%s", sentence(strings.TrimPrefix(e.Error, string(e.Code)+": ")))
+	case readable && e.Code == "" && strings.HasPrefix(e.Error, "invite_"):
+		return mesh.Errorf(mesh.InviteRefused, "the broker says %s", sentence(e.Error))
+	case resp.StatusCode >= 500:
+		return mesh.Errorf(mesh.BrokerDown, "the broker answered with HTTP status %d", resp.StatusCode)
 	}
-	return mesh.Errorf(e.Code, "%s", sentence(e.Error))
+	return mesh.Errorf(mesh.BrokerRefused, "the broker answered with HTTP status %d", resp.StatusCode)
 }
 
 // sentence cuts the text of a broker and takes out what a terminal would act on.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/enroll"
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -58,23 +60,54 @@ func (i Invites) Create(ctx context.Context, req localapi.InviteCreateRequest) (
 			return localapi.InviteAnswer{}, mesh.Errorf(mesh.BadRequest, "an invite works for 1s to 8760h, not %q", req.ExpiresIn)
 		}
 	}
-	draft := enroll.InviteDraft{
-		Mesh: at.mesh, Owner: owner, Pin: at.facts.BrokerPin, ExpiresAt: n.opt.Now().Add(expiry), MaxUses: max(req.Uses, 1), Role: req.Role,
-	}
+	draft := enroll.InviteDraft{Mesh: at.mesh, Owner: owner, ExpiresAt: n.opt.Now().Add(expiry), MaxUses: max(req.Uses, 1), Role: req.Role}
 	if draft.Role == "" {
 		draft.Role = "member"
 	}
-	invite, err := enroll.NewInvite(draft, n.opt.Now())
+	if draft.Base, draft.Pin, err = at.place(ctx); err != nil {
+		return localapi.InviteAnswer{}, err
+	}
+	return at.mint(ctx, draft, req.Legacy)
+}
+
+// mint makes an invite and gives it to the broker.
+func (a *attachment) mint(ctx context.Context, draft enroll.InviteDraft, legacy bool) (localapi.InviteAnswer, error) {
+	mint, version := enroll.NewInvite, 2
+	if legacy {
+		mint, version = enroll.NewLegacyInvite, 1
+	}
+	invite, err := mint(draft, a.node.opt.Now())
 	if err != nil {
 		return localapi.InviteAnswer{}, err
 	}
-	if _, err := ask(ctx, at, inviteTime, protocol.InviteCreate, invite.Request); err != nil {
+	if _, err := ask(ctx, a, inviteTime, protocol.InviteCreate, invite.Request); err != nil {
 		return localapi.InviteAnswer{}, err
 	}
 	return localapi.InviteAnswer{
-		URL: invite.Link.String(), Code: invite.Link.Code, InviteID: invite.Request.InviteID, Mesh: at.mesh.Slug,
+		URL: invite.Link.String(), Code: invite.Link.Code, Version: version, InviteID: invite.Request.InviteID, Mesh: a.mesh.Slug,
 		ExpiresAt: mesh.FormatTime(draft.ExpiresAt), Uses: draft.MaxUses, Role: draft.Role, LocalOnly: onThisMachine(invite.Link.Base),
 	}, nil
+}
+
+// place is where guests reach the broker: as we do, or as a broker of this machine says. Empty means as we do.
+func (a *attachment) place(ctx context.Context) (base, pin string, err error) {
+	if !onThisMachine(a.mesh.BrokerURL) {
+		return "", a.facts.BrokerPin, nil
+	}
+	said, err := ask(ctx, a, inviteTime, protocol.BrokerPlace, protocol.PlaceRequest{})
+	switch {
+	case mesh.IsCode(err, mesh.UnknownType), err == nil && said.URL == "":
+		return "", a.facts.BrokerPin, nil
+	case err != nil:
+		return "", "", err
+	}
+	if _, err := uplink.Host(said.URL); err != nil || !strings.HasPrefix(said.URL, "http") {
+		return "", "", mesh.Errorf(mesh.BrokerRefused, "the broker says that others reach it at %.80q, which is no address", said.URL)
+	}
+	if said.Pin != "" {
+		err = uplink.CheckPin(said.Pin)
+	}
+	return said.URL, said.Pin, err
 }
 
 // List lists the invites of a mesh.

@@ -168,7 +168,7 @@ func (n *Node) JoinMesh(ctx context.Context, req localapi.MeshJoinRequest) (loca
 			return localapi.MeshAnswer{Mesh: view, AlreadyJoined: true}, err
 		}
 	}
-	joined, err := n.enroll.Claim(ctx, link, name, seal.NewSecretKey())
+	joined, err := n.enroll.Redeem(ctx, link, name, seal.NewSecretKey())
 	if err != nil {
 		return localapi.MeshAnswer{}, err
 	}

@@ -178,10 +178,7 @@ func dialTLS(ctx context.Context, dial DialFunc, config *tls.Config, addr string
 
 // Pin is the text of the pin of a certificate: base64url of the SHA-256 of its public key (SPKI), 43 characters
 // (design C3).
-func Pin(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	return seal.Base64URL(sum[:])
-}
+func Pin(cert *x509.Certificate) string { return seal.KeyPin(cert.RawSubjectPublicKeyInfo) }
 
 // CheckPin refuses a text that Pin cannot have written, with bad_request.
 func CheckPin(pin string) error {
@@ -204,7 +201,7 @@ func tlsConfig(pin string) (*tls.Config, error) {
 	config.InsecureSkipVerify = true // VerifyConnection does it, also for resumed sessions
 	config.VerifyConnection = func(state tls.ConnectionState) error {
 		if len(state.PeerCertificates) == 0 || subtle.ConstantTimeCompare([]byte(Pin(state.PeerCertificates[0])), []byte(pin)) != 1 {
-			return mesh.Errorf(mesh.BrokerRefused, "the broker's key is not the one of the invite")
+			return mesh.Errorf(mesh.PinMismatch, "what answers there has another key than the broker of the invite")
 		}
 		return nil
 	}
