@@ -7,22 +7,30 @@ import (
 	"strings"
 
 	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
-// place tells a member where others reach this broker: its public URL, else its address in the network, which they may
-// use by TLS only. It is found out at each question, as machines move.
-func (s *server) place(ctx context.Context, _ *session.Session, _ protocol.PlaceRequest) (protocol.Place, error) {
+// place knows where others reach this broker.
+type place struct {
+	set     config.Broker
+	cert    *certificate // nil without TLS
+	address string       // that is listened on
+}
+
+// tell tells a member: the public URL, else the address in the network, which others may use by TLS only. It is found
+// out at each question, as machines move.
+func (w place) tell(ctx context.Context, _ *session.Session, _ protocol.PlaceRequest) (protocol.Place, error) {
 	var p protocol.Place
-	if s.cert != nil && s.set.SelfSigned {
-		p.Pin = s.cert.pin()
+	if w.cert != nil && w.set.SelfSigned {
+		p.Pin = w.cert.pin()
 	}
-	if s.set.PublicURL != "" {
-		p.URL = strings.TrimSuffix(s.set.PublicURL, "/")
+	if w.set.PublicURL != "" {
+		p.URL = strings.TrimSuffix(w.set.PublicURL, "/")
 		return p, nil
 	}
-	host, port, err := net.SplitHostPort(s.hosts.address)
-	if err != nil || !s.set.TLS() {
+	host, port, err := net.SplitHostPort(w.address)
+	if err != nil || !w.set.TLS() {
 		return protocol.Place{}, nil
 	}
 	ip, err := netip.ParseAddr(host)

@@ -34,7 +34,7 @@ func (s *server) routes() http.Handler {
 	m.HandleFunc(protocol.PathInvitePage, s.method(http.MethodGet, s.invitePage))
 	m.HandleFunc(protocol.PathMeshes, s.method(http.MethodPost, s.createMesh))
 	m.HandleFunc(protocol.PathClaim, s.method(http.MethodPost, s.claim))
-	m.HandleFunc(protocol.PathJoin, s.method(http.MethodPost, s.join))
+	m.HandleFunc(protocol.PathJoin, s.method(http.MethodPost, joinHandler(s)))
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, mesh.Errorf(mesh.NotFound, "there is nothing here"))
 	})
@@ -147,27 +147,29 @@ func (s *server) claim(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// join redeems an invite of version 1. Its refusals have the shape that clients of the TypeScript system read.
-func (s *server) join(w http.ResponseWriter, r *http.Request) {
-	var req protocol.JoinRequest
-	err := s.parts.strangers.admit(caller(r))
-	if err == nil {
-		err = readBody(w, r, &req)
+// joinHandler redeems invites of version 1. Its refusals have the shape that clients of the TypeScript system read.
+func joinHandler(s *server) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var req protocol.JoinRequest
+		err := s.parts.strangers.admit(caller(r))
+		if err == nil {
+			err = readBody(w, r, &req)
+		}
+		var answer protocol.JoinAnswer
+		if err == nil {
+			answer, err = s.parts.invites.Join(r.Context(), req)
+		}
+		if err == nil {
+			s.respond(w, http.StatusOK, answer)
+			return
+		}
+		code := note(s.log, w, r, err)
+		status := code.Status()
+		if code == mesh.InviteRefused {
+			status = http.StatusBadRequest
+		}
+		s.respond(w, status, protocol.JoinRefusal{Error: string(code) + ": " + mesh.PublicText(err), Code: code})
 	}
-	var answer protocol.JoinAnswer
-	if err == nil {
-		answer, err = s.parts.invites.Join(r.Context(), req)
-	}
-	if err == nil {
-		s.respond(w, http.StatusOK, answer)
-		return
-	}
-	code := s.noteFailure(w, r, err)
-	status := code.Status()
-	if code == mesh.InviteRefused {
-		status = http.StatusBadRequest
-	}
-	s.respond(w, status, protocol.JoinRefusal{Error: string(code) + ": " + mesh.PublicText(err), Code: code})
 }
 
 // socketURL is where a new member connects: the public address, else the one that was dialled.
@@ -253,15 +255,15 @@ func (s *server) respond(w http.ResponseWriter, status int, body any) {
 
 // fail writes a refusal. Its cause is for the log only where it is ours.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	code := s.noteFailure(w, r, err)
+	code := note(s.log, w, r, err)
 	s.respond(w, code.Status(), protocol.HTTPError{Error: mesh.PublicText(err), Code: code, Hint: code.Hint()})
 }
 
-// noteFailure logs what is our fault, and sets the headers that go with a refusal.
-func (s *server) noteFailure(w http.ResponseWriter, r *http.Request, err error) mesh.Code {
+// note logs what is our fault, and sets the headers that go with a refusal.
+func note(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) mesh.Code {
 	code := mesh.CodeOf(err)
 	if code == mesh.Internal {
-		s.log.Error("request failed", slog.String(logkey.Route, r.Method+" "+r.Pattern), slog.Any(logkey.Err, err))
+		log.Error("request failed", slog.String(logkey.Route, r.Method+" "+r.Pattern), slog.Any(logkey.Err, err))
 	}
 	switch code {
 	case mesh.MissingToken, mesh.BadToken:

@@ -106,7 +106,7 @@ func (h *history) judge(err error, now time.Time) verdict {
 	switch {
 	case code == mesh.InsecureURL, !mesh.ClosePolicy.ComeBack(string(code)):
 		return verdict{state: finalState(mesh.ClosePolicy, code)}
-	case code == mesh.Capacity, code == mesh.TimestampSkew, code == mesh.NoHello:
+	case code == mesh.Capacity, code == mesh.TimestampSkew, code == mesh.NoHello, code == mesh.PinMismatch:
 		v.wait = jitter(h.timing.ReconnectMax)
 	case closed != nil && closed.Code == mesh.CloseNormal && closed.Reason == mesh.ReasonReplaced:
 		if h.tooOften(now) {

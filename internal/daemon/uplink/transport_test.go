@@ -169,7 +169,7 @@ func TestPins(t *testing.T) {
 		code mesh.Code
 	}{
 		"right pin": {pin, Open, ""},
-		"wrong pin": {strings.Repeat("A", 43), Reconnecting, mesh.BrokerRefused},
+		"wrong pin": {strings.Repeat("A", 43), Reconnecting, mesh.PinMismatch},
 		"no pin":    {"", Reconnecting, mesh.BrokerDown},
 	} {
 		t.Run(name, func(t *testing.T) {
