@@ -64,19 +64,19 @@ func (i Invites) Create(ctx context.Context, req localapi.InviteCreateRequest) (
 	if draft.Role == "" {
 		draft.Role = "member"
 	}
-	if draft.Base, draft.Pin, err = at.place(ctx); err != nil {
+	if draft.Base, draft.Pin, err = place(ctx, at); err != nil {
 		return localapi.InviteAnswer{}, err
 	}
-	return at.mint(ctx, draft, req.Legacy)
+	return mint(ctx, at, draft, req.Legacy)
 }
 
 // mint makes an invite and gives it to the broker.
-func (a *attachment) mint(ctx context.Context, draft enroll.InviteDraft, legacy bool) (localapi.InviteAnswer, error) {
-	mint, version := enroll.NewInvite, 2
+func mint(ctx context.Context, a *attachment, draft enroll.InviteDraft, legacy bool) (localapi.InviteAnswer, error) {
+	sign, version := enroll.NewInvite, 2
 	if legacy {
-		mint, version = enroll.NewLegacyInvite, 1
+		sign, version = enroll.NewLegacyInvite, 1
 	}
-	invite, err := mint(draft, a.node.opt.Now())
+	invite, err := sign(draft, a.node.opt.Now())
 	if err != nil {
 		return localapi.InviteAnswer{}, err
 	}
@@ -90,7 +90,7 @@ func (a *attachment) mint(ctx context.Context, draft enroll.InviteDraft, legacy 
 }
 
 // place is where guests reach the broker: as we do, or as a broker of this machine says. Empty means as we do.
-func (a *attachment) place(ctx context.Context) (base, pin string, err error) {
+func place(ctx context.Context, a *attachment) (base, pin string, err error) {
 	if !onThisMachine(a.mesh.BrokerURL) {
 		return "", a.facts.BrokerPin, nil
 	}

@@ -100,7 +100,7 @@ func upgrade(ctx context.Context, rawURL string, nc net.Conn) (*websocket.Conn, 
 // dialError says why there is no connection.
 func dialError(resp *http.Response, err error) error {
 	switch code := mesh.CodeOf(err); {
-	case code == mesh.InsecureURL, code == mesh.BrokerRefused: // of our own dial
+	case code == mesh.InsecureURL, code == mesh.BrokerRefused, code == mesh.PinMismatch: // of our own dial
 		return err
 	case resp == nil:
 		if outer := (*url.Error)(nil); errors.As(err, &outer) {
