@@ -21,7 +21,7 @@ func (s *server) bind() {
 	wire.Handle(m, protocol.ClientAck, s.queue.ClientAck)
 	wire.Handle(m, protocol.MessageStatus, s.queue.MessageStatus)
 	wire.Handle(m, protocol.ReceiptsSince, s.queue.ReceiptsSince)
-	wire.Handle(m, protocol.BrokerPlace, place{s.set, s.cert, s.hosts.address}.tell)
+	wire.Handle(m, protocol.BrokerPlace, place{s.set, s.parts.cert, s.hosts.address}.tell)
 	s.parts.invites.Bind(m)
 	s.parts.admission.Bind(m)
 	(&group.Groups{DB: s.db, Seating: s.queue, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)

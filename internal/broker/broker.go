@@ -142,7 +142,7 @@ func newServer(work context.Context, opt Options, addr net.Addr, from parent) *s
 	db := from.db
 	seen := replay.New(replayTime, opt.Now)
 	s := &server{
-		set: opt.Settings, now: opt.Now, log: opt.Log, started: opt.Now(), work: work, token: from.token, cert: from.cert, db: db,
+		set: opt.Settings, now: opt.Now, log: opt.Log, started: opt.Now(), work: work, token: from.token, db: db,
 		mux:   wire.NewMux[*session.Session](),
 		doors: &doors{db: db, set: opt.Settings, now: opt.Now, seen: seen, seats: newSeats(opt.Settings)},
 		hosts: newHosts(opt.Settings, addr),
@@ -158,6 +158,7 @@ func newServer(work context.Context, opt Options, addr net.Addr, from parent) *s
 		invites:   &invite.Invites{DB: db, Now: opt.Now, Owner: &authority.Authority{Now: opt.Now, Once: seen.First}, SelfSigned: opt.Settings.SelfSigned},
 		admission: &admission.Admission{DB: db, Now: opt.Now, Once: seen.First, Close: s.queue.CloseMember},
 		strangers: newStrangers(opt.Now),
+		cert:      from.cert,
 	}
 	s.bind()
 	return s

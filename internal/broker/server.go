@@ -27,7 +27,6 @@ type server struct {
 	started  time.Time
 	work     context.Context // of every frame and request; ends when the broker stops
 	token    token
-	cert     *certificate // nil without TLS
 	db       *sqlite.DB
 	queue    *queue.Queue
 	presence *presence.Presence
@@ -44,6 +43,7 @@ type parts struct {
 	invites   *invite.Invites
 	admission *admission.Admission
 	strangers *strangers
+	cert      *certificate // nil without TLS
 }
 
 // watcher lets presence watch the queue.
