@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -24,10 +25,17 @@ var update = flag.Bool("update", false, "write what the broker answers into test
 
 // A conversation is an archive of steps. Its clock stands still but for the steps that wait. Steps are named:
 //
-//	<client> sends    a frame of a client, which connects with its first one; see fill for what stands for a value
-//	<client> leaves   the client says bye
+//	<client> enters   a client of the generation says hello as its kind does; see entrance. The text is what its hello has besides
+//	<client> sends    frames of a client, which connects with its first one; see fill for what stands for a value
+//	<client> sends in binary
+//	<client> leaves   the client says bye, as ours do
+//	<client> closes   the client closes as others do, with 1000
+//	<client> drops    the client is cut off
 //	wait <duration>   time passes
 //	then              what all clients got since the last of these: `<client> < frame` or `<client> closed code reason`
+//
+// It is held with clients of both generations, or those that its line `generations:` names; a step whose name ends in
+// "(seed)" or "(later)" is of one. `burst: n` lets a member send so many at once, and one a second. Its lines `covers:` name the rows of the protocol that it proves (package tidy).
 func TestConversations(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -37,44 +45,79 @@ func TestConversations(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { converse(t, file) })
+			a := readArchive(t, file)
+			for _, g := range a.generations(t) {
+				t.Run(g, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { converse(t, &a, g) })
+				})
+			}
+			if *update {
+				a.write(t, file)
+			}
 		})
 	}
 }
 
-func converse(t *testing.T, file string) {
-	a := readArchive(t, file)
-	v := newConversation(t)
-	for i, step := range a.steps {
-		verb := strings.Fields(step.name)
-		switch verb[len(verb)-1] {
-		case "sends":
-			for line := range strings.Lines(step.text) {
-				v.client(t, verb[0]).send(t, v.fill(strings.TrimSpace(line)))
-			}
-		case "leaves":
-			v.client(t, verb[0]).send(t, []byte(`{"type":"bye"}`))
-		case "then":
-			got := v.heard()
-			if diff := cmp.Diff(step.text, got); diff != "" && !*update {
-				t.Errorf("step %d (-want +got):\n%s", i, diff)
-			}
-			a.steps[i].text = got
-		default:
-			d, err := time.ParseDuration(verb[len(verb)-1])
-			if err != nil {
-				t.Fatalf("step %d: %q is no step", i, step.name)
-			}
-			<-time.After(d)
+func converse(t *testing.T, a *archive, generation string) {
+	v := newConversation(t, *a)
+	v.generation = generation
+	for i := range a.steps {
+		s := &a.steps[i]
+		if s.only != "" && s.only != generation {
+			continue
 		}
-	}
-	if *update {
-		a.write(t, file)
+		if s.name != "then" {
+			v.take(t, *s)
+			synctest.Wait() // frames of two clients come in the order of their steps
+			continue
+		}
+		got := v.heard()
+		if diff := cmp.Diff(s.text, got); diff != "" && !*update {
+			t.Errorf("step %d (-want +got):\n%s", i, diff)
+		}
+		s.heard(generation, got)
 	}
 }
 
-// conversation is a broker with the mesh of alice and bob, whose keys are always the same.
+// take makes one step but `then`.
+func (v *conversation) take(t *testing.T, s step) {
+	t.Helper()
+	who, verb, _ := strings.Cut(s.name, " ")
+	switch verb {
+	case "enters":
+		v.client(t, who).send(t, v.entrance(t, who, strings.TrimSpace(s.text)))
+	case "sends":
+		for line := range strings.Lines(s.text) {
+			v.client(t, who).send(t, v.fill(strings.TrimSpace(line)))
+		}
+	case "sends in binary":
+		for line := range strings.Lines(s.text) {
+			if err := v.client(t, who).ws.Write(t.Context(), websocket.MessageBinary, v.fill(strings.TrimSpace(line))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	case "leaves":
+		v.client(t, who).send(t, []byte(`{"type":"bye"}`))
+	case "closes":
+		_ = v.client(t, who).ws.Close(websocket.StatusNormalClosure, "") // the broker may be closing it, too
+		v.forget(who)
+	case "drops":
+		_ = v.client(t, who).ws.CloseNow() // as a machine that is switched off
+		v.forget(who)
+	default:
+		d, err := time.ParseDuration(verb)
+		if who != "wait" || err != nil {
+			t.Fatalf("%q is no step", s.name)
+		}
+		<-time.After(d)
+	}
+}
+
+// conversation is a broker with the mesh of alice, bob and carol, whose keys are always the same. Alice made it.
 type conversation struct {
+	generation string
+	entered    int64 // hellos that were made here: each has a time of its own
+
 	site    *site
 	team    *team
 	people  map[string]person
@@ -84,24 +127,33 @@ type conversation struct {
 	names   *strings.Replacer
 }
 
+// ownKeys are the keys that each has besides its own: of two sessions, and that of a daemon of the first generation.
+var ownKeys = []string{"s1", "s2", "d"}
+
 // keyOf makes a key of a name.
 func keyOf(name string) seal.SecretKey {
 	seed := sha256.Sum256([]byte(name))
 	return must(seal.ParseSecretKey(hexOf(ed25519.NewKeyFromSeed(seed[:]))))
 }
 
-func newConversation(t *testing.T) *conversation {
-	v := &conversation{site: bubbleSite(t, nil), clients: map[string]*client{}, ids: map[string]string{}}
-	alice, bob := person{name: "alice", key: keyOf("alice")}, person{name: "bob", key: keyOf("bob")}
-	v.team = v.site.foundAs(t, keyOf("owner"), alice)
-	alice = v.team.first
-	bob = v.team.joinAs(t, v.team.invite(t, 1), bob)
+func newConversation(t *testing.T, a archive) *conversation {
+	slow := func(o *Options) {
+		if burst, ok := a.header("burst"); ok {
+			o.Settings.SendPerSecond, o.Settings.SendBurst = 1, must(strconv.Atoi(burst))
+		}
+	}
+	v := &conversation{site: bubbleSite(t, slow), clients: map[string]*client{}, ids: map[string]string{}}
+	v.team = v.site.foundAs(t, keyOf("owner"), person{name: "alice", key: keyOf("alice")})
+	v.people = map[string]person{"alice": v.team.first}
+	code := v.team.invite(t, 2)
+	for _, name := range []string{"bob", "carol"} {
+		v.people[name] = v.team.joinAs(t, code, person{name: name, key: keyOf(name)})
+	}
 	<-time.After(time.Second) // a hello of the same time as those above would be a replay
-	v.people = map[string]person{"alice": alice, "bob": bob}
 	pairs := []string{string(v.team.id), "$mesh", keyOf("owner").Public().String(), "$owner"}
 	for name, p := range v.people {
 		pairs = append(pairs, p.pub(), "$"+name, string(p.id), "$"+name+".id")
-		for _, s := range []string{"s1", "s2"} {
+		for _, s := range ownKeys {
 			pairs = append(pairs, keyOf(name+"."+s).Public().String(), "$"+name+"."+s)
 		}
 	}
@@ -119,10 +171,17 @@ func (v *conversation) client(t *testing.T, name string) *client {
 	return c
 }
 
+// forget ends a client, whose name another may have then.
+func (v *conversation) forget(name string) {
+	<-v.clients[name].closed
+	delete(v.clients, name)
+	v.order = v.present()
+}
+
 var reference = regexp.MustCompile(`\$[a-z]+[0-9]*(\.[a-z0-9]+)?([+-][0-9]+)?`)
 
-// fill puts values in the place of their names: $mesh, $owner, $alice and $bob (member keys), $alice.id, $alice.s1
-// and s2 (session keys), $now, $now-1000 (milliseconds), and then the signatures.
+// fill puts values in the place of their names: $mesh, $owner, $alice, $bob and $carol (member keys), $alice.id,
+// $alice.s1, s2 and d (session keys), $id1 and $id1.begin (what the broker named), $now, $now-1000 (milliseconds), and then the signatures.
 func (v *conversation) fill(frame string) []byte {
 	now := v.site.now().UnixMilli()
 	frame = reference.ReplaceAllStringFunc(frame, func(ref string) string {
@@ -143,6 +202,9 @@ func (v *conversation) fill(frame string) []byte {
 			return p.pub()
 		}
 		for id, name := range v.ids {
+			if name == "$"+base && attribute == "begin" {
+				return id[:protocol.MinStatusID]
+			}
 			if name == ref {
 				return id
 			}
@@ -179,7 +241,13 @@ func (v *conversation) sign(frame string) string {
 
 // key finds the secret of a public key that a conversation knows; "mallory" is in no mesh.
 func (v *conversation) key(pub string) seal.SecretKey {
-	for _, name := range []string{"alice", "bob", "owner", "mallory", "alice.s1", "alice.s2", "bob.s1", "bob.s2"} {
+	names := []string{"owner", "alice", "bob", "carol"}
+	for _, name := range names[1:] {
+		for _, own := range ownKeys {
+			names = append(names, name+"."+own)
+		}
+	}
+	for _, name := range names {
 		if k := keyOf(name); k.Public().String() == strings.ToLower(pub) {
 			return k
 		}
@@ -218,8 +286,13 @@ func (v *conversation) present() (order []string) {
 	return order
 }
 
+// named puts names in the place of values. Events are not referred to.
 func (v *conversation) named(frame string) string {
-	return randomID.ReplaceAllStringFunc(v.names.Replace(frame), func(id string) string {
+	frame = v.names.Replace(frame)
+	if strings.Contains(frame, `"subtype":"system"`) {
+		return randomID.ReplaceAllString(frame, "$$event")
+	}
+	return randomID.ReplaceAllStringFunc(frame, func(id string) string {
 		if _, ok := v.ids[id]; !ok {
 			v.ids[id] = "$id" + strconv.Itoa(len(v.ids)+1)
 		}

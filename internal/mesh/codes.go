@@ -36,6 +36,7 @@ type Row struct {
 const (
 	BadRequest        Code = "bad_request"
 	BadName           Code = "bad_name"
+	InvalidArgument   Code = "invalid_argument"
 	BadJSON           Code = "invalid_json"
 	UnsupportedMedia  Code = "unsupported_media_type"
 	PayloadTooLarge   Code = "payload_too_large"
@@ -90,6 +91,7 @@ const (
 	StoreNewer       Code = "store_newer"
 	TargetNotFound   Code = "target_not_found"
 	AmbiguousTarget  Code = "ambiguous_target"
+	AmbiguousPrefix  Code = "ambiguous_prefix"
 	PlaintextRefused Code = "plaintext_refused"
 	Reused           Code = "idempotency_key_reused"
 	SessionOver      Code = "session_over"
@@ -116,6 +118,7 @@ const (
 var Codes = []Row{
 	{BadRequest, http.StatusBadRequest, ExitUsage, false, "see the verb's --help"},
 	{BadName, http.StatusBadRequest, ExitUsage, false, "choose another name"},
+	{InvalidArgument, http.StatusBadRequest, ExitUsage, false, "see the verb's --help"},
 	{BadJSON, http.StatusBadRequest, ExitUsage, false, "send one JSON object, without duplicate names"},
 	{UnsupportedMedia, http.StatusUnsupportedMediaType, ExitUsage, false, "send Content-Type: application/json"},
 	{PayloadTooLarge, http.StatusRequestEntityTooLarge, ExitUsage, false, "shorten the text, or send a file's path instead"},
@@ -169,6 +172,7 @@ var Codes = []Row{
 	{StoreCorrupt, http.StatusServiceUnavailable, ExitIO, false, "keep the file, restore a backup"},
 	{StoreNewer, http.StatusServiceUnavailable, ExitIO, false, "upgrade claudemesh; the database is of a newer release"},
 	{TargetNotFound, http.StatusBadGateway, ExitNotFound, false, "`claudemesh peers` lists who is there"},
+	{AmbiguousPrefix, http.StatusConflict, ExitNotFound, false, "use more of the id"},
 	{AmbiguousTarget, http.StatusBadGateway, ExitNotFound, false, "use a longer key prefix from `claudemesh peers`"},
 	{PlaintextRefused, http.StatusForbidden, ExitPermission, false, "name one peer, or leave out --require-encrypted"},
 	{Reused, http.StatusConflict, ExitExists, false, "use a new --id for a new message"},

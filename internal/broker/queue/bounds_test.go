@@ -299,16 +299,16 @@ func TestMessageStatusIsForSenderAndRecipients(t *testing.T) {
 			"stranger":           {w.attach("m", "eve", "eve1"), string(a.MessageID), mesh.NotFound},
 			"another mesh":       {w.attach("n", "ann", "ann1"), string(a.MessageID), mesh.NotFound},
 			"no such message":    {ann, "zzzzzzzz", mesh.NotFound},
-			"too short":          {ann, string(a.MessageID[:7]), mesh.BadRequest},
-			"too long":           {ann, string(a.MessageID) + "0", mesh.BadRequest},
-			"not an id":          {ann, "%%%%%%%%", mesh.BadRequest},
+			"too short":          {ann, string(a.MessageID[:7]), mesh.InvalidArgument},
+			"too long":           {ann, string(a.MessageID) + "0", mesh.InvalidArgument},
+			"not an id":          {ann, "%%%%%%%%", mesh.InvalidArgument},
 			"prefix of a moment": {ann, string(a.MessageID[:12]), ""},
 		} {
 			if _, got := ask(c.p, c.id); got != c.want {
 				t.Errorf("%s: got %q, want %q", name, got, c.want)
 			}
 		}
-		if _, got := ask(ann, string(a.MessageID[:8])); got != mesh.AmbiguousTarget {
+		if _, got := ask(ann, string(a.MessageID[:8])); got != mesh.AmbiguousPrefix {
 			t.Errorf("prefix of two messages: got %q, want ambiguous_target", got)
 		}
 		if _, got := ask(bob, string(a.MessageID[:8])); got != "" {

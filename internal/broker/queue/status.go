@@ -25,10 +25,10 @@ const (
 func (q *Queue) MessageStatus(ctx context.Context, s *session.Session, req protocol.StatusRequest) (protocol.StatusAnswer, error) {
 	var none protocol.StatusAnswer
 	if len(req.MessageID) < protocol.MinStatusID || len(req.MessageID) > protocol.MaxPrefixBytes {
-		return none, mesh.Errorf(mesh.BadRequest, "a message id has %d to %d characters", protocol.MinStatusID, protocol.MaxPrefixBytes)
+		return none, mesh.Errorf(mesh.InvalidArgument, "a message id has %d to %d characters", protocol.MinStatusID, protocol.MaxPrefixBytes)
 	}
 	if strings.ContainsFunc(req.MessageID, func(r rune) bool { return r > '~' || !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		return none, mesh.Errorf(mesh.BadRequest, "a message id has letters and digits")
+		return none, mesh.Errorf(mesh.InvalidArgument, "a message id has letters and digits")
 	}
 	caller, err := q.sender(ctx, s)
 	if err != nil {

@@ -53,7 +53,7 @@ func FindMessage(tx *sqlite.Tx, prefix string, member int64) (Found, error) {
 	case len(found) == 0:
 		return Found{}, mesh.Errorf(mesh.NotFound, "no message of yours begins with %s", prefix)
 	case len(found) > 1:
-		return Found{}, mesh.Errorf(mesh.AmbiguousTarget, "several messages begin with %s", prefix)
+		return Found{}, mesh.Errorf(mesh.AmbiguousPrefix, "several messages begin with %s", prefix)
 	}
 	f := found[0]
 	f.Copies, err = listCopies(tx, f.N)
