@@ -19,8 +19,8 @@ type arrival struct {
 // proveAuth checks a hello by auth/2 (design C4): signed for this broker, for this connection, and by the session key as
 // well as by the member's. A signature that was made for another broker, or for another connection, is worth nothing.
 func (d *doors) proveAuth(from arrival, p proof, auth protocol.HelloAuth) (proof, error) {
-	if !d.seats.free(p.seat()) {
-		return proof{}, errCapacity()
+	if err := d.room(p); err != nil {
+		return proof{}, err
 	}
 	if auth.Challenge != from.challenge {
 		return proof{}, mesh.Errorf(mesh.Replay, "this hello was signed for another connection; connect again")

@@ -28,6 +28,7 @@ func (s *server) bind() {
 	s.presence.Bind(m)
 	(&roster.Roster{
 		DB: s.db, Connections: s.queue.Connections, Complete: s.presence.Complete, Seen: s.set.SessionSeen, Now: s.now,
+		Page: s.set.PeersPage, Reached: s.count.reached,
 	}).Bind(m)
 }
 

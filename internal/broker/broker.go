@@ -141,23 +141,27 @@ func run(ctx context.Context, opt Options, listener net.Listener, from parent) e
 func newServer(work context.Context, opt Options, addr net.Addr, from parent) *server {
 	db := from.db
 	seen := replay.New(replayTime, opt.Now)
+	count := newMetrics()
 	s := &server{
 		set: opt.Settings, now: opt.Now, log: opt.Log, started: opt.Now(), work: work, token: from.token, db: db,
-		mux:   wire.NewMux[*session.Session](),
-		doors: &doors{db: db, set: opt.Settings, now: opt.Now, seen: seen, seats: newSeats(opt.Settings)},
+		mux: wire.NewMux[*session.Session](),
+		doors: &doors{
+			db: db, set: opt.Settings, now: opt.Now, seen: seen,
+			seats: newSeats(opt.Settings, count.reached), hellos: newPace[seat](opt.Settings.MemberHellos),
+		},
 		hosts: newHosts(opt.Settings, addr),
-		count: newMetrics(),
+		count: count,
 	}
 	s.presence = presence.New(presence.Options{
 		DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log,
 		SetStatus: func(id mesh.ConnID, status mesh.Status) { s.queue.SetStatus(id, status) },
 	})
-	s.queue = queue.New(queue.Options{DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log, Watch: watcher{s.presence}})
+	s.queue = queue.New(queue.Options{DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log, Watch: watcher{s.presence}, Reached: count.reachedBy})
 	s.crowd.conns = map[mesh.ConnID]*conn{}
 	s.parts = parts{
 		invites:   &invite.Invites{DB: db, Now: opt.Now, Owner: &authority.Authority{Now: opt.Now, Once: seen.First}, SelfSigned: opt.Settings.SelfSigned},
 		admission: &admission.Admission{DB: db, Now: opt.Now, Once: seen.First, Close: s.queue.CloseMember},
-		strangers: newStrangers(opt.Now),
+		visitors:  newVisitors(opt.Settings, opt.Now, count.reached),
 		cert:      from.cert,
 	}
 	s.bind()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -32,6 +33,7 @@ type conn struct {
 	out    *outbound
 	caller wire.Caller
 	from   arrival
+	visit  visit
 
 	guest      atomic.Pointer[guest] // nil before the hello; the reader sets it
 	strange    int                   // frames before the hello
@@ -84,6 +86,9 @@ func (c *conn) run() {
 	_ = c.ws.CloseNow() // closed before, or of no interest
 	c.out.settled()
 	if g := c.guest.Load(); g != nil {
+		if c.out.TooSlow() {
+			c.server.log.Warn("slow consumer was cut; what waits for it is kept", describe(c, g)...)
+		}
 		c.server.depart(c, g)
 	}
 }
@@ -107,6 +112,7 @@ func (c *conn) end(err error) {
 	var closed websocket.CloseError
 	switch {
 	case errors.Is(err, errTooBig):
+		c.tooBig()
 		c.link.scan.limitBytes.Store(lingerBytes)
 		c.out.Close(mesh.CloseTooBig, string(mesh.PayloadTooLarge))
 	case errors.Is(err, errUnmasked):
@@ -127,6 +133,16 @@ func (c *conn) farewell(frame websocket.CloseError) bool {
 		return frame.Code == websocket.StatusNormalClosure || frame.Code == websocket.StatusNoStatusRcvd
 	}
 	return frame.Code == websocket.StatusNormalClosure && frame.Reason == mesh.ReasonClosed
+}
+
+// tooBig counts a message over the limit that holds for the connection.
+func (c *conn) tooBig() {
+	if c.guest.Load() == nil {
+		c.server.count.reached(config.BoundHelloBytes)
+		c.visit.failed()
+		return
+	}
+	c.server.count.reached(config.BoundFrameBytes)
 }
 
 // frames are what messages are read into. A reader that waits holds none.
@@ -240,9 +256,24 @@ func (c *conn) refuse(err error) {
 	}
 	code := mesh.CodeOf(err)
 	c.server.count.refused.add(string(code))
+	if c.guest.Load() == nil && theirFault(code) {
+		c.visit.failed()
+	}
+	if code == mesh.HelloTimeout {
+		c.server.count.reached(config.BoundHelloTimeout)
+	}
 	c.server.log.Debug("connection refused", slog.Uint64(logkey.Conn, uint64(c.id)), slog.String(logkey.Code, string(code)), slog.Any(logkey.Err, err))
 	wire.SendError(wire.Caller{Send: c.answer}, "", "", err)
 	c.out.Close(closeFor(code))
+}
+
+// theirFault reports whether a hello was refused for what it was, and not for the state of the broker.
+func theirFault(code mesh.Code) bool {
+	switch code {
+	case mesh.Capacity, mesh.RateLimited, mesh.ShuttingDown, mesh.Internal, mesh.StoreFailed, mesh.StorageFull, mesh.StoreLocked:
+		return false
+	}
+	return true
 }
 
 // closeFor is the close frame after a refused hello (wire 1.3).

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
 )
@@ -111,7 +114,10 @@ func TestDoorman(t *testing.T) {
 		t.Errorf("got places %v", got)
 	}
 	p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-	d := &doorman{Listener: p, free: 1}
+	set := config.DefaultBroker()
+	set.AddressConnections = 1
+	d := newDoorman(p, set)
+	d.free = 1
 	dial := func() net.Conn { return must(p.dial(t.Context())) }
 	go dial()
 	first := must(d.Accept())
@@ -130,6 +136,59 @@ func TestDoorman(t *testing.T) {
 	}
 	_ = second.Close()
 }
+
+// One address has its bound before anything is read of it; a proxy, and this machine, have not.
+func TestDoormanCountsStrangers(t *testing.T) {
+	t.Parallel()
+	set := config.DefaultBroker()
+	set.AddressConnections, set.TrustedProxies = 1, []string{"10.0.0.0/8"}
+	p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+	d := newDoorman(p, set)
+	d.perVisit = 2
+	from := func(addr string) net.Conn {
+		_, server := net.Pipe()
+		return remote{server, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))}
+	}
+	go func() {
+		for _, addr := range []string{
+			"192.0.2.1:1", "192.0.2.1:2", "192.0.2.1:3", "192.0.2.1:4", "[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::3]:1",
+			"10.1.1.1:1", "10.1.1.1:2", "10.1.1.1:3", "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3",
+		} {
+			p.conns <- from(addr)
+		}
+		_ = p.Close()
+	}()
+	var got []string
+	var conns []net.Conn
+	for {
+		conn, err := d.Accept()
+		if err != nil {
+			break
+		}
+		got, conns = append(got, conn.RemoteAddr().String()), append(conns, conn)
+	}
+	want := []string{
+		"192.0.2.1:1", "192.0.2.1:2", "[2001:db8::1]:1", "[2001:db8::2]:1",
+		"10.1.1.1:1", "10.1.1.1:2", "10.1.1.1:3", "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("let in (-want +got):\n%s", diff)
+	}
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	if len(d.open) != 0 || d.free != places(set.Connections, maxFiles()) {
+		t.Errorf("got %v and %d places after all left, want none taken", d.open, d.free)
+	}
+}
+
+// remote is a connection of an address.
+type remote struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (r remote) RemoteAddr() net.Addr { return r.addr }
 
 // Who proves a session key takes it from whoever only announced it.
 func TestTakenSessionKeyClosesItsSquatter(t *testing.T) {

@@ -26,6 +26,8 @@ type doors struct {
 	now   mesh.Clock
 	seen  *replay.Cache
 	seats *seats
+
+	hellos *pace[seat] // of each member; a seat of nobody
 }
 
 // guest is who came in.
@@ -56,8 +58,8 @@ func (d *doors) open(ctx context.Context, from arrival, typ string, data []byte)
 		return nil, err
 	}
 	g.took = known.session.N != 0 && known.session.Member != known.member.N
-	if !d.seats.take(g.seat) {
-		return nil, errCapacity()
+	if err := d.enter(p); err != nil {
+		return nil, err
 	}
 	if err := d.claim(ctx, p, known, g.session.Name); err != nil {
 		d.leave(g)

@@ -36,7 +36,7 @@ func FuzzHello(f *testing.F) {
 	f.Add([]byte(`{"type":"hello"}`))
 	f.Add([]byte(`{"type":"session_hello","parentAttestation":{}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d := &doors{set: set, now: now, seen: replay.New(replayTime, now), seats: newSeats(set)}
+		d := &doors{set: set, now: now, seen: replay.New(replayTime, now), seats: newSeats(set, func(config.Bound) {}), hellos: newPace[seat](set.MemberHellos)}
 		for _, typ := range []string{protocol.Hello.Type, protocol.SessionHello.Type} {
 			p, err := d.prove(from, typ, data)
 			if err != nil {

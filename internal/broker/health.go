@@ -56,22 +56,12 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 	}
 	var b bytes.Buffer
 	s.count.write(&b, []gauge{
-		{"broker_connections_active", "Connections that said hello and are open.", int64(s.crowd.count(0))},
-		{"broker_queue_depth", "Copies of messages that wait for their recipients.", depth},
-		{"broker_outbound_bytes", "Bytes that wait to be written to connections.", s.count.waiting.Load()},
-		{"broker_db_healthy", "1 while the store can be written.", healthy},
+		{protocol.MetricActive, int64(s.crowd.count(0))},
+		{protocol.MetricDepth, depth},
+		{protocol.MetricOutbound, s.count.waiting.Load()},
+		{protocol.MetricHealthy, healthy},
 	})
 	s.count.requests.add("200")
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = w.Write(b.Bytes()) // the reader may be gone
-}
-
-// direct reports whether a request comes from this machine itself, and not through a proxy on it.
-func direct(r *http.Request) bool {
-	for _, h := range []string{"X-Forwarded-For", "Forwarded", "Via", "X-Real-Ip"} {
-		if r.Header.Get(h) != "" {
-			return false
-		}
-	}
-	return caller(r).IsLoopback()
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
@@ -94,8 +95,8 @@ func (d *doors) proveSession(from arrival, data []byte) (proof, error) {
 	if attested.SessionPubkey != req.SessionPubkey || attested.ParentMemberPubkey != req.ParentMemberPubkey {
 		return proof{}, mesh.Errorf(mesh.AttestationMismatch, "the attestation is for other keys")
 	}
-	if !d.seats.free(p.seat()) {
-		return proof{}, errCapacity()
+	if err := d.room(p); err != nil {
+		return proof{}, err
 	}
 	member, session, err := p.keys()
 	if err != nil {
@@ -154,8 +155,8 @@ func decodeHello(data []byte, into any) error {
 // early is what is checked before any signature, as it costs nothing: room, and the clock. A clock that is wrong is
 // told the right time.
 func (d *doors) early(p proof, at time.Time) error {
-	if !d.seats.free(p.seat()) {
-		return errCapacity()
+	if err := d.room(p); err != nil {
+		return err
 	}
 	now := d.now()
 	if skew := at.Sub(now.Truncate(time.Millisecond)); skew < -seal.Skew || skew > seal.Skew {
@@ -164,6 +165,27 @@ func (d *doors) early(p proof, at time.Time) error {
 	return nil
 }
 
-func errCapacity() error {
-	return mesh.Errorf(mesh.Capacity, "there is no room for another connection here")
+// room refuses, before anything is proved, who would find no place, or whose member came too often. The key is only
+// claimed until then, so nothing is taken: nobody can use up the places of another.
+func (d *doors) room(p proof) error {
+	if wait := d.hellos.wait(p.owner(), d.now()); wait > 0 {
+		return d.tooOften(wait)
+	}
+	return d.seats.free(p.seat())
 }
+
+// enter takes a place for a hello that was proved.
+func (d *doors) enter(p proof) error {
+	if wait := d.hellos.take(p.owner(), d.now()); wait > 0 {
+		return d.tooOften(wait)
+	}
+	return d.seats.take(p.seat())
+}
+
+func (d *doors) tooOften(wait time.Duration) error {
+	d.seats.reached(config.BoundMemberHellos)
+	return tooOften{mesh.Errorf(mesh.RateLimited, "this member connects too often"), wait}
+}
+
+// owner is the member whose connections are counted together.
+func (p proof) owner() seat { return seat{mesh: p.mesh, member: p.member} }

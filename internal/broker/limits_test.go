@@ -1,10 +1,9 @@
 package broker
 
 import (
-	"fmt"
-	"net/netip"
 	"testing"
-	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -14,15 +13,15 @@ func TestSeats(t *testing.T) {
 	t.Parallel()
 	set := config.DefaultBroker()
 	set.Connections, set.MeshConnections, set.MemberConnections = 5, 4, 2
-	s := newSeats(set)
+	reached := map[config.Bound]int{}
+	s := newSeats(set, func(b config.Bound) { reached[b]++ })
 	sit := func(m, member, who string, want bool) {
 		t.Helper()
 		p := seat{mesh: mesh.ID(m), member: mesh.Key(member), who: who}
-		if free := s.free(p); free != want {
-			t.Errorf("%v: got free %v, want %v", p, free, want)
-		}
-		if got := s.take(p); got != want {
-			t.Errorf("%v: got taken %v, want %v", p, got, want)
+		for what, err := range map[string]error{"free": s.free(p), "take": s.take(p)} {
+			if (err == nil) != want || err != nil && !mesh.IsCode(err, mesh.Capacity) {
+				t.Errorf("%v: %s gave %v, want a place: %v", p, what, err, want)
+			}
 		}
 	}
 	sit("m", "alice", "1", true)
@@ -44,37 +43,8 @@ func TestSeats(t *testing.T) {
 	if len(s.meshes) != 0 || s.taken != 0 {
 		t.Errorf("got %d meshes and %d taken after all left, want none", len(s.meshes), s.taken)
 	}
-}
-
-func TestStrangersAreLimitedByAddress(t *testing.T) {
-	t.Parallel()
-	now := time.UnixMilli(0)
-	s := newStrangers(func() time.Time { return now })
-	ask := func(addr string) bool { return s.admit(netip.MustParseAddr(addr)) == nil }
-	for range strangerBurst {
-		if !ask("192.0.2.1") || !ask("2001:db8::1") {
-			t.Fatal("refused within the burst")
-		}
-	}
-	if ask("192.0.2.1") || ask("2001:db8::ffff") {
-		t.Error("admitted beyond the burst, want one bucket for an address and for a /64")
-	}
-	if !ask("192.0.2.2") || !ask("2001:db8:0:1::1") {
-		t.Error("refused another address")
-	}
-	now = now.Add(time.Second)
-	if !ask("192.0.2.1") || ask("192.0.2.1") {
-		t.Error("want one more request after a second")
-	}
-	for range 2 * strangerBurst {
-		if err := s.admit(netip.Addr{}); err != nil {
-			t.Fatalf("without an address: %v", err)
-		}
-	}
-	for i := range 2 * maxStrangers {
-		ask(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255))
-	}
-	if len(s.of) > maxStrangers {
-		t.Errorf("got %d buckets, want at most %d", len(s.of), maxStrangers)
+	want := map[config.Bound]int{config.BoundMemberConnections: 2, config.BoundMeshConnections: 2, config.BoundConnections: 4}
+	if diff := cmp.Diff(want, reached); diff != "" {
+		t.Errorf("bounds that were met (-want +got):\n%s", diff)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 
 	"github.com/claudemesh/claudemesh/internal/config"
@@ -19,7 +20,7 @@ func listen(ctx context.Context, set config.Broker, given net.Listener, cert *ce
 			return nil, refusedPort(set.Listen, err)
 		}
 	}
-	l = &doorman{Listener: l, free: places(set.Connections, maxFiles())}
+	l = newDoorman(l, set)
 	if cert != nil {
 		l = bothWays{Listener: l, config: cert.config()}
 	}
@@ -47,36 +48,78 @@ func places(connections, files int) int {
 	return n
 }
 
-// doorman closes at once what comes beyond the bound, so that strangers cannot use up the file descriptors.
+// spareVisits is let in from one address beside its WebSockets, for plain requests.
+const spareVisits = 64
+
+// doorman closes at once what comes beyond the bounds, of all and of one address, so that strangers cannot use up the
+// file descriptors. A proxy brings the connections of many, and this machine may harm itself.
 type doorman struct {
 	net.Listener
+	proxies  proxies
+	perVisit int
+
 	mu   sync.Mutex
 	free int
+	open map[netip.Prefix]int // connections of strangers
 }
 
-// Accept waits for a connection within the bound.
+func newDoorman(l net.Listener, set config.Broker) *doorman {
+	trusted, _ := set.Proxies() // was checked when the settings were loaded
+	return &doorman{
+		Listener: l, proxies: trusted, perVisit: set.AddressConnections + spareVisits,
+		free: places(set.Connections, maxFiles()), open: map[netip.Prefix]int{},
+	}
+}
+
+// Accept waits for a connection within the bounds.
 func (d *doorman) Accept() (net.Conn, error) {
 	for {
 		conn, err := d.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if d.take(-1) {
-			return &counted{Conn: conn, leave: sync.OnceFunc(func() { d.take(1) })}, nil
+		from := d.stranger(conn)
+		if d.enter(from) {
+			return &counted{Conn: conn, leave: sync.OnceFunc(func() { d.leave(from) })}, nil
 		}
 		_ = conn.Close() // it was never read
 	}
 }
 
-// take changes the free places by n, if that leaves none owed.
-func (d *doorman) take(n int) bool {
+// stranger is whom a connection is counted for; the zero prefix is nobody in particular.
+func (d *doorman) stranger(conn net.Conn) netip.Prefix {
+	addr, ok := addrOf(conn.RemoteAddr())
+	if !ok || addr.IsLoopback() || d.proxies.trust(addr) {
+		return netip.Prefix{}
+	}
+	from, _ := neighbourhood(addr) // cannot fail: it is an address
+	return from
+}
+
+// enter takes a place, if there is one.
+func (d *doorman) enter(from netip.Prefix) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.free+n < 0 {
+	if d.free <= 0 || from.IsValid() && d.open[from] >= d.perVisit {
 		return false
 	}
-	d.free += n
+	d.free--
+	if from.IsValid() {
+		d.open[from]++
+	}
 	return true
+}
+
+func (d *doorman) leave(from netip.Prefix) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.free++
+	if !from.IsValid() {
+		return
+	}
+	if d.open[from]--; d.open[from] <= 0 {
+		delete(d.open, from)
+	}
 }
 
 // counted gives its place back when it is closed.

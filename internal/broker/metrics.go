@@ -9,6 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
 // metrics is what a running broker counts, under the names of http-api A.
@@ -19,6 +22,7 @@ type metrics struct {
 	rejected    *counter // by reason
 	slow        *counter
 	requests    *counter // plain HTTP, by status
+	limits      *counter // by setting
 	accept      *histogram
 
 	waiting atomic.Int64 // bytes in outbound buffers
@@ -26,48 +30,61 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	return &metrics{
-		connections: newCounter("broker_connections_total", "Connections that were authenticated.", ""),
-		refused:     newCounter("broker_connections_rejected_total", "Connections that were refused.", "reason"),
-		routed:      newCounter("broker_messages_routed_total", "Messages that were accepted.", "priority"),
-		rejected:    newCounter("broker_messages_rejected_total", "Messages and frames that were refused.", "reason"),
-		slow:        newCounter("broker_slow_consumers_total", "Connections that were closed because they read too slowly.", ""),
-		requests:    newCounter("broker_http_requests_total", "Plain HTTP requests that were answered.", "status"),
-		accept:      newHistogram("broker_accept_seconds", "From a whole send frame to its ack, which is after the disk."),
+		connections: newCounter(protocol.MetricConnections),
+		refused:     newCounter(protocol.MetricRefused),
+		routed:      newCounter(protocol.MetricRouted),
+		rejected:    newCounter(protocol.MetricRejected),
+		slow:        newCounter(protocol.MetricSlow),
+		requests:    newCounter(protocol.MetricRequests),
+		limits:      newCounter(protocol.MetricLimits),
+		accept:      newHistogram(protocol.MetricAccept),
 	}
 }
 
+// reached counts that a bound turned something away, cut it or ended it; reachedBy that it did so n times.
+func (m *metrics) reached(b config.Bound) { m.reachedBy(b, 1) }
+
+func (m *metrics) reachedBy(b config.Bound, n int) { m.limits.addN(string(b), int64(n)) }
+
 // gauge is a value that is read when it is asked for.
 type gauge struct {
-	name, help string
-	value      int64
+	protocol.Metric
+	value int64
 }
 
 // write prints everything in Prometheus' text format, version 0.0.4.
 func (m *metrics) write(w io.Writer, gauges []gauge) {
-	for _, c := range []*counter{m.connections, m.refused, m.routed, m.rejected, m.slow, m.requests} {
+	for _, c := range []*counter{m.connections, m.refused, m.routed, m.rejected, m.slow, m.requests, m.limits} {
 		c.write(w)
 	}
 	m.accept.write(w)
 	for _, g := range gauges {
-		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s gauge\n%s %d\n", g.name, g.help, g.name, g.name, g.value)
+		writeHead(w, g.Metric)
+		fmt.Fprintf(w, "%s %d\n", g.Name, g.value)
 	}
+}
+
+func writeHead(w io.Writer, m protocol.Metric) {
+	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", m.Name, m.Help, m.Name, m.Kind)
 }
 
 // counter only grows; it has at most one label, whose values are few and ours.
 type counter struct {
-	name, help, label string
+	protocol.Metric
 
 	mu     sync.Mutex
 	values map[string]int64
 }
 
-func newCounter(name, help, label string) *counter {
-	return &counter{name: name, help: help, label: label, values: map[string]int64{}}
+func newCounter(m protocol.Metric) *counter {
+	return &counter{Metric: m, values: map[string]int64{}}
 }
 
-func (c *counter) add(value string) {
+func (c *counter) add(value string) { c.addN(value, 1) }
+
+func (c *counter) addN(value string, n int64) {
 	c.mu.Lock()
-	c.values[value]++
+	c.values[value] += n
 	c.mu.Unlock()
 }
 
@@ -76,16 +93,16 @@ func (c *counter) write(w io.Writer) {
 	c.mu.Lock()
 	values := maps.Clone(c.values)
 	c.mu.Unlock()
-	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s counter\n", c.name, c.help, c.name)
+	writeHead(w, c.Metric)
 	if len(values) == 0 {
-		fmt.Fprintf(w, "%s 0\n", c.name)
+		fmt.Fprintf(w, "%s 0\n", c.Name)
 	}
 	for _, v := range slices.Sorted(maps.Keys(values)) {
-		if c.label == "" {
-			fmt.Fprintf(w, "%s %d\n", c.name, values[v])
+		if c.Label == "" {
+			fmt.Fprintf(w, "%s %d\n", c.Name, values[v])
 			continue
 		}
-		fmt.Fprintf(w, "%s{%s=%q} %d\n", c.name, c.label, v, values[v])
+		fmt.Fprintf(w, "%s{%s=%q} %d\n", c.Name, c.Label, v, values[v])
 	}
 }
 
@@ -97,13 +114,13 @@ var bounds = []time.Duration{
 
 // histogram counts durations by bucket.
 type histogram struct {
-	name, help string
-	buckets    []atomic.Int64 // one more than bounds
-	sum        atomic.Int64   // nanoseconds
+	protocol.Metric
+	buckets []atomic.Int64 // one more than bounds
+	sum     atomic.Int64   // nanoseconds
 }
 
-func newHistogram(name, help string) *histogram {
-	return &histogram{name: name, help: help, buckets: make([]atomic.Int64, len(bounds)+1)}
+func newHistogram(m protocol.Metric) *histogram {
+	return &histogram{Metric: m, buckets: make([]atomic.Int64, len(bounds)+1)}
 }
 
 func (h *histogram) observe(d time.Duration) {
@@ -117,9 +134,10 @@ func (h *histogram) write(w io.Writer) {
 	total := int64(0)
 	for i, bound := range bounds {
 		total += h.buckets[i].Load()
-		fmt.Fprintf(&b, "%s_bucket{le=\"%g\"} %d\n", h.name, bound.Seconds(), total)
+		fmt.Fprintf(&b, "%s_bucket{le=\"%g\"} %d\n", h.Name, bound.Seconds(), total)
 	}
 	total += h.buckets[len(bounds)].Load()
-	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s histogram\n%s%s_bucket{le=\"+Inf\"} %d\n%s_sum %g\n%s_count %d\n",
-		h.name, h.help, h.name, b.String(), h.name, total, h.name, time.Duration(h.sum.Load()).Seconds(), h.name, total)
+	writeHead(w, h.Metric)
+	fmt.Fprintf(w, "%s%s_bucket{le=\"+Inf\"} %d\n%s_sum %g\n%s_count %d\n",
+		b.String(), h.Name, total, h.Name, time.Duration(h.sum.Load()).Seconds(), h.Name, total)
 }

@@ -6,18 +6,20 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
 func TestMetricsText(t *testing.T) {
 	t.Parallel()
-	c := newCounter("x_total", "Help.", "reason")
+	c := newCounter(protocol.Metric{Name: "x_total", Kind: protocol.Counter, Label: "reason", Help: "Help."})
 	var b strings.Builder
 	c.write(&b)
 	c.add("b")
 	c.add("a")
 	c.add("a")
 	c.write(&b)
-	h := newHistogram("y_seconds", "Help.")
+	h := newHistogram(protocol.Metric{Name: "y_seconds", Kind: protocol.Histogram, Help: "Help."})
 	h.observe(time.Millisecond)
 	h.observe(time.Millisecond + 1)
 	h.observe(time.Hour)

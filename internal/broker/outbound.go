@@ -130,6 +130,13 @@ func (o *outbound) Closing() bool {
 	return o.end != nil
 }
 
+// TooSlow reports whether the connection was closed because it did not take what waits.
+func (o *outbound) TooSlow() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.end != nil && o.end.code == mesh.CloseSlowConsumer
+}
+
 // drop forgets what waits. The lock is held.
 func (o *outbound) drop() {
 	n := 0

@@ -10,10 +10,10 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker/invite"
 	"github.com/claudemesh/claudemesh/internal/logkey"
@@ -86,17 +86,26 @@ func (s *server) socket(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, mesh.Errorf(mesh.NotFound, "the address of the socket has no query"))
 		return
 	}
+	visit, err := s.parts.visitors.connect(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	c, err := s.accept(w, r, s.hosts.signed(s.hosts.dialled(r.Host, local(r))))
 	if err != nil {
+		visit.leave()
 		s.log.Debug("no upgrade", slog.Any(logkey.Err, err))
 		return
 	}
+	c.visit = visit
 	if !s.crowd.add(c) {
+		visit.leave()
 		_ = c.ws.CloseNow() // it comes back to the next broker
 		return
 	}
 	go func() { // a goroutine of its own has a smaller stack than that of the request; crowd waits for it
 		defer s.crowd.remove(c)
+		defer visit.leave()
 		c.run()
 	}()
 }
@@ -115,7 +124,7 @@ func (s *server) createMesh(w http.ResponseWriter, r *http.Request) {
 func (s *server) mayCreate(r *http.Request) error {
 	switch s.set.Create {
 	case "open":
-		return s.parts.strangers.admit(caller(r))
+		return s.parts.visitors.ask(r)
 	case "token":
 		return s.bearer(r)
 	}
@@ -137,7 +146,7 @@ func (s *server) bearer(r *http.Request) error {
 
 // claim redeems an invite.
 func (s *server) claim(w http.ResponseWriter, r *http.Request) {
-	if err := s.parts.strangers.admit(caller(r)); err != nil {
+	if err := s.parts.visitors.ask(r); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -151,7 +160,7 @@ func (s *server) claim(w http.ResponseWriter, r *http.Request) {
 func joinHandler(s *server) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var req protocol.JoinRequest
-		err := s.parts.strangers.admit(caller(r))
+		err := s.parts.visitors.ask(r)
 		if err == nil {
 			err = readBody(w, r, &req)
 		}
@@ -192,19 +201,6 @@ func (s *server) invitePage(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Security-Policy", invite.PagePolicy)
 	s.count.requests.add("200")
 	_, _ = w.Write(invite.Page) // the reader may be gone
-}
-
-// caller is the network address that asks: the one that a proxy on this machine names, else that of the connection.
-func caller(r *http.Request) netip.Addr {
-	addr, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address for a memory network
-	forwarded := r.Header.Get("X-Forwarded-For")
-	if forwarded != "" && addr.Addr().Unmap().IsLoopback() {
-		last := forwarded[strings.LastIndexByte(forwarded, ',')+1:]
-		if ip, err := netip.ParseAddr(strings.TrimSpace(last)); err == nil {
-			return ip.Unmap()
-		}
-	}
-	return addr.Addr().Unmap()
 }
 
 // serve reads one JSON object, does the work, and writes its answer.
@@ -268,8 +264,20 @@ func note(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) m
 	switch code {
 	case mesh.MissingToken, mesh.BadToken:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-	case mesh.RateLimited:
-		w.Header().Set("Retry-After", "5")
+	case mesh.RateLimited, mesh.Capacity:
+		w.Header().Set("Retry-After", retryAfter(err))
 	}
 	return code
+}
+
+// patienceSeconds is after how long to ask again where nothing tells.
+const patienceSeconds = 5
+
+// retryAfter is when to ask again after a refusal, in whole seconds.
+func retryAfter(err error) string {
+	var often tooOften
+	if !errors.As(err, &often) {
+		return strconv.Itoa(patienceSeconds)
+	}
+	return strconv.Itoa(int((often.wait + time.Second - 1) / time.Second))
 }

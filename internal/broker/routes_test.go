@@ -150,7 +150,7 @@ func TestWhoMayCreate(t *testing.T) {
 	open.token = "none"
 	open.found(t)
 	limited := false
-	for range strangerBurst + 1 {
+	for range open.set.AddressRequests + 1 {
 		status, _ := open.do(t, open.request(t, http.MethodPost, "/v1/meshes", struct{}{}))
 		limited = limited || status == http.StatusTooManyRequests
 	}
@@ -208,7 +208,7 @@ func TestClaimOverHTTP(t *testing.T) {
 		t.Errorf("broker_url (-want +got):\n%s", diff)
 	}
 	limited := false
-	for range strangerBurst {
+	for range s.set.AddressRequests {
 		status, _ := s.do(t, s.request(t, http.MethodPost, "/invites/"+code+"/claim", struct{}{}))
 		limited = limited || status == http.StatusTooManyRequests
 	}

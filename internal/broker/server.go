@@ -42,7 +42,7 @@ type server struct {
 type parts struct {
 	invites   *invite.Invites
 	admission *admission.Admission
-	strangers *strangers
+	visitors  *visitors
 	cert      *certificate // nil without TLS
 }
 
@@ -163,8 +163,11 @@ func (s *server) watch(ctx context.Context) {
 		case <-ticker.C:
 		}
 		for _, c := range s.crowd.all() {
-			switch {
-			case c.silent.Add(1) > dead:
+			switch silent := c.silent.Add(1); {
+			case silent > dead:
+				if silent == dead+1 {
+					s.count.reached(config.BoundDeadAfter)
+				}
 				_ = c.link.Close() // no close frame: it would not arrive (wire 1.1)
 			case (n+c.id)%ticksPerPing == 0:
 				c.out.Ping()

@@ -22,6 +22,7 @@ import (
 
 // site is a broker under test, over loopback or over a memory network.
 type site struct {
+	set   config.Broker
 	base  string // http://host:port
 	data  paths.Broker
 	dial  func(context.Context) (net.Conn, error)
@@ -75,7 +76,7 @@ func startSite(t testing.TB, addr string, l net.Listener, dial func(context.Cont
 	case err := <-done:
 		t.Fatalf("the broker did not start: %v", err)
 	}
-	s := &site{base: "http://" + addr, data: opt.Data, dial: dial, now: opt.Now}
+	s := &site{set: opt.Settings, base: "http://" + addr, data: opt.Data, dial: dial, now: opt.Now}
 	s.web = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },

@@ -46,6 +46,7 @@ func pages(a *shell.App) (map[string]string, error) {
 		"localapi.md": reference.LocalAPI(),
 		"errors.md":   reference.Errors(),
 		"config.md":   settings,
+		"metrics.md":  reference.Metrics(),
 		"cli.md":      verbsPage(fullTree(a)),
 	}, nil
 }

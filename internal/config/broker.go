@@ -3,6 +3,7 @@ package config
 import (
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -43,6 +44,15 @@ type Broker struct {
 	MeshConnections   int `key:"mesh_connections" default:"10000" min:"1" env:"CLAUDEMESH_BROKER_MESH_CONNECTIONS" doc:"Connections that one mesh may hold."`
 	MemberConnections int `key:"member_connections" default:"64" min:"1" env:"CLAUDEMESH_BROKER_MEMBER_CONNECTIONS" doc:"Connections that one member may hold."`
 
+	MemberHellos       int `key:"member_hellos" default:"600" min:"1" env:"CLAUDEMESH_BROKER_MEMBER_HELLOS" doc:"Connections a minute that one member may open."`
+	AddressConnections int `key:"address_connections" default:"1024" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_CONNECTIONS" doc:"Connections that one network address may hold; a /64 of IPv6 counts as one. This machine itself is not bounded."`
+	AddressConnects    int `key:"address_connects" default:"3000" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_CONNECTS" doc:"Connections a minute that one network address may open. This machine itself is not bounded."`
+	AddressFailures    int `key:"address_failures" default:"120" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_FAILURES" doc:"Hellos a minute of one network address that may be refused. This machine itself is not bounded."`
+	AddressRequests    int `key:"address_requests" default:"60" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_REQUESTS" doc:"Claims of invites, and meshes made without the create-token, a minute from one network address."`
+
+	TrustedProxies []string `key:"trusted_proxies" default:"127.0.0.0/8,::1" env:"CLAUDEMESH_BROKER_TRUSTED_PROXIES" doc:"Addresses and networks of the proxies in front, whose X-Forwarded-For says who asks. A word of anybody else is not taken."`
+
+	PeersPage    int           `key:"peers_page" default:"1000" min:"1" max:"10000" env:"CLAUDEMESH_BROKER_PEERS_PAGE" doc:"Rows of one page of list_peers, at most."`
 	FrameBytes   int64         `key:"frame_bytes" default:"65536" min:"4096" env:"CLAUDEMESH_BROKER_FRAME_BYTES" doc:"Largest frame of a client."`
 	HelloBytes   int64         `key:"hello_bytes" default:"16384" min:"4096" env:"CLAUDEMESH_BROKER_HELLO_BYTES" doc:"Largest frame of a client that has not said hello."`
 	HelloTimeout time.Duration `key:"hello_timeout" default:"5s" min:"10ms" env:"CLAUDEMESH_BROKER_HELLO_TIMEOUT" doc:"How long a connection may take to say hello."`
@@ -75,10 +85,31 @@ func (b Broker) check() error {
 	if _, _, err := net.SplitHostPort(b.Listen); err != nil {
 		return contradiction("listen", "host:port", b.Listen)
 	}
+	if _, err := b.Proxies(); err != nil {
+		return err
+	}
 	if b.PublicURL == "" {
 		return nil
 	}
 	return checkURL("public_url", b.PublicURL, "http", "https")
+}
+
+// Proxies are the networks of TrustedProxies; a single address is a network of its own. It fails with settings_refused
+// for a text that is neither, or has a zone.
+func (b Broker) Proxies() ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, 0, len(b.TrustedProxies))
+	for _, text := range b.TrustedProxies {
+		network, err := netip.ParsePrefix(text)
+		if addr, single := netip.ParseAddr(text); single == nil && addr.Zone() == "" {
+			addr = addr.Unmap()
+			network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, contradiction("trusted_proxies", "addresses such as 192.0.2.1 and networks such as 10.0.0.0/8", text)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
 }
 
 // checkURL refuses what is no absolute address in one of the schemes.

@@ -10,6 +10,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
@@ -64,7 +65,7 @@ func TestCellsStayInTheirTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range []string{Protocol(), LocalAPI(), Errors(), settings} {
+	for _, page := range []string{Protocol(), LocalAPI(), Errors(), Metrics(), settings} {
 		columns := 0
 		for line := range strings.Lines(page) {
 			n := strings.Count(line, "|") - strings.Count(line, `\|`)
@@ -119,5 +120,21 @@ func TestEverythingIsThere(t *testing.T) {
 	}
 	if !strings.HasPrefix(settings, Banner) {
 		t.Error("got settings without the banner")
+	}
+}
+
+// TestMetricsAreDocumented looks for each series and each bound on their page.
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page := Metrics()
+	for _, m := range protocol.Metrics() {
+		if !strings.Contains(page, "| `"+m.Name+"` | "+string(m.Kind)+" |") {
+			t.Errorf("got no line for the series %s", m.Name)
+		}
+	}
+	for _, r := range config.Bounds() {
+		if !strings.Contains(page, "| `"+string(r.Bound)+"` |") {
+			t.Errorf("got no line for the bound %s", r.Bound)
+		}
 	}
 }

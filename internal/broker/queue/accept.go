@@ -3,11 +3,13 @@ package queue
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
@@ -29,6 +31,7 @@ func (q *Queue) Accept(ctx context.Context, s *session.Session, req protocol.Sen
 		return
 	}
 	if a.refusal != nil && d.clientID == "" {
+		q.loop.countMet(a.refusal)
 		a.refund()
 		refuse(a.refusal)
 		return
@@ -64,8 +67,7 @@ func (q *Queue) prepare(ctx context.Context, s *session.Session, req *protocol.S
 	}
 	ok, wait := q.rates.take(from.Member, now)
 	if !ok {
-		a.refusal = mesh.Errorf(mesh.RateLimited, "at most %d messages a second", q.set.SendPerSecond)
-		a.retry = wait
+		a.refusal = met{mesh.Errorf(mesh.RateLimited, "at most %d messages a second", q.set.SendPerSecond), config.BoundSendPerSecond, wait}
 		return a, nil
 	}
 	a.paid = q.rates
@@ -122,9 +124,8 @@ type accept struct {
 	after   mesh.ClientID // must have been accepted before; may be empty
 	msg     store.Message
 	to      recipients
-	frame   []byte // the push, if somebody may be there to get it
-	refusal error  // refused, unless the message was accepted before
-	retry   time.Duration
+	frame   []byte   // the push, if somebody may be there to get it
+	refusal error    // refused, unless the message was accepted before
 	paid    *buckets // where a token was taken; nil without one
 	answer  wire.Answer[protocol.Ack]
 
@@ -201,7 +202,7 @@ func (a *accept) divide(tx *sqlite.Tx, l *ledger) error {
 	for _, to := range all {
 		if err := l.admits(a.from.N, to.n, a.bytes); err != nil {
 			full = err
-			a.rejected = append(a.rejected, &finish{to: to, outcome: store.Rejected, at: a.msg.CreatedAt})
+			a.rejected = append(a.rejected, &finish{to: to, outcome: store.Rejected, why: err, at: a.msg.CreatedAt})
 			continue
 		}
 		a.placed = append(a.placed, to)
@@ -235,7 +236,6 @@ func (a *accept) repeated(tx *sqlite.Tx) error {
 		}
 	}
 	a.ack = refused(a.frameID, a.refusal)
-	a.ack.RetryMs = a.retry.Milliseconds()
 	return nil
 }
 
@@ -257,5 +257,20 @@ func (a *accept) row() hub.Row {
 
 // refused is the answer to a send that was not accepted.
 func refused(frameID string, err error) protocol.Ack {
-	return protocol.Ack{ID: frameID, Error: mesh.AckText(err), Code: mesh.CodeOf(err)}
+	ack := protocol.Ack{ID: frameID, Error: mesh.AckText(err), Code: mesh.CodeOf(err)}
+	var m met
+	if errors.As(err, &m) {
+		ack.RetryMs = m.retry.Milliseconds()
+	}
+	return ack
 }
+
+// met is a refusal for which a bound was met.
+type met struct {
+	error
+	bound config.Bound
+	retry time.Duration // until there is room again, where that is known
+}
+
+// Unwrap gives the error of the table.
+func (m met) Unwrap() error { return m.error }

@@ -26,6 +26,8 @@ type directory struct {
 	set config.Broker
 	now mesh.Clock
 
+	reached func(config.Bound, int)
+
 	mu    sync.RWMutex
 	known map[where]found
 	live  map[hub.Mailbox]liveBox
@@ -52,7 +54,9 @@ const (
 )
 
 func newDirectory(opt Options) *directory {
-	return &directory{db: opt.DB, set: opt.Settings, now: opt.Now, known: map[where]found{}, live: map[hub.Mailbox]liveBox{}}
+	return &directory{
+		db: opt.DB, set: opt.Settings, now: opt.Now, reached: opt.Reached, known: map[where]found{}, live: map[hub.Mailbox]liveBox{},
+	}
 }
 
 // find returns the mailbox of a member key, or of a session key that was seen lately, or target_not_found.
@@ -101,8 +105,12 @@ func (d *directory) read(ctx context.Context, w where, now time.Time) (*address,
 		}
 		a.box = hub.Mailbox{Member: m.ID, Session: w.key}
 		a.n = store.Box{Member: m.N, Session: s.N}
-		if !m.Active() || s.LastSeen.Before(now.Add(-d.set.SessionSeen)) && !d.online(a.box) {
-			return mesh.Errorf(mesh.NotFound, "this session is gone")
+		if !m.Active() {
+			return mesh.Errorf(mesh.NotFound, "the membership of this session has ended")
+		}
+		if s.LastSeen.Before(now.Add(-d.set.SessionSeen)) && !d.online(a.box) {
+			d.reached(config.BoundSessionSeen, 1)
+			return mesh.Errorf(mesh.NotFound, "this session was not seen for too long")
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/logkey"
 )
 
@@ -104,6 +105,9 @@ func (l *loop) answer(a *accept, err error, placed []hub.Placed) []hub.Placed {
 	if !a.ack.Queued || a.ack.Duplicate {
 		a.refund()
 	}
+	if !a.ack.Queued {
+		l.countMet(a.refusal)
+	}
 	a.answer(a.ack, nil)
 	row := a.row()
 	for _, to := range a.placed {
@@ -122,6 +126,10 @@ func (l *loop) finished(f *finish, err error) {
 		return
 	}
 	l.spent.add(f.row.N)
+	l.countMet(f.why)
+	if f.outcome == store.Expired {
+		l.count(config.BoundMessageTTL, 1)
+	}
 	if f.receipt == 0 {
 		return
 	}

@@ -15,6 +15,7 @@ type finish struct {
 	row     hub.Row
 	to      *address
 	outcome store.Outcome
+	why     error // of a rejected copy
 	at      time.Time
 
 	done    bool  // after apply: it waited until then

@@ -70,18 +70,24 @@ func (l *ledger) load(tx *sqlite.Tx) error {
 func (l *ledger) admits(sender int64, to store.Box, bytes int64) error {
 	u := l.pairs[pair{sender, to}]
 	switch {
-	case u.rows >= l.set.PairRows || u.bytes+bytes > l.set.PairBytes:
-		return mesh.Errorf(mesh.QueueFull, "%d messages of yours wait for this recipient", u.rows)
+	case u.rows >= l.set.PairRows:
+		return full(config.BoundPairRows, "%d messages of yours wait for this recipient", u.rows)
+	case u.bytes+bytes > l.set.PairBytes:
+		return full(config.BoundPairBytes, "%d messages of yours wait for this recipient", u.rows)
 	case l.boxes[to]+bytes > l.set.RecipientBytes:
-		return mesh.Errorf(mesh.QueueFull, "too much waits for this recipient")
+		return full(config.BoundRecipientBytes, "too much waits for this recipient")
 	}
 	return nil
+}
+
+func full(bound config.Bound, format string, args ...any) error {
+	return met{error: mesh.Errorf(mesh.QueueFull, format, args...), bound: bound}
 }
 
 // admitsMesh refuses what would fill the mesh.
 func (l *ledger) admitsMesh(meshID mesh.ID, bytes int64) error {
 	if l.meshes[meshID]+bytes > l.set.MeshBytes {
-		return mesh.Errorf(mesh.QueueFull, "too much waits in this mesh")
+		return full(config.BoundMeshBytes, "too much waits in this mesh")
 	}
 	return nil
 }

@@ -2,10 +2,12 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
@@ -17,6 +19,7 @@ type loop struct {
 	dir    *directory
 	writer *writer
 	drain  *drain
+	count  func(config.Bound, int)
 	spent  *spent
 	in     *inbox
 	watch  Watcher
@@ -46,12 +49,20 @@ func newLoop(opt Options, dir *directory) *loop {
 	}
 	return &loop{
 		watch: opt.Watch,
-		now:   opt.Now, log: opt.Log, dir: dir, in: newInbox(),
+		now:   opt.Now, log: opt.Log, dir: dir, in: newInbox(), count: opt.Reached,
 		slots: make(chan struct{}, maxUnderWay),
 		over:  make(chan struct{}),
 		hub:   hub.New(hub.Options{Lease: lease, Rows: windowRows, Bytes: windowBytes, Held: heldBytes}),
 		lines: map[hub.ConnID]*line{},
 		tick:  max(10*time.Millisecond, lease/16), // a lease may last that much longer
+	}
+}
+
+// countMet counts the bound that a refusal is for, if it is for one.
+func (l *loop) countMet(err error) {
+	var m met
+	if errors.As(err, &m) {
+		l.count(m.bound, 1)
 	}
 }
 

@@ -35,7 +35,8 @@ type Options struct {
 	Settings config.Broker
 	Now      mesh.Clock
 	Log      *slog.Logger
-	Watch    Watcher // nil: nobody
+	Watch    Watcher                 // nil: nobody
+	Reached  func(config.Bound, int) // counts what bounds turned away, ended or forgot; from any goroutine; nil: nobody does
 }
 
 // Watcher is told who is connected, in the order in which that changes, on the goroutine of Run: it must not block.
@@ -77,6 +78,9 @@ type Queue struct {
 
 // New returns a queue. Nothing works before Run.
 func New(opt Options) *Queue {
+	if opt.Reached == nil {
+		opt.Reached = func(config.Bound, int) {}
+	}
 	q := &Queue{
 		db:    opt.DB,
 		set:   opt.Settings,

@@ -196,7 +196,7 @@ func (s *sweeper) prune(ctx context.Context) error {
 	if err := s.touch(ctx); err != nil {
 		return err
 	}
-	err := s.slices(ctx, func(tx *sqlite.Tx) (int, error) { return store.PruneMessages(tx, old, sliceRows) })
+	err := s.slices(ctx, config.BoundDedupeTTL, func(tx *sqlite.Tx) (int, error) { return store.PruneMessages(tx, old, sliceRows) })
 	if err != nil {
 		return err
 	}
@@ -254,7 +254,7 @@ func (s *sweeper) trim(ctx context.Context) error {
 	}
 	for _, c := range crowded {
 		left := c.Messages - s.set.DedupeRows
-		err := s.slices(ctx, func(tx *sqlite.Tx) (int, error) {
+		err := s.slices(ctx, config.BoundDedupeRows, func(tx *sqlite.Tx) (int, error) {
 			n, err := store.TrimMessages(tx, c.Sender, min(left, sliceRows))
 			left -= n
 			return n, err
@@ -266,14 +266,17 @@ func (s *sweeper) trim(ctx context.Context) error {
 	return nil
 }
 
-// slices repeats a write of up to sliceRows until there is less to do.
-func (s *sweeper) slices(ctx context.Context, write func(*sqlite.Tx) (int, error)) error {
+// slices repeats a write of up to sliceRows until there is less to do, and counts the rows for the bound.
+func (s *sweeper) slices(ctx context.Context, bound config.Bound, write func(*sqlite.Tx) (int, error)) error {
 	for {
 		n := 0
 		err := s.db.Write(ctx, func(tx *sqlite.Tx) (err error) {
 			n, err = write(tx)
 			return err
 		})
+		if err == nil && n > 0 {
+			s.loop.count(bound, n)
+		}
 		if err != nil || n < sliceRows {
 			return err
 		}

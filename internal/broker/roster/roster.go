@@ -13,6 +13,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/broker/presence"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
@@ -27,6 +28,8 @@ type Roster struct {
 	Complete func(mesh.ID, []hub.Conn) []presence.Peer
 	Seen     time.Duration // how long a session is known after it was last seen
 	Now      mesh.Clock
+	Page     int                // rows of one page, at most
+	Reached  func(config.Bound) // counts pages that ended at Page; from any goroutine
 }
 
 // Bind registers the handlers.
@@ -73,7 +76,7 @@ func (r *Roster) List(ctx context.Context, s *session.Session, req protocol.Peer
 	if req.IncludeOffline {
 		entries = append(entries, known.offline(all)...)
 	}
-	return cut(entries, req)
+	return r.cut(entries, req)
 }
 
 // entry is a row with its place in the order, which does not change while others come and go.
@@ -114,19 +117,16 @@ func parsePlace(s string) (place, error) {
 	return place{s[0], n}, nil
 }
 
-const (
-	// maxPageBytes fits into the smallest read limit that a client can set, with its envelope.
-	maxPageBytes = 60 << 10
-	maxPageRows  = 1000
-)
+// maxPageBytes fits into the smallest read limit that a client can set, with its envelope.
+const maxPageBytes = 60 << 10
 
 // cut makes the page that was asked for. It has at least one row where there are any.
-func cut(entries []entry, req protocol.PeersRequest) (protocol.PeersAnswer, error) {
+func (r *Roster) cut(entries []entry, req protocol.PeersRequest) (protocol.PeersAnswer, error) {
 	after, err := parsePlace(req.After)
 	if err != nil {
 		return protocol.PeersAnswer{}, err
 	}
-	limit := maxPageRows
+	limit := r.Page
 	if req.Limit > 0 {
 		limit = min(limit, req.Limit)
 	}
@@ -140,6 +140,9 @@ func cut(entries []entry, req protocol.PeersRequest) (protocol.PeersAnswer, erro
 		row, err := wire.Encode(e.peer)
 		if err != nil {
 			return protocol.PeersAnswer{}, err
+		}
+		if i == r.Page {
+			r.Reached(config.BoundPeersPage)
 		}
 		if size += len(row) + 1; i == limit || i > 0 && size > maxPageBytes {
 			page.Next = entries[start+i-1].at.String()

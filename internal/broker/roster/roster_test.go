@@ -13,6 +13,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/broker/presence"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
@@ -49,7 +50,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { _ = db.Close() })
 	w := &world{}
 	w.roster = &Roster{
-		DB: db, Seen: 30 * 24 * time.Hour, Now: func() time.Time { return start },
+		DB: db, Seen: 30 * 24 * time.Hour, Now: func() time.Time { return start }, Page: 1000, Reached: func(config.Bound) {},
 		Connections: func(context.Context, mesh.ID) ([]hub.Conn, error) { return w.conns, nil },
 		Complete:    w.complete,
 	}
