@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 
+	"github.com/claudemesh/claudemesh/internal/broker/grant"
 	"github.com/claudemesh/claudemesh/internal/broker/group"
 	"github.com/claudemesh/claudemesh/internal/broker/roster"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
@@ -13,7 +14,7 @@ import (
 
 // bind registers the handler of every frame.
 func (s *server) bind() {
-	m := s.mux
+	m, guard := s.mux, s.queue.Guard()
 	wire.Handle(m, protocol.Hello, again[protocol.HelloRequest])
 	wire.Handle(m, protocol.SessionHello, again[protocol.SessionHelloRequest])
 	wire.Handle(m, protocol.Bye, s.bye)
@@ -25,9 +26,11 @@ func (s *server) bind() {
 	s.parts.invites.Bind(m)
 	s.parts.admission.Bind(m)
 	(&group.Groups{DB: s.db, Seating: s.queue, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)
+	s.parts.moderation.Bind(m)
+	(&grant.Grants{Update: guard.Regrant, List: guard.Grants}).Bind(m)
 	s.presence.Bind(m)
 	(&roster.Roster{
-		DB: s.db, Connections: s.queue.Connections, Complete: s.presence.Complete, Seen: s.set.SessionSeen, Now: s.now,
+		DB: s.db, Connections: s.queue.Connections, Complete: s.presence.Complete, Permits: guard.Permits, Seen: s.set.SessionSeen, Now: s.now,
 		Page: s.set.PeersPage, Reached: s.count.reached,
 	}).Bind(m)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/broker/admission"
 	"github.com/claudemesh/claudemesh/internal/broker/authority"
 	"github.com/claudemesh/claudemesh/internal/broker/invite"
+	"github.com/claudemesh/claudemesh/internal/broker/moderation"
 	"github.com/claudemesh/claudemesh/internal/broker/presence"
 	"github.com/claudemesh/claudemesh/internal/broker/queue"
 	"github.com/claudemesh/claudemesh/internal/broker/replay"
@@ -155,11 +156,17 @@ func newServer(work context.Context, opt Options, addr net.Addr, from parent) *s
 	s.presence = presence.New(presence.Options{
 		DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log,
 		SetStatus: func(id mesh.ConnID, status mesh.Status) { s.queue.SetStatus(id, status) },
+		Sees:      func(member mesh.ID, by, key mesh.Key) bool { return s.queue.Guard().Sees(member, by, key) },
 	})
 	s.queue = queue.New(queue.Options{DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log, Watch: watcher{s.presence}, Reached: count.reachedBy})
 	s.crowd.conns = map[mesh.ConnID]*conn{}
+	signed := &authority.Authority{Now: opt.Now, Once: seen.First}
 	s.parts = parts{
-		invites:   &invite.Invites{DB: db, Now: opt.Now, Owner: &authority.Authority{Now: opt.Now, Once: seen.First}, SelfSigned: opt.Settings.SelfSigned},
+		invites: &invite.Invites{DB: db, Now: opt.Now, Owner: signed, SelfSigned: opt.Settings.SelfSigned},
+		moderation: &moderation.Moderation{
+			DB: db, Queue: s.queue, Authority: signed, Now: opt.Now, Log: opt.Log,
+			Silent: func(id mesh.ConnID) time.Duration { return time.Duration(s.crowd.silence(id)) * tickTime(s.set) },
+		},
 		admission: &admission.Admission{DB: db, Now: opt.Now, Once: seen.First, Close: s.queue.CloseMember},
 		visitors:  newVisitors(opt.Settings, opt.Now, count.reached),
 		cert:      from.cert,

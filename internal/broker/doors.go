@@ -125,6 +125,13 @@ func (d *doors) savedGroups(tx *sqlite.Tx, p proof, m store.Member) ([]store.Gro
 
 // stranger says why a key that is no member's is refused.
 func stranger(tx *sqlite.Tx, m store.Mesh, key mesh.Key) error {
+	reason, banned, err := store.FindBan(tx, m.ID, key)
+	if err != nil {
+		return err
+	}
+	if banned {
+		return errBanned(m.Slug, reason)
+	}
 	was, err := store.WasMember(tx, m.ID, key)
 	if err == nil && was {
 		return mesh.Errorf(mesh.Revoked, "the membership in %s has ended", m.Slug)
@@ -133,6 +140,14 @@ func stranger(tx *sqlite.Tx, m store.Mesh, key mesh.Key) error {
 		return err
 	}
 	return errUnauthorized()
+}
+
+// errBanned tells the holder of a key, which it proved, that it is banned, and why where that was said.
+func errBanned(slug, reason string) error {
+	if reason == "" {
+		return mesh.Errorf(mesh.Revoked, "you are banned from %s", slug)
+	}
+	return mesh.Errorf(mesh.Revoked, "you are banned from %s: %s", slug, reason)
 }
 
 func errUnauthorized() error {

@@ -27,6 +27,9 @@ const (
 // close frame.
 const closeWait = 5 * time.Second
 
+// banWait is closeWait for who is banned: nothing of its is left after a second.
+const banWait = 500 * time.Millisecond
+
 // outbound is what waits to be written to one connection. It may be used from any goroutine; one writes.
 type outbound struct {
 	conn  net.Conn
@@ -99,7 +102,11 @@ func (o *outbound) Close(code mesh.CloseCode, reason string) {
 	o.mu.Lock()
 	if o.end == nil {
 		o.end = &ending{code, reason}
-		o.kill = time.AfterFunc(closeWait, func() { _ = o.conn.Close() }) // nobody is left to tell
+		wait := closeWait
+		if code == mesh.CloseBanned {
+			wait = banWait
+		}
+		o.kill = time.AfterFunc(wait, func() { _ = o.conn.Close() }) // nobody is left to tell
 		if code == mesh.CloseSlowConsumer {
 			o.count.slow.add("")
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/broker/admission"
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/broker/invite"
+	"github.com/claudemesh/claudemesh/internal/broker/moderation"
 	"github.com/claudemesh/claudemesh/internal/broker/presence"
 	"github.com/claudemesh/claudemesh/internal/broker/queue"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
@@ -40,10 +41,11 @@ type server struct {
 
 // parts are the features that answer plain requests.
 type parts struct {
-	invites   *invite.Invites
-	admission *admission.Admission
-	visitors  *visitors
-	cert      *certificate // nil without TLS
+	invites    *invite.Invites
+	admission  *admission.Admission
+	moderation *moderation.Moderation
+	visitors   *visitors
+	cert       *certificate // nil without TLS
 }
 
 // watcher lets presence watch the queue.
@@ -107,6 +109,14 @@ func (w *crowd) all() []*conn {
 	return list
 }
 
+// silence is how many ticks ago a connection was heard; 0 when it is gone.
+func (w *crowd) silence(id mesh.ConnID) int32 {
+	if c := w.find(id); c != nil {
+		return c.silent.Load()
+	}
+	return 0
+}
+
 // count changes how many said hello by n, and returns how many did.
 func (w *crowd) count(n int) int {
 	w.mu.Lock()
@@ -149,10 +159,15 @@ func describe(c *conn, g *guest) []any {
 // many connections are spread.
 const ticksPerPing = 6
 
+// tickTime is how often watch looks.
+func tickTime(set config.Broker) time.Duration {
+	return max(set.PingInterval/ticksPerPing, time.Millisecond)
+}
+
 // watch pings every connection from time to time and cuts those that were silent for too long (wire 1.1). It counts
 // ticks, not hours: a clock that is set does not kill anybody.
 func (s *server) watch(ctx context.Context) {
-	tick := max(s.set.PingInterval/ticksPerPing, time.Millisecond)
+	tick := tickTime(s.set)
 	dead := int32(s.set.DeadAfter / tick)
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()

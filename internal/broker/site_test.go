@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -189,6 +190,7 @@ type team struct {
 	id    mesh.ID
 	owner seal.SecretKey
 	first person
+	role  string // of those who are invited next; empty means member
 }
 
 // person is a member of a team.
@@ -228,7 +230,7 @@ func (m *team) invite(t testing.TB, uses int) string {
 	code, now := mesh.NewInviteCode(), m.site.now()
 	sum := seal.CodeHash(code)
 	req := protocol.InviteCreateRequest{
-		InviteID: mesh.NewID(), CodeHash: hexOf(sum[:]), ExpiresAt: now.Add(time.Hour).Unix(), MaxUses: uses, Role: "member",
+		InviteID: mesh.NewID(), CodeHash: hexOf(sum[:]), ExpiresAt: now.Add(time.Hour).Unix(), MaxUses: uses, Role: cmp.Or(m.role, "member"),
 	}
 	signed := seal.Capability{
 		MeshID: string(m.id), InviteID: string(req.InviteID), ExpiresAt: time.Unix(req.ExpiresAt, 0), Role: req.Role, Owner: m.owner.Public(),

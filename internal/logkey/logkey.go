@@ -8,6 +8,7 @@ const (
 	Member    = "member"    // member id, or the first 16 hex of a member key
 	Session   = "session"   // host session id, or the first 16 hex of a session key
 	Conn      = "conn"      // number of a connection, unique in its process
+	By        = "by"        // first 16 hex of the key that signed an operation
 	Name      = "name"      // display name of a peer
 	Role      = "role"      // peer role: control-plane, session, service
 	Addr      = "addr"      // network address, listening or remote

@@ -173,7 +173,9 @@ func (e *Entry) sendRefusal(c Caller, h Head, err error) {
 // SendError queues an error frame made of err. Internal causes stay inside.
 func SendError(c Caller, reqID, id string, err error) {
 	code := mesh.CodeOf(err)
-	frame, encErr := EncodeError(reqID, ErrorFrame{Code: string(code), Message: mesh.PublicText(err), ID: id, Hint: code.Hint()})
+	frame, encErr := EncodeError(reqID, ErrorFrame{
+		Code: string(code), Message: mesh.PublicText(err), ID: id, Hint: code.Hint(), Candidates: candidates(err),
+	})
 	if encErr == nil { // its text is clean, and ids were decoded
 		c.Send(frame)
 	}

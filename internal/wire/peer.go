@@ -253,5 +253,9 @@ func refusal(e ErrorFrame) error {
 	if !code.Known() {
 		return mesh.Errorf(mesh.BrokerRefused, "%s: %s", e.Code, e.Message)
 	}
-	return &mesh.Error{Code: code, Err: errors.New(e.Message)}
+	var d mesh.Details
+	for _, c := range e.Candidates {
+		d.Candidates = append(d.Candidates, mesh.Candidate{Name: c.Name, Key: c.Pubkey, Online: c.Online})
+	}
+	return &mesh.Error{Code: code, Details: d, Err: errors.New(e.Message)}
 }

@@ -5,6 +5,7 @@
 package wire
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -149,6 +150,26 @@ type ErrorFrame struct {
 	Message string `json:"message" jsonschema:"one sentence for people"`
 	ID      string `json:"id,omitzero" jsonschema:"the request's id, for clients that look there"`
 	Hint    string `json:"hint,omitzero" jsonschema:"what to do about it"`
+
+	Candidates []Candidate `json:"candidates,omitzero" jsonschema:"who could be meant"`
+}
+
+// Candidate is one peer that an ambiguous target could mean.
+type Candidate struct {
+	Name   string   `json:"name"`
+	Pubkey mesh.Key `json:"pubkey"`
+	Online bool     `json:"online,omitzero"`
+}
+
+// candidates lists who an error says could be meant.
+func candidates(err error) (list []Candidate) {
+	var e *mesh.Error
+	if errors.As(err, &e) {
+		for _, c := range e.Details.Candidates {
+			list = append(list, Candidate{c.Name, c.Key, c.Online})
+		}
+	}
+	return list
 }
 
 // ErrorType is the `type` of an ErrorFrame.

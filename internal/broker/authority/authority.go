@@ -1,6 +1,6 @@
 // Package authority asks whether the owner of a mesh wants what a frame demands. A mesh is its owner's key, so what
-// changes the mesh or its members is an operation which that key signed; nothing else counts, not even the role of
-// who sends it (design C1).
+// changes the mesh or its members is an operation which that key signed. The role of who sends it counts in one case
+// alone: an admin, whom an invite of the owner made one, may keep order by its own member key (design C1, wire 8.2).
 package authority
 
 import (
@@ -27,13 +27,28 @@ func (a *Authority) Require(s *session.Session, name string, args any, op protoc
 	if op.Key != s.OwnerKey {
 		return "", mesh.Errorf(mesh.Forbidden, "%s needs the signature of the mesh's owner", name)
 	}
+	return a.signed(s, name, args, op)
+}
+
+// RequireAdmin is Require, also satisfied by the signature of the caller's own member key where the caller came in as an
+// admin. Owner says that it was the owner's; otherwise whether the caller is an admin still is the caller's question.
+func (a *Authority) RequireAdmin(s *session.Session, name string, args any, op protocol.SignedOperation) (owner bool, err error) {
+	if op.Key != s.OwnerKey && (op.Key != s.MemberKey || !s.Admin) {
+		return false, mesh.Errorf(mesh.Forbidden, "%s needs the signature of the mesh's owner or of an admin", name)
+	}
+	_, err = a.signed(s, name, args, op)
+	return op.Key == s.OwnerKey, err
+}
+
+// signed checks an operation whose key was chosen, and returns the host that it names.
+func (a *Authority) signed(s *session.Session, name string, args any, op protocol.SignedOperation) (host string, err error) {
 	holder, err := seal.ParsePublicKey(string(op.Key))
 	if err != nil {
-		return "", mesh.Errorf(mesh.Forbidden, "the owner's key: %w", err)
+		return "", mesh.Errorf(mesh.Forbidden, "the signing key: %w", err)
 	}
 	signature, err := seal.ParseSignature(op.Signature)
 	if err != nil {
-		return "", mesh.Errorf(mesh.Forbidden, "the owner's signature: %w", err)
+		return "", mesh.Errorf(mesh.Forbidden, "the signature: %w", err)
 	}
 	text, err := wire.Encode(args)
 	if err != nil {

@@ -71,7 +71,7 @@ func New(opt Options) *Hub {
 // with the same member and session id, is closed: it was replaced. Its leases end.
 func (h *Hub) Attach(now time.Time, c Conn) []Effect {
 	h.begin()
-	if old := h.replacedBy(c); old != nil {
+	if old := h.boxes[Mailbox{Member: c.Member}].replacedBy(c); old != nil {
 		h.emit(Effect{Kind: Close, Conn: old.ID, Code: mesh.CloseNormal, Reason: mesh.ReasonReplaced})
 		h.remove(now, old)
 	}
@@ -96,16 +96,21 @@ func (h *Hub) Detach(now time.Time, id ConnID) []Effect {
 	return h.out
 }
 
-// CloseMember closes and forgets all connections of a member.
-func (h *Hub) CloseMember(now time.Time, meshID, member mesh.ID, code mesh.CloseCode, reason string) []Effect {
+// Close closes and forgets the connections of a mesh for which which holds.
+func (h *Hub) Close(now time.Time, meshID mesh.ID, which func(*Conn) bool, code mesh.CloseCode, reason string) []Effect {
 	h.begin()
 	for _, c := range slices.Clone(h.meshes[meshID]) {
-		if c.Member == member {
+		if which(&c.Conn) {
 			h.emit(Effect{Kind: Close, Conn: c.ID, Code: code, Reason: reason})
 			h.remove(now, c)
 		}
 	}
 	return h.out
+}
+
+// OfMember is for Close: all connections of a member.
+func OfMember(member mesh.ID) func(*Conn) bool {
+	return func(c *Conn) bool { return c.Member == member }
 }
 
 // Insert hands over rows that were just stored, in the order of N.
@@ -232,13 +237,12 @@ func (h *Hub) begin() {
 
 func (h *Hub) emit(e Effect) { h.out = append(h.out, e) }
 
-// replacedBy finds the connection that c takes the place of.
-func (h *Hub) replacedBy(c Conn) *conn {
-	member := h.boxes[Mailbox{Member: c.Member}]
-	if member == nil {
+// replacedBy finds the connection that c takes the place of. b is its member's own mailbox; nil without any connection.
+func (b *box) replacedBy(c Conn) *conn {
+	if b == nil {
 		return nil
 	}
-	for _, old := range member.conns {
+	for _, old := range b.conns {
 		switch {
 		case old.Mesh != c.Mesh || old.SessionKey != c.SessionKey:
 		case c.SessionKey != "", c.SessionID != "" && old.SessionID == c.SessionID:

@@ -99,7 +99,7 @@ func (s *script) run(words []string) {
 	case "detach":
 		s.effects(s.h.Detach(s.now, s.connID(args[0])))
 	case "closemember":
-		s.effects(s.h.CloseMember(s.now, mesh.ID(args[0]), mesh.ID(args[1]), mesh.CloseKicked, "kicked"))
+		s.effects(s.h.Close(s.now, mesh.ID(args[0]), OfMember(mesh.ID(args[1])), mesh.CloseKicked, "kicked"))
 	case "insert":
 		s.insert(args)
 	case "loaded":
@@ -116,6 +116,10 @@ func (s *script) run(words []string) {
 		s.effects(s.h.Written(s.now, s.connID(args[0]), s.row(args[1]).N))
 	case "settled":
 		s.effects(s.h.Settled(boxOf(args[0]), s.row(args[1]).N, !has(args, "failed")))
+	case "reread":
+		s.effects(s.h.Reread(s.now, OfBoxes(mesh.ID(args[0]))))
+	case "withdraw":
+		s.effects(s.h.Reread(s.now, OfSender(int64(s.number(args, "sender")))))
 	case "status":
 		s.effects(s.h.Change(s.now, s.connID(args[0]), func(c *Conn) { c.Status = mesh.Status(args[1]) }))
 	default:
@@ -211,6 +215,7 @@ func (s *script) row(text string) Row {
 		s.t.Fatalf("row %q: %v", text, err)
 	}
 	r := Row{N: n, ID: mesh.ID("m" + digits), ClientID: mesh.ClientID("c" + digits), Urgent: strings.Contains(text, "!")}
+	r.Sender.N = 1 + n%2 // who sends the even numbers is 1
 	if !strings.Contains(text, "?") {
 		r.Frame = make([]byte, 100)
 	}

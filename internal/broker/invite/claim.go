@@ -98,7 +98,8 @@ type redeemed struct {
 	again  bool // it was a member before
 }
 
-// redeem makes the peer a member, if the invite allows it. Every refusal is errRefused or not_found.
+// redeem makes the peer a member, if the invite allows it. Every refusal is errRefused or not_found, or
+// revoked for a key that is banned.
 func (c claim) redeem(tx *sqlite.Tx, now time.Time) (r redeemed, err error) {
 	if r.invite, err = store.FindInvite(tx, c.codeHash); err != nil {
 		return r, err
@@ -127,9 +128,17 @@ func (c claim) redeem(tx *sqlite.Tx, now time.Time) (r redeemed, err error) {
 	if err != nil {
 		return r, err
 	}
+	_, banned, err := store.FindBan(tx, r.mesh.ID, c.peer)
+	if err != nil {
+		return r, err
+	}
 	used, err := store.UseInvite(tx, r.invite.ID, now)
-	if err == nil && (was || !used) {
-		err = errRefused() // undoes the use
+	switch { // an error undoes the use
+	case err != nil:
+	case !used, was && !banned:
+		err = errRefused()
+	case banned: // who holds a code that works, and proved the key, may know what has become of it
+		err = mesh.Errorf(mesh.Revoked, "this key is banned from %s", r.mesh.Slug)
 	}
 	if err != nil {
 		return r, err

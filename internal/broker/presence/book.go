@@ -56,6 +56,7 @@ type book struct {
 	rules  Rules
 	lease  time.Duration
 	away   int // presences of one member that may be without a connection; at the bound the oldest ends
+	sees   func(member mesh.ID, by, session mesh.Key) bool
 	seats  map[seat]*entry
 	conns  map[mesh.ConnID]*entry
 	meshes map[mesh.ID][]*entry // by N
@@ -71,9 +72,9 @@ type news struct {
 	to   []*entry
 }
 
-func newBook(rules Rules, lease time.Duration, away int) *book {
+func newBook(rules Rules, lease time.Duration, away int, sees func(mesh.ID, mesh.Key, mesh.Key) bool) *book {
 	return &book{
-		rules: rules, lease: lease, away: away,
+		rules: rules, lease: lease, away: away, sees: sees,
 		seats: map[seat]*entry{}, conns: map[mesh.ConnID]*entry{}, meshes: map[mesh.ID][]*entry{},
 	}
 }
@@ -251,7 +252,8 @@ func (b *book) announce(e *entry, back *protocol.PeerEvent) {
 	b.tell(name, e, data, e.Proved)
 }
 
-// tell gathers an event about e for who may know of it: nobody but its own member hears of who is hidden. A daemon of
+// tell gathers an event about e for who may know of it: nobody but its own member hears of who is hidden, and of a
+// member hears nobody whom it does not let see it. A daemon of
 // ours hears of others on its own connection, once, and of its own sessions not at all: it has them.
 func (b *book) tell(name string, e *entry, data protocol.PeerEvent, siblings bool) {
 	n := news{name: name, data: data, mesh: e.Mesh}
@@ -259,7 +261,7 @@ func (b *book) tell(name string, e *entry, data protocol.PeerEvent, siblings boo
 		switch own := o.Member == e.Member; {
 		case o == e || o.out == nil:
 		case o.Go && (o.Role == mesh.SessionRole || own):
-		case own && !siblings, !own && e.Hidden:
+		case own && !siblings, !own && (e.Hidden || !b.sees(e.Member, o.MemberKey, o.SessionKey)):
 		default:
 			n.to = append(n.to, o)
 		}

@@ -32,6 +32,8 @@ type Options struct {
 	Log      *slog.Logger
 	// SetStatus tells delivery what a peer is doing; it must not block.
 	SetStatus func(mesh.ConnID, mesh.Status)
+	// Sees reports whether a member lets the holder of these keys see it; the session key may be empty. It must not block.
+	Sees func(member mesh.ID, by, session mesh.Key) bool
 }
 
 // Presence is who is here. Its methods may be called from any goroutine; Entered, Left and Dropped are called in the
@@ -57,7 +59,7 @@ func New(opt Options) *Presence {
 	set := opt.Settings
 	return &Presence{
 		opt:      opt,
-		book:     newBook(Rules{Fresh: set.StatusFresh, TTL: set.StatusTTL}, set.PresenceLease, set.MemberConnections),
+		book:     newBook(Rules{Fresh: set.StatusFresh, TTL: set.StatusTTL}, set.PresenceLease, set.MemberConnections, opt.Sees),
 		expected: map[mesh.ConnID]arrival{}, unsaved: map[seat]saved{}, wake: make(chan struct{}, 1),
 	}
 }

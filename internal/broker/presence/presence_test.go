@@ -71,6 +71,19 @@ func TestEndsAtOnce(t *testing.T) {
 	})
 }
 
+// Whom a member does not let see it hears nothing of its coming and going.
+func TestBlockedPeersHearNothing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		ben, cy := w.enter("ben", daemon), w.enter("cy", daemon)
+		ben.wantHeard("joined cy")
+		w.blind = ben.conn.MemberKey
+		ada := w.enter("ada", sessionKey("one"))
+		ada.leave()
+		ben.wantHeard()
+		cy.wantHeard("joined one", "left one")
+	})
+}
+
 // Without session keys the same member and session id is the same presence; one without either comes back to nothing.
 func TestWhoComesBackWithoutASessionKey(t *testing.T) {
 	inWorld(t, func(w *world) {

@@ -30,7 +30,10 @@ type world struct {
 	stop  func()
 	last  mesh.ConnID
 	moods []string // what delivery was told
+	blind mesh.Key // the member key of somebody whom ada does not let see her
 }
+
+func (w *world) sees(member mesh.ID, by, _ mesh.Key) bool { return member != "ada" || by != w.blind }
 
 // inWorld runs a test on a clock that moves when everything waits.
 func inWorld(t *testing.T, test func(w *world)) {
@@ -59,7 +62,7 @@ func (w *world) start() {
 	var err error
 	w.db, err = store.Open(context.Background(), w.path, time.Now, log)
 	w.must(err)
-	w.p = New(Options{DB: w.db, Settings: config.DefaultBroker(), Now: time.Now, Log: log, SetStatus: func(id mesh.ConnID, s mesh.Status) {
+	w.p = New(Options{DB: w.db, Settings: config.DefaultBroker(), Now: time.Now, Log: log, Sees: w.sees, SetStatus: func(id mesh.ConnID, s mesh.Status) {
 		w.moods = append(w.moods, fmt.Sprintf("%d %s", id, s))
 	}})
 	w.must(w.p.Load(context.Background()))

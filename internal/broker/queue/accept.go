@@ -56,7 +56,7 @@ func (q *Queue) prepare(ctx context.Context, s *session.Session, req *protocol.S
 	a := &accept{
 		frameID: req.ID,
 		mesh:    s.Mesh,
-		from:    hub.Sender{N: from.Member, Member: s.Member},
+		from:    sender{hub.Sender{N: from.Member, Member: s.Member}, s.MemberKey, s.SessionKey},
 		bytes:   d.bytes(),
 		after:   req.After,
 		msg: store.Message{
@@ -110,16 +110,18 @@ func (q *Queue) sender(ctx context.Context, s *session.Session) (store.Box, erro
 // gone rewords that the caller itself was not found: its membership ended.
 func gone(err error) error {
 	if mesh.IsCode(err, mesh.TargetNotFound) {
-		return mesh.Errorf(mesh.Revoked, "this membership has ended")
+		return errRevoked()
 	}
 	return err
 }
+
+func errRevoked() error { return mesh.Errorf(mesh.Revoked, "this membership has ended") }
 
 // accept is a message on its way into the store.
 type accept struct {
 	frameID string
 	mesh    mesh.ID
-	from    hub.Sender
+	from    sender
 	bytes   int64         // charged for each copy
 	after   mesh.ClientID // must have been accepted before; may be empty
 	msg     store.Message
@@ -137,6 +139,9 @@ type accept struct {
 // apply stores the message, or finds out why not.
 func (a *accept) apply(tx *sqlite.Tx, l *ledger) error {
 	a.ack, a.placed, a.rejected = protocol.Ack{}, nil, nil
+	if l.banned[a.from.N] {
+		a.refusal = errRevoked()
+	}
 	if a.refusal == nil {
 		if err := a.follow(tx); err != nil {
 			return err
@@ -251,7 +256,7 @@ func (a *accept) refund() {
 func (a *accept) row() hub.Row {
 	return hub.Row{
 		N: a.msg.N, ID: a.msg.ID, ClientID: a.msg.ClientID, Urgent: a.msg.Priority == mesh.Now, Frame: a.frame,
-		Sender: a.from, Bytes: a.bytes,
+		Sender: a.from.Sender, Bytes: a.bytes,
 	}
 }
 

@@ -20,7 +20,8 @@ type address struct {
 	n    store.Box
 }
 
-// directory finds mailboxes by their key. It remembers what the store said for a moment, and who is connected.
+// directory finds mailboxes by their key. It remembers what the store said for a moment, who is connected, and what
+// each member lets others do.
 type directory struct {
 	db  *sqlite.DB
 	set config.Broker
@@ -28,9 +29,10 @@ type directory struct {
 
 	reached func(config.Bound, int)
 
-	mu    sync.RWMutex
-	known map[where]found
-	live  map[hub.Mailbox]liveBox
+	mu     sync.RWMutex
+	known  map[where]found
+	live   map[hub.Mailbox]liveBox
+	grants map[mesh.ID]mesh.Grants // of the members that have any entry; what is in it is not changed
 }
 
 type where struct {
@@ -56,6 +58,7 @@ const (
 func newDirectory(opt Options) *directory {
 	return &directory{
 		db: opt.DB, set: opt.Settings, now: opt.Now, reached: opt.Reached, known: map[where]found{}, live: map[hub.Mailbox]liveBox{},
+		grants: map[mesh.ID]mesh.Grants{},
 	}
 }
 

@@ -95,7 +95,11 @@ func (d *drain) first() (load, bool) {
 func (d *drain) read(ctx context.Context, l load) (rows []hub.Row, more bool, err error) {
 	var copies []store.Copy
 	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
-		copies, err = store.ListWaiting(tx, l.to.n, store.Page(l.page))
+		list := store.ListWaiting
+		if d.loop.dir.restricted(l.box.Member) {
+			list = store.ListPermitted
+		}
+		copies, err = list(tx, l.to.n, store.Page(l.page))
 		return err
 	})
 	if err != nil {

@@ -87,6 +87,8 @@ func (l *loop) committed(ops []op, err error) {
 			for _, f := range o.rejected {
 				l.finished(f, err)
 			}
+		case *task:
+			o.finish(err)
 		case barrier:
 			o.done <- err
 		}
@@ -110,7 +112,7 @@ func (l *loop) answer(a *accept, err error, placed []hub.Placed) []hub.Placed {
 	}
 	a.answer(a.ack, nil)
 	row := a.row()
-	for _, to := range a.placed {
+	for _, to := range l.dir.permitted(a) {
 		placed = append(placed, hub.Placed{Box: to.box, Row: row})
 	}
 	if a.ack.Queued && !a.ack.Duplicate && len(a.placed) == 0 {

@@ -68,6 +68,8 @@ func reason(o store.Outcome) string {
 		return "nobody fetched it in time"
 	case store.Rejected:
 		return string(mesh.QueueFull)
+	case store.Withdrawn:
+		return string(mesh.Revoked)
 	case store.Waiting, store.Delivered, store.Written:
 	}
 	return ""

@@ -19,6 +19,7 @@ type ledger struct {
 	pairs    map[pair]use        // what one sender has waiting in one mailbox
 	boxes    map[store.Box]int64 // bytes waiting in a mailbox
 	meshes   map[mesh.ID]int64   // bytes waiting in a mesh
+	banned   map[int64]bool      // by Member.N
 }
 
 type pair struct {
@@ -46,7 +47,14 @@ func (l *ledger) load(tx *sqlite.Tx) error {
 	}
 	l.receipts, l.pairs = map[int64]int64{}, map[pair]use{}
 	l.boxes, l.meshes = map[store.Box]int64{}, map[mesh.ID]int64{}
-	var err error
+	banned, err := store.ListBanned(tx)
+	if err != nil {
+		return err
+	}
+	l.banned = map[int64]bool{}
+	for _, n := range banned {
+		l.banned[n] = true
+	}
 	if l.messages, err = store.LastMessage(tx); err != nil {
 		return err
 	}

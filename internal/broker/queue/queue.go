@@ -101,6 +101,12 @@ func New(opt Options) *Queue {
 // Run owns the hub, the lease timer and the sweeper. It returns after ctx ended and everything that was accepted is
 // answered; what comes then is refused with shutting_down. It runs once.
 func (q *Queue) Run(ctx context.Context) error {
+	err := q.dir.readGrants(context.WithoutCancel(ctx))
+	if err != nil { // whoever waits already is told that it stops
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel()
+	}
 	var g errgroup.Group
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	for range readers {
@@ -110,7 +116,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	g.Go(func() error {
 		defer stop()
 		q.loop.run(ctx)
-		return nil
+		return err
 	})
 	return g.Wait()
 }
@@ -128,11 +134,17 @@ func (q *Queue) Attach(ctx context.Context, c hub.Conn, out Outbound, welcome []
 		return err
 	}
 	// Without ctx: it would leave open whether the connection is registered.
-	_, err = ask(context.WithoutCancel(ctx), q.loop, func() bool {
+	in, err := ask(context.WithoutCancel(ctx), q.loop, func() bool {
+		if q.loop.gone[c.Member] {
+			return false
+		}
 		q.loop.attach(&line{conn: c, out: out, boxes: boxes, credit: receiptCredit}, welcome)
 		return true
 	})
 	q.loop.leave()
+	if err == nil && !in {
+		err = errRevoked()
+	}
 	return err
 }
 
@@ -189,5 +201,8 @@ func (q *Queue) Connections(ctx context.Context, meshID mesh.ID) ([]hub.Conn, er
 // membership ended in the store.
 func (q *Queue) CloseMember(meshID, member mesh.ID, code mesh.CloseCode, reason string) {
 	q.dir.forget()
-	q.loop.in.post(func() { q.loop.do(q.loop.hub.CloseMember(q.now(), meshID, member, code, reason)) })
+	q.loop.in.post(func() {
+		q.loop.do(q.loop.hub.Close(q.now(), meshID, hub.OfMember(member), code, reason))
+		q.loop.watch.Dropped(meshID, member)
+	})
 }

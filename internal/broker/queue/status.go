@@ -48,14 +48,15 @@ func (q *Queue) MessageStatus(ctx context.Context, s *session.Session, req proto
 	}
 	for _, c := range found.Copies {
 		if found.Sender == caller.Member || c.Member == s.Member {
-			q.addCopy(&out, c)
+			q.addCopy(&out, c, q.Guard().Permits(c.Member, s, mesh.CapsOf(mesh.CapRead)))
 		}
 	}
 	return out, nil
 }
 
-// addCopy adds a recipient to a status. All must have it before the message counts as delivered.
-func (q *Queue) addCopy(out *protocol.StatusAnswer, c store.FoundCopy) {
+// addCopy adds a recipient to a status; one that is not seen by the caller is not there. All must have it before the
+// message counts as delivered.
+func (q *Queue) addCopy(out *protocol.StatusAnswer, c store.FoundCopy, seen bool) {
 	r := protocol.RecipientStatus{
 		Name: c.Name, Pubkey: c.Key, Status: statusDisconnected,
 		State: c.Outcome.State(), At: mesh.FormatTime(c.FinalAt), Reason: reason(c.Outcome),
@@ -67,7 +68,7 @@ func (q *Queue) addCopy(out *protocol.StatusAnswer, c store.FoundCopy) {
 	switch {
 	case c.Outcome == store.Delivered:
 		r.Status = statusDelivered
-	case q.dir.online(box):
+	case seen && q.dir.online(box):
 		r.Status = statusHeld
 	}
 	out.Recipients = append(out.Recipients, r)

@@ -44,6 +44,7 @@ func (s *sweeper) run(ctx context.Context) {
 	defer expire.Stop()
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
+	s.swept(ctx, "withdraw", s.withdraw(ctx)) // what a process that ended had not done yet
 	s.swept(ctx, "drop bodies", s.dropAllBodies(ctx))
 	for {
 		select {
@@ -74,17 +75,29 @@ func (s *sweeper) swept(ctx context.Context, what string, err error) {
 
 // expire ends the copies that have waited for too long.
 func (s *sweeper) expire(ctx context.Context) error {
+	return s.end(ctx, store.Expired, func(tx *sqlite.Tx) ([]store.Overdue, error) {
+		return store.ListOverdue(tx, s.now().Add(-s.set.MessageTTL), sliceRows)
+	})
+}
+
+// withdraw ends the copies that those who are banned have sent.
+func (s *sweeper) withdraw(ctx context.Context) error {
+	return s.end(ctx, store.Withdrawn, func(tx *sqlite.Tx) ([]store.Overdue, error) { return store.ListBannedMail(tx, sliceRows) })
+}
+
+// end ends what is listed, a slice after the other, until nothing is.
+func (s *sweeper) end(ctx context.Context, how store.Outcome, list func(*sqlite.Tx) ([]store.Overdue, error)) error {
 	for {
 		var late []store.Overdue
 		err := s.db.Read(ctx, func(tx *sqlite.Tx) (err error) {
-			late, err = store.ListOverdue(tx, s.now().Add(-s.set.MessageTTL), sliceRows)
+			late, err = list(tx)
 			return err
 		})
 		if err != nil || len(late) == 0 {
 			return err
 		}
 		for _, o := range late {
-			s.loop.writer.add(s.overdue(o))
+			s.loop.writer.add(s.overdue(o, how))
 		}
 		stored := barrier{make(chan error, 1)}
 		s.loop.writer.add(stored)
@@ -99,14 +112,14 @@ func (s *sweeper) expire(ctx context.Context) error {
 	}
 }
 
-func (s *sweeper) overdue(o store.Overdue) *finish {
+func (s *sweeper) overdue(o store.Overdue, how store.Outcome) *finish {
 	return &finish{
 		row: hub.Row{
 			N: o.Message, ID: o.ID, ClientID: o.ClientID, Bytes: o.Bytes,
 			Sender: hub.Sender{N: o.Sender, Member: o.SenderID},
 		},
 		to:      &address{mesh: o.Mesh, key: o.Key, box: hub.Mailbox{Member: o.Recipient, Session: o.Session}, n: o.To},
-		outcome: store.Expired,
+		outcome: how,
 		at:      s.now(),
 	}
 }

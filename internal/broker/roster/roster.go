@@ -30,6 +30,8 @@ type Roster struct {
 	Now      mesh.Clock
 	Page     int                // rows of one page, at most
 	Reached  func(config.Bound) // counts pages that ended at Page; from any goroutine
+	// Permits reports whether a member lets the caller see it; who does not is shown as somebody who is away.
+	Permits func(member mesh.ID, caller *session.Session, what mesh.Caps) bool
 }
 
 // Bind registers the handlers.
@@ -38,13 +40,18 @@ func (r *Roster) Bind(m *wire.Mux[*session.Session]) {
 	wire.Handle(m, protocol.ReadMeshInfo, r.Info)
 }
 
+// hides reports whether a member does not let the caller see it. Then nothing of it is here for the caller.
+func (r *Roster) hides(member mesh.ID, from *session.Session) bool {
+	return !r.Permits(member, from, mesh.CapsOf(mesh.CapRead))
+}
+
 // present lists who is in the caller's mesh, without those who hide from the caller.
 func (r *Roster) present(ctx context.Context, s *session.Session) (seen, all []presence.Peer, err error) {
 	conns, err := r.Connections(ctx, s.Mesh)
 	if err != nil {
 		return nil, nil, err
 	}
-	all = r.Complete(s.Mesh, conns)
+	all = slices.DeleteFunc(r.Complete(s.Mesh, conns), func(p presence.Peer) bool { return r.hides(p.Member, s) })
 	seen = make([]presence.Peer, 0, len(all))
 	for i := range all {
 		if all[i].VisibleTo(s.Member) {
@@ -55,7 +62,7 @@ func (r *Roster) present(ctx context.Context, s *session.Session) (seen, all []p
 }
 
 // List reads the roster, the caller's own row included (wire 7.2). Callers without claudemesh.go/1 get one frame with
-// every connection, as they know it; ours get pages.
+// every connection, as they know it; ours get pages. Who does not let the caller see it has no connection here.
 func (r *Roster) List(ctx context.Context, s *session.Session, req protocol.PeersRequest) (protocol.PeersAnswer, error) {
 	seen, all, err := r.present(ctx, s)
 	if err != nil {
@@ -74,6 +81,7 @@ func (r *Roster) List(ctx context.Context, s *session.Session, req protocol.Peer
 	}
 	entries := known.online(seen)
 	if req.IncludeOffline {
+		known.forgetSeen(func(member mesh.ID) bool { return r.hides(member, s) })
 		entries = append(entries, known.offline(all)...)
 	}
 	return r.cut(entries, req)
@@ -168,6 +176,21 @@ func (r *Roster) read(ctx context.Context, meshID mesh.ID) (k known, err error) 
 		return err
 	})
 	return k, err
+}
+
+// forgetSeen drops when members were seen that hide: the time would tell that they were.
+func (k known) forgetSeen(hidden func(mesh.ID) bool) {
+	gone := map[int64]bool{}
+	for i := range k.members {
+		if m := &k.members[i]; hidden(m.ID) {
+			m.LastSeen, gone[m.N] = time.Time{}, true
+		}
+	}
+	for i := range k.sessions {
+		if s := &k.sessions[i]; gone[s.Member] {
+			s.LastSeen = time.Time{}
+		}
+	}
 }
 
 // online makes a row of each presence. Who waits for a connection counts as online until the lease ends.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type world struct {
 	conns   []hub.Conn
 	told    map[mesh.ConnID]presence.Peer // what connections told of themselves
 	members []store.Member
+	grants  map[mesh.ID]mesh.Grants
 }
 
 func (w *world) complete(_ mesh.ID, conns []hub.Conn) (all []presence.Peer) {
@@ -51,8 +53,11 @@ func newWorld(t *testing.T) *world {
 	w := &world{}
 	w.roster = &Roster{
 		DB: db, Seen: 30 * 24 * time.Hour, Now: func() time.Time { return start }, Page: 1000, Reached: func(config.Bound) {},
-		Connections: func(context.Context, mesh.ID) ([]hub.Conn, error) { return w.conns, nil },
-		Complete:    w.complete,
+		Connections: func(context.Context, mesh.ID) ([]hub.Conn, error) { return slices.Clone(w.conns), nil },
+		Permits: func(member mesh.ID, caller *session.Session, what mesh.Caps) bool {
+			return member == caller.Member || w.grants[member].Of(caller.MemberKey, caller.SessionKey).Has(what)
+		},
+		Complete: w.complete,
 	}
 	err = db.Write(t.Context(), func(tx *sqlite.Tx) error {
 		if err := store.AddMesh(tx, store.Mesh{ID: "m", Slug: "m", Name: "m", OwnerKey: key(1)}); err != nil {

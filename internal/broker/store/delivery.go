@@ -24,6 +24,7 @@ const (
 	Written   Outcome = 2
 	Expired   Outcome = 3
 	Rejected  Outcome = 4
+	Withdrawn Outcome = 5 // the sender was banned
 )
 
 // State is what a sender may be told: a written copy is only known to have been accepted (design B3).
@@ -33,11 +34,19 @@ func (o Outcome) State() mesh.State {
 		return mesh.StateDelivered
 	case Expired:
 		return mesh.StateExpired
-	case Rejected:
+	case Rejected, Withdrawn:
 		return mesh.StateRejected
 	case Waiting, Written:
 	}
 	return mesh.StateAccepted
+}
+
+// Cap is the capability that a message of a kind needs (wire 8.1).
+func (k Kind) Cap() mesh.Caps {
+	if k == ToMember || k == ToSession {
+		return mesh.CapsOf(mesh.CapDM)
+	}
+	return mesh.CapsOf(mesh.CapBroadcast)
 }
 
 // Delivery is one copy of a message.
@@ -98,7 +107,7 @@ type Copy struct {
 	Bytes      int64
 }
 
-const listWaiting = `SELECT m.n, m.id, coalesce(m.client_id, ''), m.fingerprint, m.created_at, m.sender_name, m.kind, m.target,
+const selectWaiting = `SELECT m.n, m.id, coalesce(m.client_id, ''), m.fingerprint, m.created_at, m.sender_name, m.kind, m.target,
 		m.priority, m.reply_to, m.trace, m.body_version, m.nonce, m.ciphertext, m.auth,
 		m.sender, s.id, s.peer_pubkey, coalesce(k.pubkey, ''), d.urgent, d.bytes
 	FROM delivery d
@@ -106,11 +115,31 @@ const listWaiting = `SELECT m.n, m.id, coalesce(m.client_id, ''), m.fingerprint,
 	JOIN member s ON s.n = m.sender
 	LEFT JOIN session k ON k.n = m.sender_session
 	WHERE d.member = $1 AND d.session = $2 AND d.state = 0 AND d.message > $3 AND d.urgent >= $4
-	ORDER BY d.message LIMIT $5`
+		AND NOT EXISTS (SELECT 1 FROM ban b WHERE b.member = d.sender)`
 
-// ListWaiting reads a page of a mailbox in the order of acceptance.
+const (
+	listWaiting   = selectWaiting + ` ORDER BY d.message LIMIT $5`
+	listPermitted = selectWaiting + `
+	AND (d.sender = d.member OR (coalesce(
+		(SELECT g.caps FROM peer_grant g WHERE g.member = d.member AND g.pubkey = s.peer_pubkey),
+		(SELECT g.caps FROM peer_grant g WHERE g.member = d.member AND g.pubkey = k.pubkey),
+		$6) & CASE WHEN m.kind <= 2 THEN $7 ELSE $8 END) <> 0)
+	ORDER BY d.message LIMIT $5`
+)
+
+// ListWaiting reads a page of a mailbox in the order of acceptance, without what somebody sent who is banned.
 func ListWaiting(tx *sqlite.Tx, to Box, p Page) ([]Copy, error) {
-	rows, err := tx.Query(listWaiting, to.Member, to.Session, p.After, p.UrgentOnly, p.Limit)
+	return listPage(tx, listWaiting, to.Member, to.Session, p.After, p.UrgentOnly, p.Limit)
+}
+
+// ListPermitted is ListWaiting without what the member, by its grants, does not let the sender do: that goes on to wait.
+func ListPermitted(tx *sqlite.Tx, to Box, p Page) ([]Copy, error) {
+	return listPage(tx, listPermitted, to.Member, to.Session, p.After, p.UrgentOnly, p.Limit,
+		int64(mesh.DefaultCaps), int64(mesh.CapsOf(mesh.CapDM)), int64(mesh.CapsOf(mesh.CapBroadcast)))
+}
+
+func listPage(tx *sqlite.Tx, query string, args ...any) ([]Copy, error) {
+	rows, err := tx.Query(query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list waiting: %w", err)
 	}

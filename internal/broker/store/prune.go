@@ -8,7 +8,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
-// Overdue is a copy that has waited for too long, or for a member whose membership has ended.
+// Overdue is a copy that is to end without delivery, with what its receipt says.
 type Overdue struct {
 	Delivery
 	ID        mesh.ID
@@ -20,18 +20,34 @@ type Overdue struct {
 	Key       mesh.Key // session key, else the member's
 }
 
-const listOverdue = `SELECT d.message, d.member, d.session, d.sender, d.urgent, d.bytes,
+const selectOverdue = `SELECT d.message, d.member, d.session, d.sender, d.urgent, d.bytes,
 		m.id, coalesce(m.client_id, ''), s.id, r.mesh_id, r.id, coalesce(k.pubkey, ''), coalesce(k.pubkey, r.peer_pubkey)
 	FROM delivery d
 	JOIN message m ON m.n = d.message
 	JOIN member s ON s.n = d.sender
 	JOIN member r ON r.n = d.member
 	LEFT JOIN session k ON k.n = d.session
-	WHERE d.state = 0 AND (m.id < $1 OR r.revoked_at <> 0) LIMIT $2`
+	WHERE d.state = 0`
 
-// ListOverdue reads waiting copies of messages that were accepted before a time, and those of former members.
+const (
+	listOverdue = selectOverdue + ` AND (m.id < $1
+		OR r.revoked_at <> 0 AND NOT EXISTS (SELECT 1 FROM ban b WHERE b.member = r.n)) LIMIT $2`
+	listBannedMail = selectOverdue + ` AND d.sender IN (SELECT b.member FROM ban b) LIMIT $1`
+)
+
+// ListOverdue reads waiting copies of messages that were accepted before a time, and those of former members. Who is
+// banned may come back: its mail waits as that of somebody who is away.
 func ListOverdue(tx *sqlite.Tx, before time.Time, limit int) ([]Overdue, error) {
-	rows, err := tx.Query(listOverdue, idTime(before), limit)
+	return listEnding(tx, listOverdue, idTime(before), limit)
+}
+
+// ListBannedMail reads the waiting copies of what those have sent who are banned.
+func ListBannedMail(tx *sqlite.Tx, limit int) ([]Overdue, error) {
+	return listEnding(tx, listBannedMail, limit)
+}
+
+func listEnding(tx *sqlite.Tx, query string, args ...any) ([]Overdue, error) {
+	rows, err := tx.Query(query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list overdue: %w", err)
 	}
