@@ -25,8 +25,7 @@ func (g Guard) Ban(ctx context.Context, b store.Ban) (ended bool, err error) {
 		if !ended {
 			return
 		}
-		g.q.dir.forget()
-		g.q.loop.gone[b.ID] = true
+		g.q.dir.banish(b.ID, true)
 		g.q.loop.do(g.q.loop.hub.Close(g.q.now(), b.Mesh, hub.OfMember(b.ID), mesh.CloseBanned, reasonBanned))
 		g.q.loop.do(g.q.loop.hub.Reread(g.q.now(), hub.OfSender(b.N)))
 		g.q.loop.watch.Dropped(b.Mesh, b.ID)
@@ -44,10 +43,7 @@ func (g Guard) Unban(ctx context.Context, m store.Member) (lifted bool, err erro
 			delete(l.banned, m.N)
 		}
 		return err
-	}, func() {
-		g.q.dir.forget()
-		delete(g.q.loop.gone, m.ID)
-	})
+	}, func() { g.q.dir.banish(m.ID, false) })
 	return lifted && err == nil, err
 }
 

@@ -33,6 +33,7 @@ type directory struct {
 	known  map[where]found
 	live   map[hub.Mailbox]liveBox
 	grants map[mesh.ID]mesh.Grants // of the members that have any entry; what is in it is not changed
+	gone   map[mesh.ID]bool        // members banned while this process runs: one of them may have been let in a moment before
 }
 
 type where struct {
@@ -58,7 +59,7 @@ const (
 func newDirectory(opt Options) *directory {
 	return &directory{
 		db: opt.DB, set: opt.Settings, now: opt.Now, reached: opt.Reached, known: map[where]found{}, live: map[hub.Mailbox]liveBox{},
-		grants: map[mesh.ID]mesh.Grants{},
+		grants: map[mesh.ID]mesh.Grants{}, gone: map[mesh.ID]bool{},
 	}
 }
 
@@ -121,6 +122,24 @@ func (d *directory) read(ctx context.Context, w where, now time.Time) (*address,
 		return nil, mesh.Errorf(mesh.TargetNotFound, "nobody in this mesh has the key %s", w.key.Short())
 	}
 	return a, err
+}
+
+// banish notes that a member was banned, or is not any more, and forgets what the store said before.
+func (d *directory) banish(member mesh.ID, banned bool) {
+	d.forget()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if banned {
+		d.gone[member] = true
+	} else {
+		delete(d.gone, member)
+	}
+}
+
+func (d *directory) banished(member mesh.ID) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.gone[member]
 }
 
 // forget drops what is remembered of the store.

@@ -31,7 +31,6 @@ type loop struct {
 
 	hub   *hub.Hub
 	lines map[hub.ConnID]*line // the connections that the hub knows
-	gone  map[mesh.ID]bool     // members banned while this process runs: one of them may have been let in a moment before
 	tick  time.Duration
 	ill   bool // the last group was not stored
 }
@@ -55,7 +54,6 @@ func newLoop(opt Options, dir *directory) *loop {
 		over:  make(chan struct{}),
 		hub:   hub.New(hub.Options{Lease: lease, Rows: windowRows, Bytes: windowBytes, Held: heldBytes}),
 		lines: map[hub.ConnID]*line{},
-		gone:  map[mesh.ID]bool{},
 		tick:  max(10*time.Millisecond, lease/16), // a lease may last that much longer
 	}
 }

@@ -135,7 +135,7 @@ func (q *Queue) Attach(ctx context.Context, c hub.Conn, out Outbound, welcome []
 	}
 	// Without ctx: it would leave open whether the connection is registered.
 	in, err := ask(context.WithoutCancel(ctx), q.loop, func() bool {
-		if q.loop.gone[c.Member] {
+		if q.dir.banished(c.Member) {
 			return false
 		}
 		q.loop.attach(&line{conn: c, out: out, boxes: boxes, credit: receiptCredit}, welcome)
