@@ -28,6 +28,8 @@ var needed = map[string]string{
 // settled are flags with the words that they are tried with, and the words of the run that they are compared with, where
 // they differ from what the flag's type and needed say.
 var settled = map[string]struct{ with, without string }{
+	"send --to":               {"--to=web hi", "backend hi"},
+	"message send --to":       {"--to=web hi", "backend hi"},
 	"send --wait":             {"backend hi --wait=accepted", "backend hi"},
 	"send --timeout":          {"backend hi --wait --timeout=7s", "backend hi --wait"},
 	"send --priority":         {"backend hi --priority=low", "backend hi"},

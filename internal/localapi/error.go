@@ -21,7 +21,7 @@ func EncodeError(err error) (int, ErrorBody) {
 	var e *mesh.Error
 	if errors.As(err, &e) {
 		d := e.Details
-		body.Attached, body.Limit, body.State = d.Attached, d.LimitBytes, d.State
+		body.Attached, body.Limit, body.State, body.Missing = d.Attached, d.LimitBytes, d.State, d.Missing
 		body.Conflict, body.DaemonFingerprintPrefix = d.Conflict, d.Prefix
 		for _, c := range d.Candidates {
 			body.Candidates = append(body.Candidates, Candidate{c.Name, c.Key, c.Mesh, c.Online})
@@ -43,7 +43,7 @@ func DecodeError(r Response) error {
 		b.Detail = string(b.Code)
 	}
 	d := mesh.Details{
-		Attached: b.Attached, LimitBytes: b.Limit, State: b.State, Conflict: b.Conflict, Prefix: b.DaemonFingerprintPrefix,
+		Attached: b.Attached, LimitBytes: b.Limit, State: b.State, Missing: b.Missing, Conflict: b.Conflict, Prefix: b.DaemonFingerprintPrefix,
 	}
 	for _, c := range b.Candidates {
 		d.Candidates = append(d.Candidates, mesh.Candidate{Name: c.Name, Key: c.Pubkey, Mesh: c.Mesh, Online: c.Online})

@@ -34,7 +34,7 @@ func TestErrorsTravelWithTheirDetails(t *testing.T) {
 		{Candidates: []mesh.Candidate{{Name: "ann", Key: "aa", Mesh: "team", Online: true}, {Name: "ann", Key: "bb", Mesh: "home"}}},
 		{Attached: []string{"home", "team"}},
 		{LimitBytes: 1 << 40},
-		{State: mesh.StateAccepted},
+		{State: mesh.StateAccepted, Missing: []string{"ann", "ben"}},
 		{Conflict: "outbox_done_fingerprint_mismatch", Prefix: "0123456789abcdef", BrokerID: "M"},
 	} {
 		sent := mesh.Errorf(mesh.AmbiguousTarget, "two of them").With(details)

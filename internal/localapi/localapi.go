@@ -195,6 +195,7 @@ type ErrorBody struct {
 	Attached                []string    `json:"attached,omitzero" jsonschema:"meshes to choose from"`
 	Limit                   int64       `json:"limit,omitzero" jsonschema:"bytes"`
 	State                   mesh.State  `json:"state,omitzero"`
+	Missing                 []string    `json:"missing,omitzero" jsonschema:"recipients who are not so far"`
 	Conflict                string      `json:"conflict,omitzero"`
 	DaemonFingerprintPrefix string      `json:"daemon_fingerprint_prefix,omitzero"`
 	BrokerMessageID         *mesh.ID    `json:"broker_message_id,omitzero"`

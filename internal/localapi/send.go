@@ -35,6 +35,18 @@ type SendAnswer struct {
 	RecipientOnline *bool         `json:"recipient_online,omitzero" jsonschema:"for one peer: whether it is connected, as far as the daemon knows"`
 	State           mesh.State    `json:"state,omitzero"`
 	Recipients      []Recipient   `json:"recipients,omitzero"`
+	FirstPlaintext  bool          `json:"first_plaintext,omitzero" jsonschema:"the first message to this mesh that its broker's operator can read"`
+}
+
+// SendManyRequest hands the same text to several recipients, as a message to each: all of them are taken, or none.
+type SendManyRequest struct {
+	Recipients []string    `json:"recipients" jsonschema:"each as the to of a letter; at most 100"`
+	Letter     SendRequest `json:"letter" jsonschema:"without to; each message has an id made of its id and the recipient, so that a repetition sends nothing twice"`
+}
+
+// SendManyAnswer has an answer for each recipient, in their order; two names of one peer are one.
+type SendManyAnswer struct {
+	Messages []SendAnswer `json:"messages"`
 }
 
 // HTTPStatus is 200 for an id that the broker already has, 202 otherwise (daemon 11.4).
@@ -70,6 +82,9 @@ type StatusAnswer struct {
 	State           mesh.State    `json:"state" jsonschema:"the least of its recipients"`
 	Delivered       bool          `json:"delivered"`
 	DeliveredAt     *string       `json:"deliveredAt"`
+	Encrypted       bool          `json:"encrypted" jsonschema:"false: the broker's operator can read it"`
+	DeliveredTo     int           `json:"delivered_to" jsonschema:"recipients who have it"`
+	RecipientCount  int           `json:"recipient_count" jsonschema:"of how many; 0 while the broker has not said"`
 	Recipients      []Recipient   `json:"recipients"`
 	Attempts        int           `json:"attempts,omitzero"`
 	LastError       string        `json:"last_error,omitzero"`
@@ -90,6 +105,7 @@ type OutboxItem struct {
 	Status          string        `json:"status"`
 	Mesh            string        `json:"mesh"`
 	TargetSpec      string        `json:"target_spec"`
+	Encrypted       bool          `json:"encrypted" jsonschema:"false: the broker's operator can read it"`
 	Attempts        int           `json:"attempts"`
 	EnqueuedAt      *string       `json:"enqueued_at"`
 	NextAttemptAt   *string       `json:"next_attempt_at"`
@@ -112,6 +128,10 @@ var (
 	Send = Define[SendRequest, SendAnswer](Spec{
 		Route: "POST /v1/send", Feature: "send", Scope: User, Tool: true,
 		Summary: "Queue a message. The answer says queued when it is on this machine's disk.",
+	})
+	SendMany = Define[SendManyRequest, SendManyAnswer](Spec{
+		Route: "POST /v1/send/many", Feature: "send", Scope: User, Tool: true,
+		Summary: "Queue one text for several recipients: all of them, or none.",
 	})
 	MessageStatus = Define[StatusRequest, StatusAnswer](Spec{
 		Route: "GET /v1/messages/{id}", Feature: "messages", Scope: User, Tool: true,

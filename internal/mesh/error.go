@@ -20,6 +20,7 @@ type Details struct {
 	Attached   []string    // mesh_required: slugs to choose from
 	LimitBytes int64       // payload_too_large
 	State      State       // wait_timeout: how far the message has come
+	Missing    []string    // wait_timeout: recipients who are not so far
 	Conflict   string      // idempotency_key_reused: which row and how (daemon 11.4)
 	Prefix     string      // idempotency_key_reused: first 16 hex of the incoming fingerprint
 	BrokerID   ID          // idempotency_key_reused: the id the broker gave the first message

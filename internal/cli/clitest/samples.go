@@ -129,10 +129,18 @@ func sent() localapi.SendAnswer {
 	}
 }
 
+// toGroup is the first message of team that its broker can read.
+func toGroup() localapi.SendAnswer {
+	answer := sent()
+	answer.Target, answer.TargetName, answer.Encrypted, answer.RecipientOnline, answer.FirstPlaintext = "@backend", "", false, nil, true
+	return answer
+}
+
 // Status is a message with four recipients.
 func Status() localapi.StatusAnswer {
 	return localapi.StatusAnswer{
 		MessageID: BrokerID, ClientMessageID: ClientID, Mesh: "team", TargetSpec: "@backend", State: mesh.StateAccepted, Attempts: 1,
+		DeliveredTo: 2, RecipientCount: 4,
 		EnqueuedAt: "2026-03-04T11:00:00.000Z",
 		Recipients: []localapi.Recipient{
 			{Name: "backend", Pubkey: Key("session3"), State: mesh.StateSurfaced, At: "2026-03-04T11:00:02.000Z", Verified: true},
@@ -167,6 +175,7 @@ func Samples() map[string]any {
 		localapi.GroupJoin.Route:     localapi.GroupAnswer{Group: "backend", Role: "lead", Meshes: []string{"team"}},
 		localapi.GroupLeave.Route:    localapi.GroupAnswer{Group: "backend", Meshes: []string{"team"}, Pending: []string{"research"}},
 		localapi.Send.Route:          sent(),
+		localapi.SendMany.Route:      localapi.SendManyAnswer{Messages: []localapi.SendAnswer{sent(), toGroup()}},
 		localapi.MessageStatus.Route: Status(),
 		localapi.Outbox.Route:        outbox(),
 		localapi.Inbox.Route:         inbox(),

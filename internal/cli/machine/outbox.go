@@ -73,13 +73,16 @@ func writeOutbox(s term.Stream, items []localapi.OutboxItem, now time.Time) {
 		s.Empty("empty")
 	}
 	for _, r := range items {
-		attempts := ""
+		attempts, plain := "", ""
+		if !r.Encrypted {
+			plain = "not encrypted"
+		}
 		if r.Attempts > 1 {
 			attempts = shell.Count(r.Attempts, "attempt", "attempts")
 		}
 		s.Line("%s %s", s.Paint(outboxStyle(r.Status), term.Pad(term.Clean(r.Status), len("inflight"))), s.Paint(term.Bold, string(r.ClientMessageID)))
 		s.Line("         %s", s.Paint(term.Dim, shell.Facts(
-			shell.Ago(now, shell.Deref(r.EnqueuedAt)), r.Mesh, "to "+term.Short(r.TargetSpec, 16), attempts, shell.Prefixed("broker id ", shell.Deref(r.BrokerMessageID)))))
+			shell.Ago(now, shell.Deref(r.EnqueuedAt)), r.Mesh, "to "+term.Short(r.TargetSpec, 16), plain, attempts, shell.Prefixed("broker id ", shell.Deref(r.BrokerMessageID)))))
 		if r.LastError != nil {
 			s.Line("         %s", s.Paint(term.Yellow, term.Short(*r.LastError, 60)))
 		}

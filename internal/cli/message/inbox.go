@@ -113,7 +113,7 @@ func inboxFacts(m localapi.InboxItem, now time.Time) string {
 		urgent = "urgent"
 	}
 	if !m.Encrypted && !m.Undecryptable {
-		encrypted = "not encrypted"
+		encrypted = notEncrypted
 	}
 	if !m.Verified {
 		verified = "claimed by the relay"

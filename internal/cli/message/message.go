@@ -4,6 +4,7 @@ package message
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,6 +73,8 @@ func writeStatus(s term.Stream, v localapi.StatusAnswer, now time.Time) {
 		[2]string{"client id", string(v.ClientMessageID)},
 		[2]string{"mesh", v.Mesh},
 		[2]string{"target", v.TargetSpec},
+		[2]string{"delivered", deliveredTo(v)},
+		[2]string{"encryption", encryption(v)},
 		[2]string{"queued", queued},
 		[2]string{"last error", v.LastError},
 	)
@@ -79,6 +82,24 @@ func writeStatus(s term.Stream, v localapi.StatusAnswer, now time.Time) {
 		s.Blank()
 		writeRecipients(s, v.Recipients, now)
 	}
+}
+
+// deliveredTo counts the recipients who have a message to many.
+func deliveredTo(v localapi.StatusAnswer) string {
+	if v.RecipientCount == 0 || v.RecipientCount == 1 && v.Encrypted {
+		return "" // nobody knows, or the state says it
+	}
+	return fmt.Sprintf("to %d of %d", v.DeliveredTo, v.RecipientCount)
+}
+
+// notEncrypted marks what the broker can read, wherever it is shown (design C10).
+const notEncrypted = "not encrypted"
+
+func encryption(v localapi.StatusAnswer) string {
+	if v.Encrypted {
+		return ""
+	}
+	return notEncrypted + ": the broker's operator can read it"
 }
 
 // writeRecipients lists the copies of a message. A state that no recipient signed is the relay's word (design D5).

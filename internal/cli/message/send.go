@@ -3,7 +3,9 @@ package message
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -21,6 +23,7 @@ import (
 const maxStdin = 1 << 20
 
 type sendFlags struct {
+	to        []string
 	mesh      string
 	priority  string
 	replyTo   string
@@ -35,29 +38,35 @@ type sendFlags struct {
 func NewSend(a *shell.App) *cobra.Command {
 	var f sendFlags
 	cmd := &cobra.Command{
-		Use:   "send <to> <message...>",
-		Short: "Send a message to a peer, a @group or everyone (*)",
-		Long: "Send a message. <to> is a name, a key, the first 16 or more characters of a key, @group or *. A message of - is " +
-			"read from standard input; one that begins with a dash stands behind --.\n\n" +
+		Use:   "send <to>[,<to>...] <message...>",
+		Short: "Send a message to peers, a @group or everyone (*)",
+		Long: "Send a message. <to> is a name, a key, the first 16 or more characters of a key, @group or *; several stand with " +
+			"commas between, or each behind a --to, and get a message each: all of them, or none when one cannot be found. A message " +
+			"of - is read from standard input; one that begins with a dash stands behind --.\n\n" +
+			"What goes to one peer is encrypted for it. What goes to a @group or to everyone is not: the broker's operator can read it, " +
+			"which --require-encrypted refuses, as does the setting require_encrypted for all messages of a mesh.\n\n" +
 			"\"queued\" means that it is on this machine's disk and leaves as soon as it can, also after a crash or a reboot. " +
 			"--wait waits until it has come further, and fails when it does not.",
 		Example: "claudemesh send alice \"the tests are green\"\n" +
 			"git diff | claudemesh send alice - --wait\n" +
+			"claudemesh send alice,bob \"the build is yours\"\n" +
+			"claudemesh send @ops \"deploy stops at noon\" --wait --timeout 10s\n" +
 			"claudemesh send alice -- --help shows every flag",
 		Annotations: map[string]string{shell.AlsoKey: "message send"},
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) < 2 {
-				return shell.Usage(cmd, "%s is missing", []string{"the recipient", "the message"}[len(args)])
+			if given := len(args) + min(len(f.to), 1); given < 2 {
+				return shell.Usage(cmd, "%s is missing", []string{"the recipient", "the message"}[given])
 			}
 			if word := strayState(a.Sys.Args); word != "" {
 				return shell.Usage(cmd, "write --wait=%s, or put the text behind --", word)
 			}
-			return f.check(cmd)
+			return f.check(cmd, args)
 		},
 		RunE:              func(cmd *cobra.Command, args []string) error { return runSend(cmd.Context(), a, f, args) },
 		ValidArgsFunction: a.CompleteTargets,
 	}
 	fl := cmd.Flags()
+	fl.StringArrayVar(&f.to, "to", nil, "a `recipient`, as it is; may stand several times, and then the message is all that stands without a flag")
 	fl.StringVar(&f.mesh, "mesh", "", "look for the recipient in this mesh only, by its short `name`")
 	fl.StringVar(&f.priority, "priority", "next", "`level` of urgency: now, next or low")
 	fl.StringVar(&f.replyTo, "reply-to", "", "the `id` of the message that this one answers")
@@ -86,9 +95,12 @@ func strayState(args []string) string {
 }
 
 // check refuses values that could only be misunderstood.
-func (f sendFlags) check(cmd *cobra.Command) error {
+func (f sendFlags) check(cmd *cobra.Command, args []string) error {
+	to, _ := f.recipients(args)
 	wait := mesh.State(f.wait)
 	switch {
+	case slices.Contains(to, ""):
+		return shell.Usage(cmd, "a recipient is empty")
 	case f.wait != "" && (!wait.Known() || wait.Failed() || wait == mesh.StateQueued):
 		return shell.Usage(cmd, "--wait takes accepted, delivered, surfaced or acknowledged, not %q", f.wait)
 	case cmd.Flags().Changed("timeout") && f.wait == "":
@@ -102,9 +114,35 @@ func (f sendFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
+// recipients parts the words into whom a message goes to, and its text.
+func (f sendFlags) recipients(args []string) (to, words []string) {
+	if len(f.to) > 0 {
+		to, words = f.to, args
+	} else {
+		to, words = strings.Split(args[0], ","), args[1:]
+	}
+	trimmed := make([]string, len(to))
+	for i, one := range to {
+		trimmed[i] = strings.TrimSpace(one)
+	}
+	return trimmed, words
+}
+
 // sendView is the JSON of send.
 type sendView struct {
 	shell.Header
+	sentView
+}
+
+// sendManyView is the JSON of send to several.
+type sendManyView struct {
+	shell.Header
+	OK       bool       `json:"ok"`
+	Messages []sentView `json:"messages"`
+}
+
+// sentView is one message that was sent.
+type sentView struct {
 	OK              bool                 `json:"ok"`
 	MessageID       string               `json:"messageId" jsonschema:"the broker's id once it has one, else the client message id"`
 	ClientMessageID mesh.ClientID        `json:"client_message_id"`
@@ -121,7 +159,8 @@ type sendView struct {
 }
 
 func runSend(ctx context.Context, a *shell.App, f sendFlags, args []string) error {
-	text, err := messageText(a.Sys.Stdin, args[1:])
+	to, words := f.recipients(args)
+	text, err := messageText(a.Sys.Stdin, words)
 	if err != nil {
 		return err
 	}
@@ -130,30 +169,70 @@ func runSend(ctx context.Context, a *shell.App, f sendFlags, args []string) erro
 		return err
 	}
 	req := localapi.SendRequest{
-		To: args[0], Message: text, Priority: f.priority, ReplyToID: f.replyTo, Mesh: f.mesh, ToSelf: f.self, RequireEncrypted: f.encrypted,
+		Message: text, Priority: f.priority, ReplyToID: f.replyTo, Mesh: f.mesh, ToSelf: f.self, RequireEncrypted: f.encrypted,
 		ClientMessageID: cmp.Or(f.id, string(mesh.NewClientID(a.Now()))), Wait: mesh.State(f.wait), WaitMs: wait.Milliseconds(),
 	}
-	answer, err := shell.Call(ctx, a, localapi.Send, shell.CallTime+wait, req)
-	if mesh.IsCode(err, mesh.Timeout) && ctx.Err() == nil {
-		// Whether it was queued is unknown; the same id cannot make two of it (daemon 25, row 38).
-		answer, err = shell.Call(ctx, a, localapi.Send, shell.CallTime+wait, req)
+	if len(to) > 1 {
+		return sendMany(ctx, a, wait, localapi.SendManyRequest{Recipients: to, Letter: req})
 	}
+	req.To = to[0]
+	answer, err := insist(ctx, a, localapi.Send, wait, req)
 	if err == nil && answer.State.Failed() {
 		err = mesh.Errorf(mesh.Undelivered, "the message with this id is %s", answer.State).With(mesh.Details{State: answer.State})
 	}
 	if err != nil {
 		return shell.AboutMessage(err, mesh.ClientID(req.ClientMessageID))
 	}
-	v := newSendView(answer)
-	if !v.Encrypted {
-		a.Warn("the broker's operator can read messages to groups and to everyone")
-	}
-	return a.Print(v, func(s term.Stream) { writeSent(s, v, a.Now()) })
+	warnOperator(a, answer)
+	v := sendView{shell.NewHeader(), newSentView(answer)}
+	return a.Print(v, func(s term.Stream) { writeSent(s, v.sentView, a.Now()) })
 }
 
-func newSendView(answer localapi.SendAnswer) sendView {
-	return sendView{
-		Header: shell.NewHeader(), OK: true, MessageID: cmp.Or(string(answer.BrokerMessageID), string(answer.ClientMessageID)),
+// insist asks again when no answer came: whether it was queued is unknown, and the same id cannot make two of it
+// (daemon 25, row 38).
+func insist[Req, Resp any](ctx context.Context, a *shell.App, c localapi.Call[Req, Resp], wait time.Duration, req Req) (Resp, error) {
+	answer, err := shell.Call(ctx, a, c, shell.CallTime+wait, req)
+	if mesh.IsCode(err, mesh.Timeout) && ctx.Err() == nil {
+		answer, err = shell.Call(ctx, a, c, shell.CallTime+wait, req)
+	}
+	return answer, err
+}
+
+// warnOperator says once a mesh who can read what goes to many (design C10).
+func warnOperator(a *shell.App, answer localapi.SendAnswer) {
+	if answer.FirstPlaintext {
+		a.Warn("the broker's operator can read messages to groups and to everyone in %s; --require-encrypted refuses them", answer.Mesh)
+	}
+}
+
+// sendMany sends one text to several.
+func sendMany(ctx context.Context, a *shell.App, wait time.Duration, req localapi.SendManyRequest) error {
+	answer, err := insist(ctx, a, localapi.SendMany, wait, req)
+	if err != nil {
+		return shell.AboutMessage(err, mesh.ClientID(req.Letter.ClientMessageID))
+	}
+	v := sendManyView{Header: shell.NewHeader(), OK: true, Messages: []sentView{}}
+	var failed error
+	for _, m := range answer.Messages {
+		warnOperator(a, m)
+		one := newSentView(m)
+		if one.OK = !m.State.Failed(); !one.OK {
+			v.OK = false
+			failed = shell.Exit(mesh.Undelivered.Exit())
+		}
+		v.Messages = append(v.Messages, one)
+	}
+	err = a.Print(v, func(s term.Stream) {
+		for _, m := range v.Messages {
+			writeSent(s, m, a.Now())
+		}
+	})
+	return errors.Join(err, failed)
+}
+
+func newSentView(answer localapi.SendAnswer) sentView {
+	return sentView{
+		OK: true, MessageID: cmp.Or(string(answer.BrokerMessageID), string(answer.ClientMessageID)),
 		ClientMessageID: answer.ClientMessageID, Target: answer.Target, TargetName: answer.TargetName, Mesh: answer.Mesh,
 		Via: "daemon", Duplicate: answer.Duplicate, Status: answer.Status, State: cmp.Or(answer.State, mesh.StateQueued),
 		Encrypted: answer.Encrypted, RecipientOnline: answer.RecipientOnline, Recipients: answer.Recipients,
@@ -192,14 +271,21 @@ func messageText(stdin io.Reader, words []string) (string, error) {
 }
 
 // writeSent says what is known and no more (design D5).
-func writeSent(s term.Stream, v sendView, now time.Time) {
+func writeSent(s term.Stream, v sentView, now time.Time) {
 	to := cmp.Or(v.TargetName, term.Short(v.Target, 16))
 	facts := shell.Facts(v.Mesh, v.MessageID)
 	if v.Duplicate {
 		facts = shell.Facts(facts, "the same id was sent before")
 	}
-	s.OK(stateFor(v.State, to), facts)
-	if len(v.Recipients) > 1 {
+	if !v.Encrypted {
+		facts = shell.Facts(facts, notEncrypted)
+	}
+	if v.OK {
+		s.OK(stateFor(v.State, to), facts)
+	} else {
+		s.Warn(shell.Facts(stateFor(v.State, to), facts))
+	}
+	if len(v.Recipients) > 1 || len(v.Recipients) > 0 && !v.Encrypted {
 		writeRecipients(s, v.Recipients, now)
 	}
 	if v.RecipientOnline != nil && !*v.RecipientOnline && !v.State.Reached(mesh.StateDelivered) {

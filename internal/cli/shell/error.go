@@ -102,6 +102,7 @@ type errorView struct {
 	Hint            string               `json:"hint,omitzero"`
 	ClientMessageID mesh.ClientID        `json:"client_message_id,omitzero"`
 	State           mesh.State           `json:"state,omitzero"`
+	Missing         []string             `json:"missing,omitzero"`
 	Candidates      []localapi.Candidate `json:"candidates,omitzero"`
 	Attached        []string             `json:"attached,omitzero"`
 	Limit           int64                `json:"limit,omitzero"`
@@ -112,7 +113,7 @@ type errorView struct {
 func newErrorView(text string, err error) errorView {
 	_, body := localapi.EncodeError(err)
 	v := errorView{
-		Header: NewHeader(), Error: text, Code: mesh.CodeOf(err), Hint: hint(err), State: body.State, Candidates: body.Candidates,
+		Header: NewHeader(), Error: text, Code: mesh.CodeOf(err), Hint: hint(err), State: body.State, Missing: body.Missing, Candidates: body.Candidates,
 		Attached: body.Attached, Limit: body.Limit, Conflict: body.Conflict, BrokerMessageID: body.BrokerMessageID,
 	}
 	var sent *sendError

@@ -69,6 +69,7 @@ func (s *Server) bind() {
 	handle(s, localapi.Version, s.version)
 	handle(s, localapi.Health, s.health)
 	handle(s, localapi.Send, s.send)
+	handle(s, localapi.SendMany, s.sendMany)
 	handle(s, localapi.MessageStatus, s.messageStatus)
 	handle(s, localapi.Outbox, s.outbox)
 	handle(s, localapi.Inbox, s.inbox)

@@ -4,20 +4,30 @@ import (
 	"context"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/gate"
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
 	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 func (s *Server) send(ctx context.Context, c caller, req localapi.SendRequest) (localapi.SendAnswer, error) {
+	return s.Node.Send(ctx, c.id(), s.allowed(c), req)
+}
+
+func (s *Server) sendMany(ctx context.Context, c caller, req localapi.SendManyRequest) (localapi.SendManyAnswer, error) {
+	return node.SendMany(ctx, s.Node, c.id(), s.allowed(c), req)
+}
+
+// allowed says to whom a caller may send.
+func (s *Server) allowed(c caller) node.Allow {
 	if c.session == nil {
-		return s.Node.Send(ctx, "", nil, req)
+		return nil
 	}
 	rules := s.Registry.Rules(c.id())
-	return s.Node.Send(ctx, c.id(), func(id mesh.ID, key mesh.Key) error {
+	return func(id mesh.ID, key mesh.Key) error {
 		_, local := s.Registry.ByKey(id, key)
 		return gate.Send(rules, local)
-	}, req)
+	}
 }
 
 func (s *Server) messageStatus(ctx context.Context, _ caller, req localapi.StatusRequest) (localapi.StatusAnswer, error) {
@@ -42,7 +52,7 @@ func (s *Server) outbox(ctx context.Context, _ caller, req localapi.OutboxReques
 
 func outboxItem(r outbox.Row) localapi.OutboxItem {
 	return localapi.OutboxItem{
-		ID: r.ID, ClientMessageID: r.ClientID, Status: string(r.Status), Mesh: r.Mesh, TargetSpec: r.TargetSpec, Attempts: r.Attempts,
+		ID: r.ID, ClientMessageID: r.ClientID, Status: string(r.Status), Mesh: r.Mesh, TargetSpec: r.TargetSpec, Encrypted: r.Encrypted(), Attempts: r.Attempts,
 		EnqueuedAt: timeOrNull(r.EnqueuedAt), NextAttemptAt: timeOrNull(r.NextAttemptAt), DeliveredAt: timeOrNull(r.AcceptedAt),
 		BrokerMessageID: orNull(r.BrokerID), LastError: orNull(r.LastError), AbortedAt: timeOrNull(r.AbortedAt),
 		AbortedBy: orNull(r.AbortedBy), SupersededBy: orNull(r.SupersededBy), PayloadBytes: r.BodyBytes,

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,15 +46,29 @@ func (n *Node) Send(ctx context.Context, sessionID string, allow Allow, req loca
 	if err != nil {
 		return localapi.SendAnswer{}, err
 	}
+	return l.answer(ctx, out)
+}
+
+// answer says what is known of an accepted message, after waiting for what was asked.
+func (l letter) answer(ctx context.Context, out accepted) (localapi.SendAnswer, error) {
 	answer := localapi.SendAnswer{
 		ClientMessageID: out.ClientID, Status: out.Status, BrokerMessageID: out.BrokerID, Duplicate: out.Duplicate,
 		Mesh: out.Row.Mesh, Target: out.Row.TargetSpec, TargetName: out.Row.TargetName, Encrypted: out.Row.Encrypted(),
-		RecipientOnline: out.online, State: mesh.StateQueued,
+		RecipientOnline: out.online, State: mesh.StateQueued, FirstPlaintext: l.firstPlaintext(ctx, out.Outcome),
 	}
 	if l.req.Wait == "" && !out.Duplicate {
 		return answer, nil
 	}
 	return l.awaited(ctx, answer)
+}
+
+// firstPlaintext reports whether a message is the first of its mesh that the broker's operator can read (design C10).
+func (l letter) firstPlaintext(ctx context.Context, out outbox.Outcome) bool {
+	if out.Row.Encrypted() || out.Duplicate || out.Row.MeshID == "" {
+		return false
+	}
+	first, err := l.node.opt.DB.FirstPlaintext(ctx, out.Row.MeshID)
+	return first || err != nil // rather once too often
 }
 
 // awaited adds to an answer how far the message has come, after waiting for what was asked.
@@ -64,14 +79,14 @@ func (l letter) awaited(ctx context.Context, answer localapi.SendAnswer) (locala
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
-	m, err := l.node.opt.Outbox.Wait(ctx, answer.ClientMessageID, want)
+	m, err := l.await(ctx, answer.ClientMessageID, want)
 	if err != nil {
 		return answer, err
 	}
 	if m.State.Failed() && !want.Failed() && l.req.Wait != "" {
 		return answer, mesh.Errorf(mesh.Undelivered, "the message is %s: %s", m.State, failure(m)).With(mesh.Details{State: m.State})
 	}
-	answer.BrokerMessageID, answer.State, answer.Recipients = m.BrokerID, m.State, recipients(m)
+	answer.BrokerMessageID, answer.State, answer.Recipients = m.BrokerID, m.State, l.node.copies(ctx, m)
 	if m.Status == outbox.Done {
 		answer.Status = ""
 	}
@@ -174,8 +189,10 @@ func (l letter) draft(ctx context.Context) (outbox.Draft, *bool, error) {
 	if err != nil {
 		return outbox.Draft{}, nil, err
 	}
-	if to.RecipientKey == "" && l.req.RequireEncrypted {
-		return outbox.Draft{}, nil, mesh.Errorf(mesh.PlaintextRefused, "the broker can read messages to %s", to.TargetSpec)
+	if to.RecipientKey == "" {
+		if err := l.mayBeRead(to); err != nil {
+			return outbox.Draft{}, nil, err
+		}
 	}
 	if l.allow != nil {
 		if err := l.allow(to.MeshID, to.RecipientKey); err != nil {
@@ -184,6 +201,17 @@ func (l letter) draft(ctx context.Context) (outbox.Draft, *bool, error) {
 	}
 	draft, err := l.sealed(to)
 	return draft, to.Online, err
+}
+
+// mayBeRead refuses what the broker can read where the request or the user's settings say so (design C10).
+func (l letter) mayBeRead(to address.Result) error {
+	switch barred := l.node.opt.Settings.RequireEncrypted; {
+	case l.req.RequireEncrypted:
+		return mesh.Errorf(mesh.PlaintextRefused, "the broker can read messages to %s", to.TargetSpec)
+	case slices.Contains(barred, to.Mesh), slices.Contains(barred, "*"):
+		return mesh.Errorf(mesh.PlaintextRefused, "the broker can read messages to %s, and the setting require_encrypted forbids them in %s", to.TargetSpec, to.Mesh)
+	}
+	return nil
 }
 
 // resolve finds whom the address means, in rosters that are a moment old. One that means nobody is looked for anew: who
@@ -247,38 +275,4 @@ func (n *Node) byID(id mesh.ID) (*attachment, error) {
 		return at, nil
 	}
 	return nil, mesh.Errorf(mesh.MeshNotAttached, "the mesh was left")
-}
-
-// MessageStatus tells how far a sent message has come.
-func (n *Node) MessageStatus(ctx context.Context, req localapi.StatusRequest) (localapi.StatusAnswer, error) {
-	m, err := n.opt.Outbox.Status(ctx, req.ID, req.Mesh)
-	if err != nil {
-		return localapi.StatusAnswer{}, err
-	}
-	answer := localapi.StatusAnswer{
-		MessageID: m.BrokerID, ClientMessageID: m.ClientID, Mesh: m.Mesh, TargetSpec: m.TargetSpec, State: m.State,
-		Delivered: m.State.Reached(mesh.StateDelivered), Recipients: recipients(m), Attempts: m.Attempts, LastError: m.LastError,
-		EnqueuedAt: mesh.FormatTime(m.EnqueuedAt),
-	}
-	if answer.Delivered {
-		var last time.Time
-		for _, r := range m.Recipients {
-			if r.At.After(last) {
-				last = r.At
-			}
-		}
-		text := mesh.FormatTime(last)
-		answer.DeliveredAt = &text
-	}
-	return answer, nil
-}
-
-func recipients(m outbox.Message) []localapi.Recipient {
-	all := make([]localapi.Recipient, 0, len(m.Recipients))
-	for _, r := range m.Recipients {
-		all = append(all, localapi.Recipient{
-			Name: r.Name, Pubkey: r.Key, State: r.State, At: mesh.FormatTime(r.At), Reason: r.Reason, Verified: r.Verified,
-		})
-	}
-	return all
 }

@@ -69,32 +69,54 @@ func (o *Outbox) wakeFor(out Outcome) {
 // Accept stores d, or finds what its id stands for, in one transaction, and returns when that is on the disk (daemon
 // 11.1). Errors as Lookup; queue_full when 100,000 rows wait.
 func (o *Outbox) Accept(ctx context.Context, d Draft) (Outcome, error) {
-	row, err := o.prepare(d)
+	all, err := o.AcceptAll(ctx, []Draft{d})
 	if err != nil {
 		return Outcome{}, err
 	}
-	var out Outcome
+	return all[0], nil
+}
+
+// AcceptAll is Accept for several drafts with different ids: it takes all of them, or none.
+func (o *Outbox) AcceptAll(ctx context.Context, drafts []Draft) ([]Outcome, error) {
+	rows := make([]Row, len(drafts))
+	for i, d := range drafts {
+		var err error
+		if rows[i], err = o.prepare(d); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]Outcome, len(drafts))
 	added := int64(0)
-	err = o.db.Write(ctx, func(tx *sqlite.Tx) error {
-		old, found, err := findID(tx, row.ClientID)
-		if err != nil {
-			return err
+	err := o.db.Write(ctx, func(tx *sqlite.Tx) error {
+		added = 0
+		for i, d := range drafts {
+			old, found, err := findID(tx, rows[i].ClientID)
+			switch {
+			case err != nil:
+				return err
+			case found:
+				if out[i], err = decide(old, d.Fingerprint, d.MeshID); err != nil {
+					return err
+				}
+				continue
+			case o.open.Load()+added >= maxOpen:
+				return mesh.Errorf(mesh.QueueFull, "%d messages wait to be sent", maxOpen)
+			}
+			out[i] = Outcome{ClientID: rows[i].ClientID, Status: "queued", Row: rows[i]}
+			if err := insert(tx, rows[i], d); err != nil {
+				return err
+			}
+			added++
 		}
-		if found {
-			out, err = decide(old, d.Fingerprint, d.MeshID)
-			return err
-		}
-		if o.open.Load() >= maxOpen {
-			return mesh.Errorf(mesh.QueueFull, "%d messages wait to be sent", maxOpen)
-		}
-		out, added = Outcome{ClientID: row.ClientID, Status: "queued", Row: row}, 1
-		return insert(tx, row, d)
+		return nil
 	})
 	if err != nil {
-		return Outcome{}, sqlite.Coded(err)
+		return nil, sqlite.Coded(err)
 	}
 	o.open.Add(added)
-	o.wakeFor(out)
+	for _, one := range out {
+		o.wakeFor(one)
+	}
 	return out, nil
 }
 
