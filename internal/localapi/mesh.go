@@ -36,6 +36,7 @@ type MeshCreateRequest struct {
 	Slug        string `json:"slug,omitzero" jsonschema:"made of the name when it is left out"`
 	BrokerURL   string `json:"broker_url,omitzero" jsonschema:"default: the broker of this machine"`
 	Token       string `json:"token,omitzero" jsonschema:"create token of the broker; read from its folder when it is this machine's"`
+	BrokerPin   string `json:"broker_pin,omitzero" jsonschema:"SHA-256 of the broker's public key (SPKI), base64url, when it signed its certificate itself"`
 	DisplayName string `json:"display_name,omitzero" jsonschema:"of the new member; default <user>@<host>"`
 }
 

@@ -54,6 +54,7 @@ func newBrokerServe(a *shell.App) *cobra.Command {
 	f.String("create", "token", "`who` may make meshes: token, open or closed")
 	f.String("tls-cert", "", "certificate `file`")
 	f.String("tls-key", "", "key `file` of the certificate")
+	f.Bool("self-signed", false, "make a certificate, which invite links name, instead of --tls-cert")
 	f.String("log-level", "info", "least `level` that is logged: debug, info, warn or error")
 	shell.OfferWords(cmd, "create", "token", "open", "closed")
 	shell.OfferWords(cmd, "log-level", "debug", "info", "warn", "error")
@@ -144,12 +145,13 @@ func brokerSettings(a *shell.App) (config.Broker, error) {
 // brokerLives reports whether the broker of this user's data folder runs.
 func brokerLives(a *shell.App) bool { return local.Locked(a.Home.Broker.Lock()) }
 
-// brokerURL is the address of this machine's broker for people.
+// brokerURL is the address of this machine's broker for people. One that has TLS speaks plain text to loopback, too.
 func brokerURL(settings config.Broker) string {
-	if settings.TLSCert != "" {
-		return "https://" + dialAddress(settings.Listen)
+	address := dialAddress(settings.Listen)
+	if settings.TLSCert != "" || settings.SelfSigned && !loopback(address) {
+		return "https://" + address
 	}
-	return "http://" + dialAddress(settings.Listen)
+	return "http://" + address
 }
 
 // dialAddress is where a listen address is reached from this machine.

@@ -2,10 +2,7 @@ package machine
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
@@ -21,7 +18,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
-	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 type upFlags struct {
@@ -37,8 +33,10 @@ func NewUp(a *shell.App) *cobra.Command {
 		Short: "Set everything up on this machine: broker, mesh, daemon",
 		Long: "Set everything up on this machine, without an account and without the network: a broker on 127.0.0.1, a mesh if none is " +
 			"joined, and the daemon. It can be run again at any time. On a machine whose meshes live elsewhere it starts no broker, " +
-			"unless --broker is given.",
-		Example: "claudemesh up\nclaudemesh up --listen 127.0.0.1:7901",
+			"unless --broker is given.\n\n" +
+			"With --listen 0.0.0.0:7900 other machines reach the broker, too: by TLS, with a certificate of its own whose key the invite links " +
+			"name, so that no authority is needed. In plain text it answers this machine only.",
+		Example: "claudemesh up\nclaudemesh up --listen 127.0.0.1:7901\nclaudemesh up --listen 0.0.0.0:7900",
 		Args:    a.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.NoDaemon() {
@@ -61,6 +59,7 @@ type upView struct {
 	Mesh    string     `json:"mesh" jsonschema:"the first one"`
 	Meshes  []meshUp   `json:"meshes"`
 	Program string     `json:"-"` // what starts this program
+	Shared  bool       `json:"-"` // other machines reach the broker
 }
 
 // serviceUp is a service that runs.
@@ -99,6 +98,7 @@ func runUp(ctx context.Context, a *shell.App, f upFlags) error {
 	if err != nil {
 		return err
 	}
+	v.Shared = settings.TLS() && !loopback(settings.Listen) || settings.PublicURL != ""
 	made := ""
 	if f.broker || f.listen != "" || len(meshes.Meshes) == 0 || livesHere(meshes.Meshes, settings.Listen) {
 		if v.Broker, err = ensureBroker(ctx, a, settings); err != nil {
@@ -106,7 +106,7 @@ func runUp(ctx context.Context, a *shell.App, f upFlags) error {
 		}
 	}
 	if len(meshes.Meshes) == 0 {
-		if made, err = firstMesh(ctx, a, settings.Listen); err != nil {
+		if made, err = firstMesh(ctx, a, settings); err != nil {
 			return err
 		}
 	}
@@ -154,87 +154,6 @@ const (
 	brokerTime = 10 * time.Second
 	settleTime = 5 * time.Second
 )
-
-// settingsFor gives the settings of this machine's broker. A new address is written down first, so that every later
-// start finds it; it is refused where something depends on the old one.
-func settingsFor(a *shell.App, listen string, meshes []localapi.Mesh) (config.Broker, error) {
-	settings, err := brokerSettings(a)
-	if err != nil || listen == "" || listen == settings.Listen {
-		return settings, err
-	}
-	host, _, err := net.SplitHostPort(listen)
-	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return settings, mesh.Errorf(mesh.BadRequest, "--listen takes an address of this machine only, such as 127.0.0.1:7901, not %q: for others there is `claudemesh broker serve`", listen)
-	}
-	switch {
-	case brokerLives(a):
-		return settings, mesh.Errorf(mesh.AlreadyRunning, "this machine's broker runs at %s: run `claudemesh down` before it moves", settings.Listen)
-	case livesHere(meshes, settings.Listen):
-		return settings, mesh.Errorf(mesh.AlreadyRunning, "a joined mesh lives at %s and would lose its broker", settings.Listen)
-	}
-	if err := writeListen(a.Home.Broker, listen); err != nil {
-		return settings, err
-	}
-	if settings, err = brokerSettings(a); err == nil && settings.Listen != listen {
-		err = mesh.Errorf(mesh.BadRequest, "the environment sets the broker's address to %s", settings.Listen)
-	}
-	return settings, err
-}
-
-// writeListen puts an address into broker.json and leaves the rest of it as it is.
-func writeListen(home paths.Broker, listen string) error {
-	if err := paths.EnsureDir(home.Dir, paths.DirMode); err != nil {
-		return err
-	}
-	written := map[string]wire.RawMessage{}
-	data, _, err := paths.ReadSecret(home.Settings())
-	if err == nil {
-		err = wire.Decode(data, &written)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if written["listen"], err = wire.Encode(listen); err != nil {
-		return err
-	}
-	text, err := wire.EncodeIndent(written)
-	if err != nil {
-		return err
-	}
-	return paths.WriteSecret(home.Settings(), append(text, '\n'))
-}
-
-// livesHere reports whether a joined mesh lives on the broker behind a listen address.
-func livesHere(meshes []localapi.Mesh, listen string) bool {
-	for _, m := range meshes {
-		if isHere(m.BrokerURL, listen) {
-			return true
-		}
-	}
-	return false
-}
-
-func isHere(brokerURL, listen string) bool {
-	u, err := url.Parse(brokerURL)
-	if err != nil {
-		return false
-	}
-	host, port, err := net.SplitHostPort(dialAddress(listen))
-	if err != nil || u.Port() != port {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	here := net.ParseIP(host)
-	return u.Hostname() == host || (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()) && (host == "localhost" || here != nil && here.IsLoopback())
-}
-
-// firstMesh makes the mesh of a fresh machine.
-func firstMesh(ctx context.Context, a *shell.App, listen string) (slug string, err error) {
-	answer, err := shell.Call(ctx, a, localapi.MeshCreate, shell.CallTime, localapi.MeshCreateRequest{
-		Name: mesh.SlugOf(mesh.SlugOf(a.Env.User) + "-mesh"), BrokerURL: "ws://" + dialAddress(listen) + "/ws",
-	})
-	return answer.Mesh.Slug, err
-}
 
 // settle waits for the meshes of this machine's broker to connect, and says how every mesh does.
 func settle(ctx context.Context, a *shell.App, listen, made string) (meshes []meshUp, err error) {
@@ -355,7 +274,7 @@ func writeUp(s term.Stream, v upView) {
 	}
 	for _, m := range v.Meshes {
 		if m.IsOwner {
-			next = append(next, [2]string{v.Program + " share --mesh " + m.Slug, shareText(m)})
+			next = append(next, [2]string{v.Program + " share --mesh " + m.Slug, shareText(m.Here && !v.Shared)})
 			break
 		}
 	}
@@ -365,8 +284,8 @@ func writeUp(s term.Stream, v upView) {
 	}
 }
 
-func shareText(m meshUp) string {
-	if m.Here {
+func shareText(hereOnly bool) string {
+	if hereOnly {
 		return "makes an invite link; with this broker it works on this machine only"
 	}
 	return "makes an invite link for another machine or person"

@@ -128,8 +128,8 @@ func TestUpListen(t *testing.T) {
 	if err := os.WriteFile(w.Home.Broker.Settings(), []byte(`{"listen": "`+first+`", "lease": "10s"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := w.Run("up", "--listen", "0.0.0.0:7900"); r.Exit != mesh.ExitUsage || !strings.Contains(r.Err, "claudemesh broker serve") {
-		t.Errorf("got exit %d and %q, want an address of this machine only", r.Exit, r.Err)
+	if r := w.Run("up", "--listen", "mesh.example:7900"); r.Exit != mesh.ExitUsage || !strings.Contains(r.Err, "IP address") {
+		t.Errorf("got exit %d and %q, want an address", r.Exit, r.Err)
 	}
 	if r := w.Run("up", "--listen", second); r.Exit != mesh.ExitOK || !strings.Contains(r.Out, "http://"+second) {
 		t.Fatalf("got exit %d, %q and %q, want a broker there", r.Exit, r.Out, r.Err)

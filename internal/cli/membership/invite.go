@@ -46,16 +46,22 @@ func (d *days) String() string {
 // Type names the value in help pages (pflag.Value).
 func (d *days) Type() string { return "time" }
 
+// shareFlags are how a link is shown.
+type shareFlags struct{ qr, copy bool }
+
 // NewShare makes an invite link.
 func NewShare(a *shell.App) *cobra.Command {
 	var req localapi.InviteCreateRequest
+	var f shareFlags
 	expires := days(7 * 24 * time.Hour)
 	cmd := &cobra.Command{
 		Use: "share", Aliases: []string{"invite"},
 		Short: "Make an invite link",
-		Long:  "Make an invite link for a mesh that was made on this device. It is printed once and kept nowhere.",
+		Long: "Make an invite link for a mesh that was made on this device. It is printed once and kept nowhere. On a terminal it is shown " +
+			"as a code to be scanned, too; --qr=false leaves that out.\n\n" +
+			"--legacy makes a link for the TypeScript system, which cannot use others. Such a link holds the mesh's root key.",
 		Example: "claudemesh share\n" +
-			"claudemesh share --mesh team --uses 5 --expires 2d",
+			"claudemesh share --mesh team --uses 5 --expires 2d --copy",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := shell.CheckRange(cmd, "uses", req.Uses, 1, 1000); err != nil {
 				return err
@@ -67,7 +73,10 @@ func NewShare(a *shell.App) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			req.ExpiresIn = time.Duration(expires).String()
-			return runShare(cmd.Context(), a, req)
+			if !cmd.Flags().Changed("qr") {
+				f.qr = a.Out.TTY
+			}
+			return runShare(cmd.Context(), a, req, f)
 		},
 	}
 	fl := cmd.Flags()
@@ -75,6 +84,9 @@ func NewShare(a *shell.App) *cobra.Command {
 	fl.Var(&expires, "expires", "how long the link works")
 	fl.IntVar(&req.Uses, "uses", 1, "how many may join by it, 1 to 1000")
 	fl.StringVar(&req.Role, "role", "member", "`role` of who joins: admin or member")
+	fl.BoolVar(&req.Legacy, "legacy", false, "make a link for the TypeScript system")
+	fl.BoolVar(&f.qr, "qr", false, "show a code to be scanned, also where this is no terminal")
+	fl.BoolVar(&f.copy, "copy", false, "put the link into the clipboard")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
 	shell.OfferWords(cmd, "role", "member", "admin")
 	return cmd
@@ -84,10 +96,10 @@ func NewShare(a *shell.App) *cobra.Command {
 type shareView struct {
 	shell.Header
 	localapi.InviteAnswer
-	Copied bool `json:"copied" jsonschema:"to the clipboard; never"`
+	Copied bool `json:"copied" jsonschema:"to the clipboard, or handed to the terminal for it"`
 }
 
-func runShare(ctx context.Context, a *shell.App, req localapi.InviteCreateRequest) (err error) {
+func runShare(ctx context.Context, a *shell.App, req localapi.InviteCreateRequest, f shareFlags) (err error) {
 	if req.Slug, err = a.OneMesh(ctx, req.Slug); err != nil {
 		return err
 	}
@@ -96,14 +108,32 @@ func runShare(ctx context.Context, a *shell.App, req localapi.InviteCreateReques
 		return err
 	}
 	if answer.LocalOnly {
-		a.Warn("the broker listens on this machine only: the link works here and nowhere else")
+		a.Warn("the broker listens on this machine only: the link works here and nowhere else; `claudemesh down` and then " +
+			"`claudemesh up --listen 0.0.0.0:7900` let others in")
 	}
-	return a.Print(shareView{Header: shell.NewHeader(), InviteAnswer: answer}, func(s term.Stream) { writeShared(s, answer, a.Now()) })
+	v := shareView{Header: shell.NewHeader(), InviteAnswer: answer}
+	if f.copy {
+		if v.Copied = copyText(ctx, a, answer.URL); !v.Copied {
+			a.Warn("the link was not copied: there is no clipboard here")
+		}
+	}
+	if f.qr && !a.Flags.JSON.On && !term.FitsQR(answer.URL) {
+		f.qr = false
+		a.Warn("the link is too long for a code on a terminal")
+	}
+	return a.Print(v, func(s term.Stream) { writeShared(s, v, f.qr, a.Now()) })
 }
 
-func writeShared(s term.Stream, v localapi.InviteAnswer, now time.Time) {
-	s.OK("invite to "+v.Mesh, shell.Facts(v.Role, shell.Count(v.Uses, "use", "uses"), "ends "+shell.Ago(now, v.ExpiresAt)))
+func writeShared(s term.Stream, v shareView, qr bool, now time.Time) {
+	copied := ""
+	if v.Copied {
+		copied = "copied"
+	}
+	s.OK("invite to "+v.Mesh, shell.Facts(v.Role, shell.Count(v.Uses, "use", "uses"), "ends "+shell.Ago(now, v.ExpiresAt), copied))
 	s.Blank()
+	if qr && s.QR(v.URL) == nil { // it fits
+		s.Blank()
+	}
 	s.Line("  %s", s.Paint(term.Cyan, "claudemesh join '"+v.URL+"'"))
 	s.Blank()
 	s.Hint("the link is not kept; claudemesh invites revoke " + string(v.InviteID) + " ends it")
@@ -147,7 +177,11 @@ func writeInvites(s term.Stream, invites []protocol.Invite, now time.Time) {
 	}
 	var rows [][2]string
 	for _, i := range invites {
-		rows = append(rows, [2]string{string(i.InviteID), shell.Facts(inviteState(i, now), i.Role, strconv.Itoa(i.Used)+" of "+shell.Count(i.MaxUses, "use", "uses"))})
+		legacy := ""
+		if i.Version == 1 {
+			legacy = "for the TypeScript system"
+		}
+		rows = append(rows, [2]string{string(i.InviteID), shell.Facts(inviteState(i, now), i.Role, legacy, strconv.Itoa(i.Used)+" of "+shell.Count(i.MaxUses, "use", "uses"))})
 	}
 	s.Rows(rows...)
 }

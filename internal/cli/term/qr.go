@@ -31,6 +31,12 @@ func (s Stream) QR(text string) error {
 	return nil
 }
 
+// FitsQR reports whether QR can show a text.
+func FitsQR(text string) bool {
+	_, err := encodeQR(text)
+	return err == nil
+}
+
 // encodeQR makes the smallest code of a text, with the least redundancy: a screen has no dirt.
 func encodeQR(text string) (*coding.Code, error) {
 	data := coding.String(text)

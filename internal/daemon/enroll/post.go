@@ -3,6 +3,7 @@ package enroll
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"mime"
@@ -82,6 +83,9 @@ func unreachable(err error) error {
 	}
 	if errors.Is(err, context.Canceled) {
 		return err
+	}
+	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) {
+		return mesh.Errorf(mesh.InviteUntrusted, "no authority knows the broker's certificate, and the link does not name its key; perhaps the end of the link was cut: %w", bad.Err)
 	}
 	return mesh.Errorf(mesh.BrokerDown, "reach the broker: %w", err)
 }

@@ -81,7 +81,7 @@ func (n *Node) CreateMesh(ctx context.Context, req localapi.MeshCreateRequest) (
 		return localapi.MeshAnswer{}, err
 	}
 	founded, err := n.enroll.CreateMesh(ctx, enroll.Founding{
-		BrokerURL: broker, Token: token, Name: req.Name, Slug: req.Slug, DisplayName: name, Owner: owner, Member: seal.NewSecretKey(),
+		BrokerURL: broker, Pin: req.BrokerPin, Token: token, Name: req.Name, Slug: req.Slug, DisplayName: name, Owner: owner, Member: seal.NewSecretKey(),
 	})
 	if err != nil {
 		if code := mesh.CodeOf(err); code != mesh.Timeout && code != mesh.Cancelled && code != mesh.BrokerDown {
@@ -94,6 +94,7 @@ func (n *Node) CreateMesh(ctx context.Context, req localapi.MeshCreateRequest) (
 	}
 	return n.enter(ctx, founded.Mesh, localdb.Mesh{
 		ID: founded.Mesh.ID, Slug: founded.Mesh.Slug, Name: founded.Mesh.Name, Owner: mesh.Key(owner.Public().String()), Role: founded.Role, IsOwner: true,
+		BrokerPin: req.BrokerPin,
 	})
 }
 
