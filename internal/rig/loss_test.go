@@ -1,11 +1,14 @@
 package rig
 
 import (
+	"database/sql"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"modernc.org/sqlite"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/rig/memnet"
@@ -117,4 +120,30 @@ func TestLostPushesKeepTheirOrder(t *testing.T) {
 		w.Until("everything is delivered", func() bool { return w.delivered(ada, 60) })
 		w.wantTexts(ben, numbers(60)...)
 	})
+}
+
+// A message that cannot be kept is not overtaken by those after it, and comes when it can be kept.
+func TestUnkeptMessagesKeepTheirOrder(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		inbox := ben.Paths().Daemon.Inbox()
+		w.exec(inbox, "CREATE TRIGGER full BEFORE INSERT ON inbox WHEN NEW.body = '2' BEGIN SELECT RAISE(ABORT, 'no room'); END")
+		for _, text := range numbers(20) {
+			w.Send(ada, "ben", text)
+		}
+		pass(2 * w.broker.Settings.Lease)
+		w.wantTexts(ben, "0", "1")
+		w.exec(inbox, "DROP TRIGGER full")
+		w.Until("everything is delivered", func() bool { return w.delivered(ada, 20) })
+		w.wantTexts(ben, numbers(20)...)
+	})
+}
+
+// exec changes a database of a process that runs.
+func (w *world) exec(path, statement string) {
+	w.T.Helper()
+	file, err := sqlite.NewConnector("file:" + path + "?_pragma=busy_timeout(5000)")
+	w.must(err)
+	db := sql.OpenDB(file)
+	_, err = db.Exec(statement)
+	w.must(errors.Join(err, db.Close()))
 }

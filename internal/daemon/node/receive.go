@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -33,24 +34,27 @@ func newIntake(a *attachment, session seal.SecretKey) intake {
 }
 
 // receive opens a message, puts it on the disk, and acknowledges it, in this order, so that what the broker may forget
-// is never lost.
-func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.PushedMessage) {
+// is never lost. An error says that it is not on the disk, and may be later.
+func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.PushedMessage) error {
 	if msg.Subtype == subtypeSystem {
 		if a.kind == inbox.Member { // one copy a daemon: its sessions' connections bring the same events
 			a.systemEvent(msg)
 		}
-		return
+		return nil
 	}
-	if err := a.keep(ctx, msg); err != nil {
-		if ctx.Err() == nil {
-			a.node.opt.Log.Error("message not kept", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
-		}
-		return // without an acknowledgement it comes again
+	switch err := a.keep(ctx, msg); {
+	case mesh.IsCode(err, mesh.BadRequest): // it says of itself what no message says
+		a.node.opt.Log.Warn("message makes no sense", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
+		return nil
+	case err != nil: // without an acknowledgement it comes again
+		a.node.opt.Log.Error("message not kept", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
+		return fmt.Errorf("keep a message: %w", err)
 	}
 	ack := protocol.ClientAckRequest{ClientMessageID: msg.ClientMessageID, BrokerMessageID: msg.MessageID}
 	if err := protocol.ClientAck.Send(ctx, peer, ack); err != nil && ctx.Err() == nil {
 		a.node.opt.Log.Info("acknowledgement not sent", logkey.Mesh, a.mesh.Slug, logkey.Err, err) // it comes again and is known
 	}
+	return nil
 }
 
 // keep stores one message. Nil means that it is on the disk, was there already, or is refused for good.

@@ -43,7 +43,14 @@ type conn struct {
 	net      *tap
 	writing  chan struct{} // holds a token while a frame is written
 	welcomed bool          // hello_ack was read; Read's own
+	unkept   error         // of a push; nothing is read after it. It belongs to who calls Read
 }
+
+// unkeptError says that a message that was pushed could not be kept here.
+type unkeptError struct{ error }
+
+// Unwrap gives the error behind it.
+func (e *unkeptError) Unwrap() error { return e.error }
 
 // tap notes that bytes came, whatever they mean: a large frame on a slow line is a sign of life too.
 type tap struct {
@@ -116,6 +123,9 @@ func dialError(resp *http.Response, err error) error {
 // Read returns the next frame. Before the welcome only the welcome and errors count: what else comes is from nobody.
 func (c *conn) Read(ctx context.Context) ([]byte, error) {
 	for {
+		if c.unkept != nil {
+			return nil, c.unkept
+		}
 		_, data, err := c.ws.Read(ctx)
 		if err != nil {
 			return nil, closeError(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,46 @@ func TestPushesBeforeTheWelcomeAreIgnored(t *testing.T) {
 		wantState(t, l, Open)
 		if got, _ := out.all(); !cmp.Equal(got, []string{"1", "2", "3"}) {
 			t.Errorf("got pushes %v, want those after the welcome, in order", got)
+		}
+	})
+}
+
+// Nothing overtakes a message that could not be kept: its connection ends, and the next one comes after a long wait.
+func TestUnkeptPushEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, func(_ int, ws *line) {
+			ws.welcome(ackOurs)
+			for _, id := range []string{"1", "2", "3"} {
+				ws.write(push(id))
+			}
+			ws.idle()
+		})
+		var out sent
+		var room atomic.Bool
+		opt := f.options(&out)
+		opt.OnPush = func(ctx context.Context, p *wire.Peer, msg protocol.PushedMessage) error {
+			if !room.Load() && msg.MessageID == "2" {
+				return mesh.Errorf(mesh.StorageFull, "no room")
+			}
+			return out.push(ctx, p, msg)
+		}
+		l, _ := start(t, opt)
+		settle(time.Second)
+		wantState(t, l, Reconnecting)
+		wantCode(t, l.LastError(), mesh.StorageFull)
+		if got, _ := out.all(); !cmp.Equal(got, []string{"1"}) {
+			t.Errorf("got pushes %v, want none after the one that was not kept", got)
+		}
+		settle(2 * time.Minute)
+		room.Store(true)
+		settle(time.Minute)
+		wantState(t, l, Open)
+		if got, _ := out.all(); !cmp.Equal(got[len(got)-3:], []string{"1", "2", "3"}) {
+			t.Errorf("got pushes %v, want them all in the end", got)
+		}
+		if n := len(f.waits()); n < 3 || n > 7 {
+			t.Errorf("got %d tries in 3 minutes, want one in 24 to 36 s", n)
 		}
 	})
 }

@@ -165,10 +165,11 @@ type sent struct {
 	states []State
 }
 
-func (s *sent) push(_ context.Context, _ *wire.Peer, m protocol.PushedMessage) {
+func (s *sent) push(_ context.Context, _ *wire.Peer, m protocol.PushedMessage) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pushes = append(s.pushes, string(m.MessageID))
+	return nil
 }
 
 func (s *sent) state(state State) {

@@ -99,11 +99,13 @@ func (h *history) opened() { h.failures = 0 }
 func (h *history) judge(err error, now time.Time) verdict {
 	v := verdict{state: Reconnecting, wait: jitter(h.timing.backoff(h.failures))}
 	h.failures++
-	code, closed := mesh.CodeOf(err), (*CloseError)(nil)
+	code, closed, unkept := mesh.CodeOf(err), (*CloseError)(nil), (*unkeptError)(nil)
 	if errors.As(err, &closed) && !closed.Code.ComeBack(closed.Reason) {
 		return verdict{state: finalState(closed.Code, mesh.Code(closed.Reason))}
 	}
 	switch {
+	case errors.As(err, &unkept):
+		v.wait = jitter(h.timing.ReconnectMax)
 	case code == mesh.InsecureURL, !mesh.ClosePolicy.ComeBack(string(code)):
 		return verdict{state: finalState(mesh.ClosePolicy, code)}
 	case code == mesh.Capacity, code == mesh.TimestampSkew, code == mesh.NoHello, code == mesh.PinMismatch:

@@ -50,8 +50,9 @@ type Options struct {
 	Log            *slog.Logger // nil is silence
 
 	// OnPush and OnReceipt are called in the order of the frames on the goroutine that reads them: the next frame
-	// waits until they return. OnPush sends client_ack itself, by way of the peer. Both are required.
-	OnPush    func(context.Context, *wire.Peer, protocol.PushedMessage)
+	// waits until they return. OnPush sends client_ack itself, by way of the peer; its error says that the message was
+	// not kept, and ends the connection: those after it must not overtake it. Both are required.
+	OnPush    func(context.Context, *wire.Peer, protocol.PushedMessage) error
 	OnReceipt func(context.Context, *wire.Peer, protocol.Receipt)
 	// OnState, if set, is called after each change of state, on the goroutine of Run.
 	OnState func(State)
@@ -119,7 +120,11 @@ func New(opt Options) (*Link, error) {
 		opt: opt, log: opt.Log, dialer: d, mux: wire.NewMux[*wire.Peer](),
 		retry: make(chan struct{}, 1), state: Closed, changed: make(chan struct{}),
 	}
-	wire.On(l.mux, protocol.Push, opt.OnPush)
+	wire.On(l.mux, protocol.Push, func(ctx context.Context, p *wire.Peer, msg protocol.PushedMessage) {
+		if err := opt.OnPush(ctx, p, msg); err != nil {
+			p.Conn().(*conn).unkept = &unkeptError{err}
+		}
+	})
 	wire.On(l.mux, protocol.Receipts, opt.OnReceipt)
 	return l, nil
 }
