@@ -80,6 +80,17 @@ func readDaemon(in Sources) (d Daemon, origins []Source, err error) {
 	if origins, err = in.load(&d); err != nil {
 		return Daemon{}, nil, err
 	}
+	if in.Env != nil { // variables tighten what the file forbids, and never loosen it (design E4)
+		var written Daemon
+		if _, err := (Sources{File: in.File, Flags: in.Flags}).load(&written); err != nil {
+			return Daemon{}, nil, err
+		}
+		for _, slug := range written.RequireEncrypted {
+			if !slices.Contains(d.RequireEncrypted, slug) {
+				d.RequireEncrypted = append(d.RequireEncrypted, slug)
+			}
+		}
+	}
 	return d, origins, d.check()
 }
 

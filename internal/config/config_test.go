@@ -278,3 +278,22 @@ func BenchmarkLoadDaemon(b *testing.B) {
 		}
 	}
 }
+
+// Variables tighten what the file forbids, and never loosen it.
+func TestVariablesOnlyAddToRequireEncrypted(t *testing.T) {
+	t.Parallel()
+	file := settings(t, `{"require_encrypted":["team","ops"]}`)
+	for _, c := range []struct {
+		env  Lookup
+		want []string
+	}{
+		{nil, []string{"team", "ops"}},
+		{env("CLAUDEMESH_REQUIRE_ENCRYPTED", ""), []string{"team", "ops"}},
+		{env("CLAUDEMESH_REQUIRE_ENCRYPTED", "other,ops"), []string{"other", "ops", "team"}},
+	} {
+		got, err := LoadDaemon(Sources{File: file, Env: c.env})
+		if diff := cmp.Diff(c.want, got.RequireEncrypted); diff != "" || err != nil {
+			t.Errorf("got %v (-want +got):\n%s", err, diff)
+		}
+	}
+}

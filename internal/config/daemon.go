@@ -16,7 +16,7 @@ type Daemon struct {
 	SendPerSecond int           `key:"send_per_second" default:"0" min:"0" env:"CLAUDEMESH_SEND_PER_SECOND" doc:"Messages a second that leave for one mesh. 0 takes what the broker advertises."`
 	SendBurst     int           `key:"send_burst" default:"0" min:"0" env:"CLAUDEMESH_SEND_BURST" doc:"Messages that may leave at once after a pause. 0 takes what the broker advertises."`
 
-	RequireEncrypted []string `key:"require_encrypted" default:"" doc:"Meshes, by short name, in which nothing is sent that the broker's operator can read: nothing to a group or to everyone. * means every mesh."`
+	RequireEncrypted []string `key:"require_encrypted" default:"" env:"CLAUDEMESH_REQUIRE_ENCRYPTED" doc:"Meshes, by short name, in which nothing is sent that the broker's operator can read: nothing to a group or to everyone. * means every mesh. The variable adds to the file."`
 
 	ReconnectMin   time.Duration `key:"reconnect_min" default:"1s" min:"10ms" env:"CLAUDEMESH_RECONNECT_MIN" doc:"Wait before the first reconnect to a broker; it doubles with each failure."`
 	ReconnectMax   time.Duration `key:"reconnect_max" default:"30s" min:"10ms" env:"CLAUDEMESH_RECONNECT_MAX" doc:"Longest wait between two reconnects."`

@@ -127,7 +127,7 @@ func TestTypesAreUnique(t *testing.T) {
 	}
 	for _, e := range wire.Catalogue() {
 		claim(e.Type, "the frame "+e.Type)
-		generic := e.Quiet && e.Answer == reflect.TypeFor[Done]() // the ack of many, which old clients do not wait for
+		generic := e.Quiet && e.Answer == reflect.TypeFor[Done]()     // the ack of many, which old clients do not wait for
 		if e.Reply != "" && e.Type != SessionHello.Type && !generic { // both hellos are welcomed alike
 			claim(e.Reply, "the answer to "+e.Type)
 		}

@@ -11,15 +11,15 @@ import (
 )
 
 func (s *Server) send(ctx context.Context, c caller, req localapi.SendRequest) (localapi.SendAnswer, error) {
-	return s.Node.Send(ctx, c.id(), s.allowed(c), req)
+	return s.Node.Send(ctx, c.id(), allowed(s, c), req)
 }
 
 func (s *Server) sendMany(ctx context.Context, c caller, req localapi.SendManyRequest) (localapi.SendManyAnswer, error) {
-	return node.SendMany(ctx, s.Node, c.id(), s.allowed(c), req)
+	return node.SendMany(ctx, s.Node, c.id(), allowed(s, c), req)
 }
 
 // allowed says to whom a caller may send.
-func (s *Server) allowed(c caller) node.Allow {
+func allowed(s *Server, c caller) node.Allow {
 	if c.session == nil {
 		return nil
 	}

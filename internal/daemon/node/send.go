@@ -86,7 +86,7 @@ func (l letter) awaited(ctx context.Context, answer localapi.SendAnswer) (locala
 	if m.State.Failed() && !want.Failed() && l.req.Wait != "" {
 		return answer, mesh.Errorf(mesh.Undelivered, "the message is %s: %s", m.State, failure(m)).With(mesh.Details{State: m.State})
 	}
-	answer.BrokerMessageID, answer.State, answer.Recipients = m.BrokerID, m.State, l.node.copies(ctx, m)
+	answer.BrokerMessageID, answer.State, answer.Recipients = m.BrokerID, m.State, copies(ctx, l.node, m)
 	if m.Status == outbox.Done {
 		answer.Status = ""
 	}

@@ -24,7 +24,7 @@ func (n *Node) MessageStatus(ctx context.Context, req localapi.StatusRequest) (l
 	}
 	answer := localapi.StatusAnswer{
 		MessageID: m.BrokerID, ClientMessageID: m.ClientID, Mesh: m.Mesh, TargetSpec: m.TargetSpec, State: m.State,
-		Delivered: m.State.Reached(mesh.StateDelivered), Encrypted: m.Encrypted(), Recipients: n.copies(ctx, m),
+		Delivered: m.State.Reached(mesh.StateDelivered), Encrypted: m.Encrypted(), Recipients: copies(ctx, n, m),
 		Attempts: m.Attempts, LastError: m.LastError, EnqueuedAt: mesh.FormatTime(m.EnqueuedAt),
 	}
 	answer.DeliveredTo = count(answer.Recipients, mesh.StateDelivered)
@@ -58,7 +58,7 @@ const statusTime = 2 * time.Second
 
 // copies lists the recipients of a message. Of a message to many the broker knows them all; without it, those are known
 // who have it.
-func (n *Node) copies(ctx context.Context, m outbox.Message) []localapi.Recipient {
+func copies(ctx context.Context, n *Node, m outbox.Message) []localapi.Recipient {
 	all := make([]localapi.Recipient, 0, len(m.Recipients))
 	for _, r := range m.Recipients {
 		all = append(all, localapi.Recipient{
@@ -117,15 +117,15 @@ func (l letter) await(ctx context.Context, id mesh.ClientID, want mesh.State) (o
 	if !mesh.IsCode(err, mesh.WaitTimeout) || m.Encrypted() {
 		return m, err
 	}
-	copies := n.copies(ctx, m)
+	all := copies(ctx, n, m)
 	var missing []string
-	for _, c := range copies {
+	for _, c := range all {
 		if !c.State.Reached(want) {
 			missing = append(missing, cmp.Or(c.Name, c.Pubkey.Short()))
 		}
 	}
 	return m, mesh.Errorf(mesh.WaitTimeout, "the message is %s for %d of %d%s",
-		want, count(copies, want), max(m.Mailboxes, len(copies)), missingText(missing)).With(mesh.Details{State: m.State, Missing: missing})
+		want, count(all, want), max(m.Mailboxes, len(all)), missingText(missing)).With(mesh.Details{State: m.State, Missing: missing})
 }
 
 // isOurs reports whether the broker of a mesh says into how many mailboxes it put a message.

@@ -337,7 +337,7 @@ func TestDrainEndsWhatIsTooOld(t *testing.T) {
 		if r := row(t, o, "old"); r.Status != Dead || r.LastError != string(mesh.MaxAge) {
 			t.Errorf("after a week the row is %s %q, want dead %s", r.Status, r.LastError, mesh.MaxAge)
 		}
-		m, err := o.find(context.Background(), "old")
+		m, err := findMessage(context.Background(), o.db, "old")
 		if err != nil || m.State != mesh.StateExpired {
 			t.Errorf("its message is %s, %v; want %s", m.State, err, mesh.StateExpired)
 		}

@@ -108,7 +108,7 @@ func (o *Outbox) Wait(ctx context.Context, id mesh.ClientID, want mesh.State) (M
 	defer stop()
 	for {
 		// The look must not be cut short by the deadline that it is to report on.
-		m, err := o.find(context.WithoutCancel(ctx), id)
+		m, err := findMessage(context.WithoutCancel(ctx), o.db, id)
 		if err != nil || m.State.Failed() || m.State.Reached(want) {
 			return m, err
 		}
@@ -123,9 +123,10 @@ func (o *Outbox) Wait(ctx context.Context, id mesh.ClientID, want mesh.State) (M
 	}
 }
 
-func (o *Outbox) find(ctx context.Context, id mesh.ClientID) (Message, error) {
+// findMessage reads a message with its receipts.
+func findMessage(ctx context.Context, db *sqlite.DB, id mesh.ClientID) (Message, error) {
 	var m Message
-	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+	err := db.Read(ctx, func(tx *sqlite.Tx) error {
 		r, found, err := findID(tx, id)
 		if err != nil {
 			return err
