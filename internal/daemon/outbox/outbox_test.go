@@ -67,7 +67,7 @@ func accept(t testing.TB, o *Outbox, d Draft) Outcome {
 // row reads a row by its client id.
 func row(t testing.TB, o *Outbox, id mesh.ClientID) Row {
 	t.Helper()
-	m, err := o.find(context.Background(), id)
+	m, err := findMessage(context.Background(), o.db, id)
 	if err != nil {
 		t.Fatalf("find %s: %v", id, err)
 	}
