@@ -96,10 +96,12 @@ func LastReceipt(tx *sqlite.Tx, sender, run int64) (int64, error) {
 	return number(tx, lastReceipt, run, sender)
 }
 
-const closeRun = `UPDATE member SET receipt_seq = (SELECT max(d.receipt) FROM delivery d WHERE d.run = $1 AND d.sender = member.n AND d.run > 0)
+const closeRun = `UPDATE member SET
+	receipt_seq = max(receipt_seq, (SELECT max(d.receipt) FROM delivery d WHERE d.run = $1 AND d.sender = member.n AND d.run > 0))
 	WHERE n IN (SELECT d.sender FROM delivery d WHERE d.run = $1 AND d.run > 0)`
 
-// CloseRun notes how far the receipts of each sender have come, when a run gets no more of them.
+// CloseRun notes how far the receipts of each sender have come, when a run gets no more of them. The highest may have been
+// pruned: a message can be older than those whose receipts came before its own.
 func CloseRun(tx *sqlite.Tx, run int64) error {
 	if _, err := tx.Exec(closeRun, run); err != nil {
 		return fmt.Errorf("close run of receipts: %w", err)
