@@ -6,7 +6,7 @@ import (
 )
 
 // Receipt tells a sender how far one copy of its message has come (design D5). Receipts are durable:
-// seq counts them per sending member, and receipts_since reads on after a reconnect.
+// seq counts them per sending member, from 1 without gaps, and receipts_since reads what was missed.
 type Receipt struct {
 	Seq             int64         `json:"seq"`
 	MessageID       mesh.ID       `json:"messageId"`
