@@ -194,31 +194,14 @@ func (r *roster) readMet() []address.Known {
 
 // Peers is the roster of the meshes asked for, as a session or the user (empty session id) sees it: own rows first.
 func (n *Node) Peers(ctx context.Context, sessionID string, req localapi.PeersRequest) (localapi.PeersAnswer, error) {
-	meshes, err := narrow(n, req.Mesh)
-	if err != nil {
-		return localapi.PeersAnswer{}, err
-	}
-	rosters := make([][]protocol.Peer, len(meshes))
-	states := make([]localapi.MeshState, len(meshes))
-	var wait sync.WaitGroup
-	for i, at := range meshes {
-		wait.Go(func() { rosters[i], states[i] = at.roster.nowOrMet(ctx) })
-	}
-	wait.Wait()
-	answer := localapi.PeersAnswer{Peers: []localapi.Peer{}, Meshes: states}
-	for i, at := range meshes {
-		asked := req
-		asked.Offline = req.Offline || !states[i].OK // what was known last is all there is
-		answer.Peers = append(answer.Peers, at.roster.view(rosters[i], sessionID, asked)...)
-	}
-	return answer, nil
+	return n.peersSince(ctx, sessionID, req, time.Time{})
 }
 
-// nowOrMet gives the live roster, else what was known last.
-func (r *roster) nowOrMet(ctx context.Context) ([]protocol.Peer, localapi.MeshState) {
+// orMet gives the roster that read gives, else what was known last.
+func (r *roster) orMet(ctx context.Context, read func(context.Context) ([]protocol.Peer, error)) ([]protocol.Peer, localapi.MeshState) {
 	a := r.at
+	peers, err := read(ctx)
 	state := localapi.MeshState{Mesh: a.mesh.Slug, Status: string(a.link.State()), OK: true}
-	peers, err := r.now(ctx)
 	if err == nil {
 		return peers, state
 	}

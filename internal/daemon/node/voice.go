@@ -1,0 +1,298 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// voice is what one connection tells others of itself: the wish that is kept here, and counts.
+type voice struct {
+	at        *attachment
+	sessionID string        // empty: the user
+	turn      chan struct{} // holds a token while somebody speaks
+	since     time.Time
+	tally     tally
+}
+
+// tally counts what went through one connection since the daemon started.
+type tally struct{ in, out, failed atomic.Int64 }
+
+func newVoice(a *attachment, sessionID string) *voice {
+	return &voice{at: a, sessionID: sessionID, turn: make(chan struct{}, 1), since: a.node.opt.Now()}
+}
+
+// wish is what others are to see. Only do not disturb is kept once the broker knows it: other statuses pass.
+type wish struct {
+	Summary      *string      `json:"summary,omitzero"`
+	Status       *mesh.Status `json:"status,omitzero"`
+	Source       string       `json:"source,omitzero"`
+	Visible      *bool        `json:"visible,omitzero"`
+	Avatar       *string      `json:"avatar,omitzero"`
+	Title        *string      `json:"title,omitzero"`
+	Bio          *string      `json:"bio,omitzero"`
+	Capabilities []string     `json:"capabilities,omitzero"`
+}
+
+// wishOf is what a request asks for, and the names of it.
+func wishOf(req localapi.ProfileRequest) (w wish, fields []string) {
+	w = wish{req.Summary, req.Status, req.Source, req.Visible, req.Avatar, req.Title, req.Bio, req.Capabilities}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"summary", w.Summary != nil}, {"status", w.Status != nil}, {"visible", w.Visible != nil}, {"avatar", w.Avatar != nil},
+		{"title", w.Title != nil}, {"bio", w.Bio != nil}, {"capabilities", w.Capabilities != nil},
+	} {
+		if f.given {
+			fields = append(fields, f.name)
+		}
+	}
+	return w, fields
+}
+
+// with is w after a change.
+func (w wish) with(change wish) wish {
+	take(&w.Summary, change.Summary)
+	take(&w.Visible, change.Visible)
+	take(&w.Avatar, change.Avatar)
+	take(&w.Title, change.Title)
+	take(&w.Bio, change.Bio)
+	if change.Status != nil {
+		w.Status, w.Source = change.Status, change.Source
+	}
+	if change.Capabilities != nil {
+		w.Capabilities = change.Capabilities
+	}
+	return w
+}
+
+func take[T any](to **T, from *T) {
+	if from != nil {
+		*to = from
+	}
+}
+
+// voiceTime bounds telling the broker a wish.
+const voiceTime = 5 * time.Second
+
+// link is the connection that speaks; nil without one.
+func (v *voice) link() *uplink.Link {
+	if v.sessionID == "" {
+		return v.at.link
+	}
+	if s := v.at.session(v.sessionID); s != nil {
+		return s.link
+	}
+	return nil
+}
+
+// speak keeps a change of the wish and tells the broker of it, or with all the whole wish. False: it has no connection,
+// and is told when it has one.
+func (v *voice) speak(ctx context.Context, change wish, all bool) (told bool, err error) {
+	select {
+	case v.turn <- struct{}{}:
+		defer func() { <-v.turn }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	kept, err := v.kept(ctx)
+	if err != nil {
+		return false, err
+	}
+	whole := kept.with(change)
+	if !all {
+		if err := v.keep(ctx, whole); err != nil {
+			return false, err
+		}
+	}
+	say := change
+	if all {
+		say = whole
+	}
+	told, err = v.tell(ctx, say)
+	switch {
+	case err != nil && ctx.Err() == nil && !all:
+		return false, errors.Join(err, v.keep(ctx, kept)) // refused: it is not to be tried for ever
+	case told && say.Status != nil && *say.Status != mesh.DND:
+		whole.Status = nil
+		return told, v.keep(ctx, whole)
+	}
+	return told, err
+}
+
+func (v *voice) kept(ctx context.Context) (w wish, err error) {
+	text, err := v.at.node.opt.DB.FindWish(ctx, v.at.mesh.ID, v.sessionID)
+	if err == nil && text != "" {
+		err = wire.Decode([]byte(text), &w)
+	}
+	return w, err
+}
+
+func (v *voice) keep(ctx context.Context, w wish) error {
+	text, err := wire.Encode(w)
+	if err != nil {
+		return err
+	}
+	return v.at.node.opt.DB.SaveWish(ctx, v.at.mesh.ID, v.sessionID, string(text), v.at.node.opt.Now())
+}
+
+// tell sends what a wish says. False: there is no connection, or it broke.
+func (v *voice) tell(ctx context.Context, w wish) (bool, error) {
+	link := v.link()
+	if link == nil || link.Peer() == nil {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, voiceTime)
+	defer cancel()
+	for _, frame := range w.frames() {
+		err := frame(ctx, link, link.Peer())
+		switch mesh.CodeOf(err) {
+		case "":
+		case mesh.BrokerDown, mesh.Timeout:
+			return false, nil
+		default:
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// frame sends one request of a wish.
+type frame func(context.Context, *uplink.Link, *wire.Peer) error
+
+// frames are the requests that tell a wish. What hides goes first, so that nothing is seen that is not to be.
+func (w wish) frames() (all []frame) {
+	if w.Visible != nil {
+		all = append(all, told(protocol.SetVisible, protocol.SetVisibleRequest{Visible: *w.Visible}))
+	}
+	if w.Status != nil {
+		all = append(all, told(protocol.SetStatus, protocol.SetStatusRequest{Status: *w.Status, Source: w.Source}))
+	}
+	if w.Summary != nil {
+		all = append(all, told(protocol.SetSummary, protocol.SetSummaryRequest{Summary: *w.Summary}))
+	}
+	if w.Avatar != nil || w.Title != nil || w.Bio != nil || w.Capabilities != nil {
+		all = append(all, told(protocol.SetProfile, protocol.SetProfileRequest{
+			Avatar: w.Avatar, Title: w.Title, Bio: w.Bio, Capabilities: w.Capabilities,
+		}))
+	}
+	return all
+}
+
+// told makes a request that a broker of ours answers, and an older one does not.
+func told[Req, Resp any](c wire.Call[Req, Resp], req Req) frame {
+	return func(ctx context.Context, l *uplink.Link, peer *wire.Peer) error {
+		switch {
+		case peer == nil:
+			return mesh.Errorf(mesh.BrokerDown, "the connection broke")
+		case !l.Has(protocol.CapGo):
+			return c.Send(ctx, peer, req)
+		}
+		_, err := c.Do(ctx, peer, req)
+		return err
+	}
+}
+
+// introduce tells the broker on a new connection what is kept.
+func (v *voice) introduce(ctx context.Context) error {
+	if _, err := v.speak(ctx, wish{}, true); err != nil && ctx.Err() == nil {
+		v.at.node.opt.Log.Info("profile not told", logkey.Mesh, v.at.mesh.Slug, logkey.Err, err) // the next connection tells it
+	}
+	return nil
+}
+
+// statsTime is how often counts are reported, where there is news (wire 1.2).
+const statsTime = time.Minute
+
+// report tells the broker the counts, where they changed since the last time.
+func (v *voice) report(ctx context.Context, before protocol.Stats) (protocol.Stats, error) {
+	now := protocol.Stats{MessagesIn: v.tally.in.Load(), MessagesOut: v.tally.out.Load(), Errors: v.tally.failed.Load()}
+	link := v.link()
+	if now == before || link == nil || link.Peer() == nil {
+		return before, nil
+	}
+	said := now
+	said.Uptime = v.at.node.opt.Now().Sub(v.since).Round(time.Second).Seconds()
+	ctx, cancel := context.WithTimeout(ctx, voiceTime)
+	defer cancel()
+	if err := told(protocol.SetStats, protocol.SetStatsRequest{Stats: said})(ctx, link, link.Peer()); err != nil {
+		return before, err
+	}
+	return now, nil
+}
+
+// reportStats reports the counts of all connections from time to time, until ctx ends.
+func (a *attachment) reportStats(ctx context.Context) error {
+	tick := time.NewTicker(statsTime)
+	defer tick.Stop()
+	last := map[*voice]protocol.Stats{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		next := map[*voice]protocol.Stats{}
+		for _, v := range a.voices() {
+			said, err := v.report(ctx, last[v])
+			if err != nil && ctx.Err() == nil {
+				a.node.opt.Log.Debug("counts not told", logkey.Mesh, a.mesh.Slug, logkey.Err, err) // the next minute tells them
+			}
+			next[v] = said
+		}
+		last = next
+	}
+}
+
+// voices lists those of the member and its sessions.
+func (a *attachment) voices() []*voice {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := []*voice{a.voice}
+	for _, s := range a.sessions {
+		all = append(all, s.voice)
+	}
+	return all
+}
+
+// voiceOf gives that of a session, or of the user; nil for a session that is not in this mesh.
+func (a *attachment) voiceOf(sessionID string) *voice {
+	if sessionID == "" {
+		return a.voice
+	}
+	if s := a.session(sessionID); s != nil {
+		return s.voice
+	}
+	return nil
+}
+
+// keepSessions tells the broker which sessions this daemon still serves, so that those that ended while it was down are
+// gone at once and not when their lease ends.
+func (a *attachment) keepSessions(ctx context.Context) error {
+	if !a.link.Has(protocol.CapGo) {
+		return nil
+	}
+	req := protocol.KeepSessionsRequest{Keys: []mesh.Key{}}
+	a.mu.Lock()
+	for _, s := range a.sessions {
+		req.Keys = append(req.Keys, s.Pubkey())
+	}
+	a.mu.Unlock()
+	answer, err := ask(ctx, a, voiceTime, protocol.KeepSessions, req)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		a.node.opt.Log.Info("sessions not told", logkey.Mesh, a.mesh.Slug, logkey.Err, err) // their leases end by themselves
+	case answer.Ended > 0:
+		a.node.opt.Log.Info("sessions that ended meanwhile are gone", logkey.Mesh, a.mesh.Slug, logkey.Count, answer.Ended)
+	}
+	return nil
+}
