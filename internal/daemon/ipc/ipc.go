@@ -91,6 +91,12 @@ func (s *Server) bind() {
 	handle(s, localapi.SessionMe, h.sessionMe)
 	handle(s, localapi.Sessions, h.sessions)
 	handle(s, localapi.Whoami, h.whoami)
+	p := presenceRoutes{s}
+	handle(s, localapi.ProfileSet, p.set)
+	handle(s, localapi.Profiles, p.profiles)
+	handle(s, localapi.Info, p.info)
+	handle(s, localapi.PingBrokers, p.ping)
+	stream(s, localapi.PeersWatch, p.watch)
 	stream(s, localapi.Events, s.events)
 	s.mux.HandleFunc("/", s.nowhere)
 }

@@ -10,7 +10,7 @@ import (
 type meshRoutes struct{ *Server }
 
 func (s meshRoutes) peers(ctx context.Context, c caller, req localapi.PeersRequest) (localapi.PeersAnswer, error) {
-	return s.Node.Peers(ctx, c.id(), req)
+	return s.Node.Presence().Peers(ctx, c.id(), req)
 }
 
 func (s meshRoutes) meshes(ctx context.Context, _ caller, _ localapi.None) (localapi.MeshesAnswer, error) {

@@ -24,7 +24,8 @@ type attachment struct {
 	mesh    membership.Mesh
 	facts   localdb.Mesh
 	link    *uplink.Link
-	seating *seating      // of the member
+	seating *seating // of the member
+	voices  *voices
 	ending  chan struct{} // closed by stop
 	ended   chan struct{} // closed when run has returned
 	wake    broadcast     // fired when a connection changes
@@ -47,7 +48,7 @@ func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
 	at := &attachment{node: n, mesh: m, facts: facts, wake: newBroadcast(), sessions: map[string]*sessionLink{}}
 	at.roster = &roster{at: at}
 	at.ending, at.ended, at.missed = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
-	at.seating = newSeating(at, "")
+	at.seating, at.voices = newSeating(at, ""), newVoices(at)
 	at.link, err = at.newLink(seal.SecretKey{}, at.memberPresence, at.seating)
 	return at, err
 }
@@ -78,12 +79,13 @@ func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Pr
 			ReconnectMin: set.ReconnectMin, ReconnectMax: set.ReconnectMax, Ping: set.PingInterval, DeadAfter: set.DeadAfter,
 		},
 		ReadLimitBytes: set.ReadLimitBytes, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, a.mesh.Slug),
-		OnPush:    newIntake(a, session).receive,
+		OnPush:    newIntake(a, session, seat.sessionID).receive,
 		OnReceipt: a.onReceipt,
 		OnState: func(s uplink.State) {
 			a.onState(session.IsZero(), s)
 			if s == uplink.Open {
 				a.later(seat.tellLater) // what changed while the hello was on its way
+				a.later(a.voices.introduce(seat.sessionID))
 			}
 		},
 	})
@@ -102,6 +104,7 @@ func (a *attachment) run(ctx context.Context) error {
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	a.begin(spawner(ctx, group))
+	group.Go(func() error { return a.voices.report(ctx) })
 	group.Go(func() error { return a.link.Run(ctx) })
 	group.Go(func() error { return a.drain(ctx) })
 	group.Go(func() error { return a.readReceipts(ctx) })
@@ -213,6 +216,7 @@ func (a *attachment) ownKeys() map[mesh.Key]bool {
 // onState tells the rest of a change of a connection.
 func (a *attachment) onState(member bool, s uplink.State) {
 	a.wake.fire()
+	a.node.peers.fire()
 	if !member {
 		return
 	}
@@ -223,5 +227,6 @@ func (a *attachment) onState(member bool, s uplink.State) {
 	}})
 	if s == uplink.Open {
 		a.missReceipts()
+		a.later(a.voices.keepSessions)
 	}
 }

@@ -51,6 +51,7 @@ type Node struct {
 	lines    map[lineID]line // the sessions' places in meshes, attached or not
 	spawn    spawn           // nil unless Run runs
 	changed  broadcast       // fired when a mesh comes or goes
+	peers    broadcast       // fired when a connection changes
 	ready    chan struct{}
 	first    sync.Once // closes ready
 }
@@ -62,7 +63,7 @@ const keptBoxes = 4096
 func New(opt Options) *Node {
 	return &Node{
 		opt: opt, boxes: seal.NewBoxes(keptBoxes), enroll: &enroll.Client{Dial: opt.Dial, Now: opt.Now}, events: newEvents(),
-		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: newBroadcast(), ready: make(chan struct{}),
+		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: newBroadcast(), peers: newBroadcast(), ready: make(chan struct{}),
 	}
 }
 
@@ -110,6 +111,9 @@ func prune(ctx context.Context, opt Options) error {
 		}
 		if err := opt.DB.PruneGroups(ctx, opt.Now()); err != nil && ctx.Err() == nil {
 			opt.Log.Warn("groups not pruned", logkey.Err, err)
+		}
+		if err := opt.DB.PruneWishes(ctx, opt.Now()); err != nil && ctx.Err() == nil {
+			opt.Log.Warn("profiles not pruned", logkey.Err, err)
 		}
 		if _, err := opt.DB.PrunePeers(ctx, opt.Now()); err != nil && ctx.Err() == nil {
 			opt.Log.Warn("peers not pruned", logkey.Err, err)

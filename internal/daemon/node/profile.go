@@ -6,15 +6,22 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
+// Presence is how others see this user and its sessions, and whom they see.
+type Presence struct{ node *Node }
+
+// Presence gives that part of the node.
+func (n *Node) Presence() Presence { return Presence{n} }
+
 // SetProfile changes what others see of a session, or with an empty id of the user. It is kept, and told again on each
 // new connection (daemon 8.4).
-func (n *Node) SetProfile(ctx context.Context, sessionID string, req localapi.ProfileRequest) (localapi.ProfileAnswer, error) {
-	meshes, err := narrow(n, req.Mesh)
+func (p Presence) SetProfile(ctx context.Context, sessionID string, req localapi.ProfileRequest) (localapi.ProfileAnswer, error) {
+	meshes, err := narrow(p.node, req.Mesh)
 	if err != nil {
 		return localapi.ProfileAnswer{}, err
 	}
@@ -30,7 +37,7 @@ func (n *Node) SetProfile(ctx context.Context, sessionID string, req localapi.Pr
 	failed := make([]error, len(meshes))
 	var wait sync.WaitGroup
 	for i, at := range meshes {
-		if v := at.voiceOf(sessionID); v != nil {
+		if v := at.voices.find(sessionID); v != nil {
 			wait.Go(func() { told[i], failed[i] = v.speak(ctx, w, false) })
 		}
 	}
@@ -41,7 +48,7 @@ func (n *Node) SetProfile(ctx context.Context, sessionID string, req localapi.Pr
 			return localapi.ProfileAnswer{}, failed[i]
 		case told[i]:
 			answer.Meshes = append(answer.Meshes, at.mesh.Slug)
-		case at.voiceOf(sessionID) != nil:
+		case at.voices.find(sessionID) != nil:
 			answer.Waiting = append(answer.Waiting, at.mesh.Slug)
 		}
 	}
@@ -66,29 +73,29 @@ func (w wish) check() error {
 
 // Profiles is what others see of a session, or of the user, in each mesh: as the broker has it where it answers, else
 // what it will be told.
-func (n *Node) Profiles(ctx context.Context, sessionID string, req localapi.ProfilesRequest) (localapi.ProfilesAnswer, error) {
-	meshes, err := narrow(n, req.Mesh)
+func (p Presence) Profiles(ctx context.Context, sessionID string, req localapi.ProfilesRequest) (localapi.ProfilesAnswer, error) {
+	meshes, err := narrow(p.node, req.Mesh)
 	if err != nil {
 		return localapi.ProfilesAnswer{}, err
 	}
 	found := make([]*localapi.ProfileOf, len(meshes))
 	var wait sync.WaitGroup
 	for i, at := range meshes {
-		wait.Go(func() { found[i] = at.profile(ctx, sessionID) })
+		wait.Go(func() { found[i] = profileOf(ctx, at, sessionID) })
 	}
 	wait.Wait()
 	answer := localapi.ProfilesAnswer{Profiles: []localapi.ProfileOf{}}
-	for _, p := range found {
-		if p != nil {
-			answer.Profiles = append(answer.Profiles, *p)
+	for _, f := range found {
+		if f != nil {
+			answer.Profiles = append(answer.Profiles, *f)
 		}
 	}
 	return answer, nil
 }
 
-// profile is what others see in one mesh; nil for a session that is not there.
-func (a *attachment) profile(ctx context.Context, sessionID string) *localapi.ProfileOf {
-	v := a.voiceOf(sessionID)
+// profileOf is what others see in one mesh; nil for a session that is not there.
+func profileOf(ctx context.Context, a *attachment, sessionID string) *localapi.ProfileOf {
+	v := a.voices.find(sessionID)
 	if v == nil {
 		return nil
 	}
@@ -157,21 +164,21 @@ func describeRow(p *localapi.ProfileOf, row *protocol.Peer) {
 const infoTime = 5 * time.Second
 
 // Info gives overviews of the joined meshes, as a session, or the user, sees them.
-func (n *Node) Info(ctx context.Context, sessionID string, req localapi.InfoRequest) (localapi.InfoAnswer, error) {
-	meshes, err := narrow(n, req.Mesh)
+func (p Presence) Info(ctx context.Context, sessionID string, req localapi.InfoRequest) (localapi.InfoAnswer, error) {
+	meshes, err := narrow(p.node, req.Mesh)
 	if err != nil {
 		return localapi.InfoAnswer{}, err
 	}
 	answer := localapi.InfoAnswer{Meshes: make([]localapi.MeshInfo, len(meshes))}
 	var wait sync.WaitGroup
 	for i, at := range meshes {
-		wait.Go(func() { answer.Meshes[i] = at.info(ctx, sessionID) })
+		wait.Go(func() { answer.Meshes[i] = infoOf(ctx, at, sessionID) })
 	}
 	wait.Wait()
 	return answer, nil
 }
 
-func (a *attachment) info(ctx context.Context, sessionID string) localapi.MeshInfo {
+func infoOf(ctx context.Context, a *attachment, sessionID string) localapi.MeshInfo {
 	out := localapi.MeshInfo{
 		Slug: a.mesh.Slug, MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, BrokerURL: a.mesh.BrokerURL, DisplayName: a.node.opt.User,
 	}
@@ -181,7 +188,7 @@ func (a *attachment) info(ctx context.Context, sessionID string) localapi.MeshIn
 	}
 	ctx, cancel := context.WithTimeout(ctx, infoTime)
 	defer cancel()
-	a.settle(ctx)
+	begun(ctx, a)
 	out.Status = string(link.State())
 	peer := link.Peer()
 	if peer == nil {
@@ -197,6 +204,13 @@ func (a *attachment) info(ctx context.Context, sessionID string) localapi.MeshIn
 	return out
 }
 
+// begun waits a moment for the first connection of a daemon that has just started.
+func begun(ctx context.Context, a *attachment) {
+	if s := a.link.State(); s == uplink.Connecting || s == uplink.Closed {
+		a.settle(ctx)
+	}
+}
+
 func downText(err error) string {
 	if err == nil {
 		return "not connected"
@@ -205,24 +219,24 @@ func downText(err error) string {
 }
 
 // Ping measures the way to the broker of each mesh and back, on the connection of a session, or of the user.
-func (n *Node) Ping(ctx context.Context, sessionID string, req localapi.PingRequest) (localapi.PingAnswer, error) {
-	meshes, err := narrow(n, req.Mesh)
+func (p Presence) Ping(ctx context.Context, sessionID string, req localapi.PingRequest) (localapi.PingAnswer, error) {
+	meshes, err := narrow(p.node, req.Mesh)
 	if err != nil {
 		return localapi.PingAnswer{}, err
 	}
 	answer := localapi.PingAnswer{Meshes: make([]localapi.Ping, len(meshes))}
 	var wait sync.WaitGroup
 	for i, at := range meshes {
-		wait.Go(func() { answer.Meshes[i] = at.ping(ctx, sessionID) })
+		wait.Go(func() { answer.Meshes[i] = ping(ctx, at, sessionID) })
 	}
 	wait.Wait()
 	return answer, nil
 }
 
-func (a *attachment) ping(ctx context.Context, sessionID string) localapi.Ping {
+func ping(ctx context.Context, a *attachment, sessionID string) localapi.Ping {
 	ctx, cancel := context.WithTimeout(ctx, infoTime)
 	defer cancel()
-	a.settle(ctx)
+	begun(ctx, a)
 	link := a.link
 	if s := a.session(sessionID); s != nil {
 		link = s.link

@@ -15,28 +15,26 @@ import (
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
-// subtypeSystem marks a push that is an event of the mesh and no message (wire 6).
-const subtypeSystem = "system"
-
 // intake is what is pushed to one of our keys: the member's, or a session's.
 type intake struct {
 	*attachment
 	own     mesh.Key
 	kind    inbox.Kind
 	session seal.SecretKey // zero for the member's own
+	who     string         // host session id; empty for the member
 }
 
-func newIntake(a *attachment, session seal.SecretKey) intake {
+func newIntake(a *attachment, session seal.SecretKey, who string) intake {
 	if session.IsZero() {
-		return intake{a, a.mesh.Pubkey(), inbox.Member, session}
+		return intake{a, a.mesh.Pubkey(), inbox.Member, session, who}
 	}
-	return intake{a, mesh.Key(session.Public().String()), inbox.Session, session}
+	return intake{a, mesh.Key(session.Public().String()), inbox.Session, session, who}
 }
 
 // receive opens a message, puts it on the disk, and acknowledges it, in this order, so that what the broker may forget
 // is never lost. An error says that it is not on the disk, and may be later.
 func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.PushedMessage) error {
-	if msg.Subtype == subtypeSystem {
+	if msg.Subtype == protocol.SubtypeSystem {
 		if a.kind == inbox.Member { // one copy a daemon: its sessions' connections bring the same events
 			a.systemEvent(msg)
 		}
@@ -76,6 +74,9 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	case inbox.Replayed:
 		n.opt.Log.Warn("replayed message dropped", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
 	case inbox.New:
+		if v := a.voices.find(a.who); v != nil {
+			v.tally.in.Add(1)
+		}
 		n.opt.Log.Debug("message kept", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Trace, row.TraceID)
 	case inbox.Duplicate:
 	}
@@ -161,9 +162,9 @@ func (a intake) systemEvent(msg protocol.PushedMessage) {
 	}
 	kind := localapi.EventSystem
 	switch msg.Event {
-	case "peer_joined":
+	case protocol.PeerJoined:
 		kind = localapi.EventPeerJoin
-	case "peer_left":
+	case protocol.PeerLeft:
 		kind = localapi.EventPeerLeave
 	}
 	n := a.node

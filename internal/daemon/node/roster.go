@@ -192,11 +192,6 @@ func (r *roster) readMet() []address.Known {
 	return all
 }
 
-// Peers is the roster of the meshes asked for, as a session or the user (empty session id) sees it: own rows first.
-func (n *Node) Peers(ctx context.Context, sessionID string, req localapi.PeersRequest) (localapi.PeersAnswer, error) {
-	return n.peersSince(ctx, sessionID, req, time.Time{})
-}
-
 // orMet gives the roster that read gives, else what was known last.
 func (r *roster) orMet(ctx context.Context, read func(context.Context) ([]protocol.Peer, error)) ([]protocol.Peer, localapi.MeshState) {
 	a := r.at

@@ -43,5 +43,13 @@ func (r route) Send(ctx context.Context, sender mesh.Key, req protocol.SendReque
 	if peer == nil {
 		return nil, mesh.Errorf(mesh.BrokerDown, "not connected")
 	}
-	return protocol.Send.Start(ctx, peer, req)
+	reply, err := protocol.Send.Start(ctx, peer, req)
+	if v := r.voices.speaker(link); v != nil {
+		if err == nil {
+			v.tally.out.Add(1)
+		} else {
+			v.tally.failed.Add(1)
+		}
+	}
+	return reply, err
 }

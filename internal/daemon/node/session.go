@@ -31,6 +31,7 @@ type sessionLink struct {
 	line
 	link    *uplink.Link
 	seating *seating
+	voice   *voice
 	ending  chan struct{}
 }
 
@@ -62,7 +63,9 @@ func (n *Node) Detach(s registry.Session, l registry.Line) {
 func (a *attachment) addSession(l line) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	speaks := newVoice(a, l.session.ID)
 	if old, ok := a.sessions[l.session.ID]; ok {
+		speaks = old.voice
 		if reflect.DeepEqual(old.presence(), l.presence()) {
 			old.session = l.session
 			if old.seating.register(l.session.Groups) && a.spawn != nil {
@@ -72,7 +75,7 @@ func (a *attachment) addSession(l line) {
 		}
 		old.end()
 	}
-	sl := &sessionLink{line: l, seating: newSeating(a, l.session.ID), ending: make(chan struct{})}
+	sl := &sessionLink{line: l, seating: newSeating(a, l.session.ID), voice: speaks, ending: make(chan struct{})}
 	sl.seating.register(l.session.Groups)
 	link, err := a.newLink(l.Secret, l.presence, sl.seating)
 	if err != nil {
@@ -113,6 +116,7 @@ func (a *attachment) removeSession(id string) {
 		s.end()
 		delete(a.sessions, id)
 		a.wake.fire()
+		a.node.peers.fire()
 		if a.redrain != nil {
 			a.redrain()
 		}

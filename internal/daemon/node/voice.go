@@ -8,7 +8,6 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/localapi"
-	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/wire"
@@ -202,14 +201,6 @@ func told[Req, Resp any](c wire.Call[Req, Resp], req Req) frame {
 	}
 }
 
-// introduce tells the broker on a new connection what is kept.
-func (v *voice) introduce(ctx context.Context) error {
-	if _, err := v.speak(ctx, wish{}, true); err != nil && ctx.Err() == nil {
-		v.at.node.opt.Log.Info("profile not told", logkey.Mesh, v.at.mesh.Slug, logkey.Err, err) // the next connection tells it
-	}
-	return nil
-}
-
 // statsTime is how often counts are reported, where there is news (wire 1.2).
 const statsTime = time.Minute
 
@@ -228,71 +219,4 @@ func (v *voice) report(ctx context.Context, before protocol.Stats) (protocol.Sta
 		return before, err
 	}
 	return now, nil
-}
-
-// reportStats reports the counts of all connections from time to time, until ctx ends.
-func (a *attachment) reportStats(ctx context.Context) error {
-	tick := time.NewTicker(statsTime)
-	defer tick.Stop()
-	last := map[*voice]protocol.Stats{}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		next := map[*voice]protocol.Stats{}
-		for _, v := range a.voices() {
-			said, err := v.report(ctx, last[v])
-			if err != nil && ctx.Err() == nil {
-				a.node.opt.Log.Debug("counts not told", logkey.Mesh, a.mesh.Slug, logkey.Err, err) // the next minute tells them
-			}
-			next[v] = said
-		}
-		last = next
-	}
-}
-
-// voices lists those of the member and its sessions.
-func (a *attachment) voices() []*voice {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	all := []*voice{a.voice}
-	for _, s := range a.sessions {
-		all = append(all, s.voice)
-	}
-	return all
-}
-
-// voiceOf gives that of a session, or of the user; nil for a session that is not in this mesh.
-func (a *attachment) voiceOf(sessionID string) *voice {
-	if sessionID == "" {
-		return a.voice
-	}
-	if s := a.session(sessionID); s != nil {
-		return s.voice
-	}
-	return nil
-}
-
-// keepSessions tells the broker which sessions this daemon still serves, so that those that ended while it was down are
-// gone at once and not when their lease ends.
-func (a *attachment) keepSessions(ctx context.Context) error {
-	if !a.link.Has(protocol.CapGo) {
-		return nil
-	}
-	req := protocol.KeepSessionsRequest{Keys: []mesh.Key{}}
-	a.mu.Lock()
-	for _, s := range a.sessions {
-		req.Keys = append(req.Keys, s.Pubkey())
-	}
-	a.mu.Unlock()
-	answer, err := ask(ctx, a, voiceTime, protocol.KeepSessions, req)
-	switch {
-	case err != nil && ctx.Err() == nil:
-		a.node.opt.Log.Info("sessions not told", logkey.Mesh, a.mesh.Slug, logkey.Err, err) // their leases end by themselves
-	case answer.Ended > 0:
-		a.node.opt.Log.Info("sessions that ended meanwhile are gone", logkey.Mesh, a.mesh.Slug, logkey.Count, answer.Ended)
-	}
-	return nil
 }

@@ -21,9 +21,15 @@ const (
 	watchPause = 50 * time.Millisecond
 )
 
-// WatchPeers follows the roster of the meshes asked for as a session, or the user, sees it: who is there, then every
-// change, until ctx ends or tell fails. Tell is given what belongs together.
-func (n *Node) WatchPeers(ctx context.Context, sessionID string, req localapi.PeersRequest, tell func([]localapi.PeerChange) error) error {
+// Peers is the roster of the meshes asked for, as a session or the user (empty session id) sees it: own rows first.
+func (p Presence) Peers(ctx context.Context, sessionID string, req localapi.PeersRequest) (localapi.PeersAnswer, error) {
+	return peersSince(ctx, p.node, sessionID, req, time.Time{})
+}
+
+// Watch follows the roster of the meshes asked for as a session, or the user, sees it: who is there, then every
+// change, until ctx ends or tell fails. Tell is given what belongs together, and from time to time nothing.
+func (p Presence) Watch(ctx context.Context, sessionID string, req localapi.PeersRequest, tell func([]localapi.PeerChange) error) error {
+	n := p.node
 	events, unsubscribe := n.Subscribe()
 	defer func() { unsubscribe() }()
 	w := watch{node: n, peers: map[peerPlace]watched{}, meshes: map[string]localapi.MeshState{}}
@@ -31,13 +37,13 @@ func (n *Node) WatchPeers(ctx context.Context, sessionID string, req localapi.Pe
 	defer tick.Stop()
 	since := time.Time{}
 	for first := true; ; first = false {
-		changed := n.Changed()
-		answer, err := n.peersSince(ctx, sessionID, req, since)
+		changed, moved := n.Changed(), n.peers.wait()
+		answer, err := peersSince(ctx, n, sessionID, req, since)
 		if err != nil {
 			return err
 		}
 		changes, err := w.compare(answer, first)
-		if err == nil && (first || len(changes) > 0) {
+		if err == nil {
 			err = tell(changes)
 		}
 		if err != nil {
@@ -50,6 +56,7 @@ func (n *Node) WatchPeers(ctx context.Context, sessionID string, req localapi.Pe
 			since = n.opt.Now().Add(-watchTime) // others may have asked a moment ago
 			continue
 		case <-changed:
+		case <-moved:
 		case _, ok := <-events:
 			if !ok { // too many at once: each means the same here
 				events, unsubscribe = n.Subscribe()
@@ -165,7 +172,7 @@ func (w *watch) gone(seen map[peerPlace]bool) []peerPlace {
 }
 
 // peersSince is Peers with rosters that were read after a time.
-func (n *Node) peersSince(ctx context.Context, sessionID string, req localapi.PeersRequest, since time.Time) (localapi.PeersAnswer, error) {
+func peersSince(ctx context.Context, n *Node, sessionID string, req localapi.PeersRequest, since time.Time) (localapi.PeersAnswer, error) {
 	meshes, err := narrow(n, req.Mesh)
 	if err != nil {
 		return localapi.PeersAnswer{}, err

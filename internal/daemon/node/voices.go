@@ -1,0 +1,115 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
+// voices are those of the connections of one mesh.
+type voices struct {
+	at  *attachment
+	own *voice // the member's
+}
+
+func newVoices(a *attachment) *voices { return &voices{at: a, own: newVoice(a, "")} }
+
+// introduce tells the broker on a new connection what is kept of a session, or of the user.
+func (o *voices) introduce(sessionID string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		v := o.find(sessionID)
+		if v == nil {
+			return nil // it has just ended
+		}
+		if _, err := v.speak(ctx, wish{}, true); err != nil && ctx.Err() == nil {
+			o.at.node.opt.Log.Info("profile not told", logkey.Mesh, o.at.mesh.Slug, logkey.Err, err) // the next connection tells it
+		}
+		return nil
+	}
+}
+
+// report reports the counts of all connections from time to time, until ctx ends.
+func (o *voices) report(ctx context.Context) error {
+	tick := time.NewTicker(statsTime)
+	defer tick.Stop()
+	last := map[*voice]protocol.Stats{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		next := map[*voice]protocol.Stats{}
+		for _, v := range o.all() {
+			said, err := v.report(ctx, last[v])
+			if err != nil && ctx.Err() == nil {
+				o.at.node.opt.Log.Debug("counts not told", logkey.Mesh, o.at.mesh.Slug, logkey.Err, err) // the next minute tells them
+			}
+			next[v] = said
+		}
+		last = next
+	}
+}
+
+// all lists those of the member and its sessions.
+func (o *voices) all() []*voice {
+	o.at.mu.Lock()
+	defer o.at.mu.Unlock()
+	all := []*voice{o.own}
+	for _, s := range o.at.sessions {
+		all = append(all, s.voice)
+	}
+	return all
+}
+
+// speaker gives the voice of a connection; nil for one that has ended.
+func (o *voices) speaker(link *uplink.Link) *voice {
+	if link == o.at.link {
+		return o.own
+	}
+	o.at.mu.Lock()
+	defer o.at.mu.Unlock()
+	for _, s := range o.at.sessions {
+		if s.link == link {
+			return s.voice
+		}
+	}
+	return nil
+}
+
+// find gives that of a session, or of the user; nil for a session that is not in this mesh.
+func (o *voices) find(sessionID string) *voice {
+	if sessionID == "" {
+		return o.own
+	}
+	if s := o.at.session(sessionID); s != nil {
+		return s.voice
+	}
+	return nil
+}
+
+// keepSessions tells the broker which sessions this daemon still serves, so that those that ended while it was down are
+// gone at once and not when their lease ends.
+func (o *voices) keepSessions(ctx context.Context) error {
+	if !o.at.link.Has(protocol.CapGo) {
+		return nil
+	}
+	req := protocol.KeepSessionsRequest{Keys: []mesh.Key{}}
+	o.at.mu.Lock()
+	for _, s := range o.at.sessions {
+		req.Keys = append(req.Keys, s.Pubkey())
+	}
+	o.at.mu.Unlock()
+	answer, err := ask(ctx, o.at, voiceTime, protocol.KeepSessions, req)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		o.at.node.opt.Log.Info("sessions not told", logkey.Mesh, o.at.mesh.Slug, logkey.Err, err) // their leases end by themselves
+	case answer.Ended > 0:
+		o.at.node.opt.Log.Info("sessions that ended meanwhile are gone", logkey.Mesh, o.at.mesh.Slug, logkey.Count, answer.Ended)
+	}
+	return nil
+}
