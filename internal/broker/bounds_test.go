@@ -103,6 +103,9 @@ func inBubble(edit func(*Options), test func(*testing.T, *team, config.BoundRow)
 	}
 }
 
+// pass lets time go by in a bubble.
+func pass(d time.Duration) { <-time.After(d) }
+
 func settings(edit func(*config.Broker)) func(*Options) {
 	return func(o *Options) { edit(&o.Settings) }
 }
@@ -143,7 +146,7 @@ type try struct {
 func fill(edit func(*config.Broker), tries ...try) meet {
 	return inBubble(settings(edit), func(t *testing.T, m *team, row config.BoundRow) {
 		bob := m.join(t, m.invite(t, 1), "bob")
-		time.Sleep(time.Second) // the next hello is another one
+		pass(time.Second) // the next hello is another one
 		alice := m.enter(t, m.first, nil)
 		refused := 0
 		for i, x := range tries {
@@ -170,7 +173,7 @@ func meetRate(t *testing.T, row config.BoundRow) {
 			if ack := alice.sendTo(t, "*", fmt.Sprint("b", i), 10); ack.Code != row.Code || ack.RetryMs != 500 {
 				t.Errorf("over the rate: got %+v, want %s and 500 ms", ack, row.Code)
 			}
-			time.Sleep(500 * time.Millisecond)
+			pass(500 * time.Millisecond)
 		}
 		m.site.wantMet(t, row.Bound, 3)
 	})(t, row)
@@ -198,16 +201,16 @@ func meetMessageTTL(t *testing.T, row config.BoundRow) {
 	inBubble(settings(func(set *config.Broker) { set.MessageTTL = 10 * time.Second }), func(t *testing.T, m *team, row config.BoundRow) {
 		code := m.invite(t, 2)
 		bob, carol := m.join(t, code, "bob"), m.join(t, code, "carol")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		alice := m.enter(t, m.first, nil)
 		alice.sendTo(t, bob.pub(), "1", 10)
 		alice.sendTo(t, carol.pub(), "2", 10)
-		time.Sleep(9900 * time.Millisecond)
+		pass(9900 * time.Millisecond)
 		old := m.enter(t, bob, func(r *protocol.HelloRequest) { r.Capabilities = nil }) // what is written to it has arrived
 		if got := old.nextOf(t, "push"); !strings.Contains(got, `"client_message_id":"1"`) {
 			t.Errorf("just before its time: got %s", got)
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		if got := alice.nextOf(t, "receipt"); !strings.Contains(got, `"clientMessageId":"2"`) || !strings.Contains(got, `"state":"expired"`) {
 			t.Errorf("got %s, want an expired receipt", got)
 		}
@@ -220,19 +223,19 @@ func meetDedupeTTL(t *testing.T, row config.BoundRow) {
 	edit := func(o *Options) { o.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) } }
 	inBubble(edit, func(t *testing.T, m *team, row config.BoundRow) {
 		bob := m.join(t, m.invite(t, 1), "bob")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		alice := m.enter(t, m.first, nil)
 		first := alice.sendTo(t, bob.pub(), "1", 10)
 		for _, age := range []time.Duration{0, 14 * 24 * time.Hour} {
 			later.Store(int64(age))
-			time.Sleep(2 * time.Hour)
+			pass(2 * time.Hour)
 			if again := alice.sendTo(t, bob.pub(), "1", 10); !again.Duplicate || again.MessageID != first.MessageID {
 				t.Errorf("after %v: got %+v, want the duplicate of %s", age, again, first.MessageID)
 			}
 		}
 		m.site.wantMet(t, row.Bound, 0)
 		later.Store(int64(22 * 24 * time.Hour)) // receipts are kept for 14 days behind the message's time
-		time.Sleep(2 * time.Hour)
+		pass(2 * time.Hour)
 		if again := alice.sendTo(t, bob.pub(), "1", 10); again.Duplicate || !again.Queued {
 			t.Errorf("after all that time: got %+v, want a new message", again)
 		}
@@ -243,14 +246,14 @@ func meetDedupeTTL(t *testing.T, row config.BoundRow) {
 func meetDedupeRows(t *testing.T, row config.BoundRow) {
 	inBubble(settings(func(set *config.Broker) { set.DedupeRows = 2 }), func(t *testing.T, m *team, row config.BoundRow) {
 		bob := m.join(t, m.invite(t, 1), "bob")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		alice := m.enter(t, m.first, nil)
 		m.enter(t, bob, func(r *protocol.HelloRequest) { r.Capabilities = nil }) // takes what is written as delivered
 		for i := range 3 {
 			alice.sendTo(t, bob.pub(), fmt.Sprint(i), 10)
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 		}
-		time.Sleep(2 * time.Hour)
+		pass(2 * time.Hour)
 		m.site.wantMet(t, row.Bound, 1)
 		for id, duplicate := range map[string]bool{"1": true, "2": true, "0": false} {
 			if again := alice.sendTo(t, bob.pub(), id, 10); again.Duplicate != duplicate {
@@ -265,12 +268,12 @@ func meetSessionSeen(t *testing.T, row config.BoundRow) {
 		bob := m.join(t, m.invite(t, 1), "bob")
 		session := seal.NewSecretKey()
 		m.enterSession(t, bob, session).leave(t)
-		time.Sleep(58 * time.Minute)
+		pass(58 * time.Minute)
 		alice := m.enter(t, m.first, nil)
 		if ack := alice.sendTo(t, session.Public().String(), "1", 10); !ack.Queued {
 			t.Errorf("within its time: got %+v", ack)
 		}
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		if ack := alice.sendTo(t, session.Public().String(), "2", 10); ack.Code != row.Code {
 			t.Errorf("after its time: got %+v, want %s", ack, row.Code)
 		}
@@ -307,7 +310,7 @@ func meetMemberHellos(t *testing.T, row config.BoundRow) {
 			c.wantError(t, string(mesh.BadSignature))
 		}
 		for range 2 {
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 			m.enter(t, m.first, nil)
 		}
 		over := m.site.connect(t)
@@ -315,7 +318,7 @@ func meetMemberHellos(t *testing.T, row config.BoundRow) {
 		over.wantError(t, string(row.Code))
 		over.wantClose(t, websocket.StatusPolicyViolation, string(row.Code))
 		m.site.wantMet(t, row.Bound, 1)
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		m.enter(t, m.first, nil)
 	})(t, row)
 }

@@ -164,10 +164,10 @@ func meetHelloBytes(t *testing.T, row config.BoundRow) {
 func meetHelloTimeout(t *testing.T, row config.BoundRow) {
 	inBubble(settings(func(set *config.Broker) { set.HelloTimeout = 2 * time.Second }), func(t *testing.T, m *team, row config.BoundRow) {
 		late, over := m.site.connect(t), m.site.connect(t)
-		time.Sleep(2*time.Second - time.Millisecond)
+		pass(2*time.Second - time.Millisecond)
 		late.send(t, m.hello(m.first, nil))
 		late.nextOf(t, "hello_ack")
-		time.Sleep(2 * time.Millisecond)
+		pass(2 * time.Millisecond)
 		over.wantError(t, string(row.Code))
 		over.wantClose(t, websocket.StatusPolicyViolation, string(row.Code))
 		m.site.wantMet(t, row.Bound, 1)

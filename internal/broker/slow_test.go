@@ -32,7 +32,7 @@ func TestSlowConsumerIsCut(t *testing.T) {
 			}
 		}
 		write(m.hello(bob, nil))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		alice := m.enter(t, m.first, nil)
 		const messages = 100
 		for i := range messages {
@@ -53,7 +53,7 @@ func TestSlowConsumerIsCut(t *testing.T) {
 		_ = slow.Close()
 		synctest.Wait()
 
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		again := m.enter(t, bob, nil)
 		for i := range messages {
 			want := fmt.Sprintf(`"client_message_id":"%d"`, i)
@@ -62,7 +62,7 @@ func TestSlowConsumerIsCut(t *testing.T) {
 			}
 			again.send(t, fmt.Appendf(nil, `{"type":"client_ack","clientMessageId":"%d"}`, i))
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		for len(again.frames) > 0 {
 			if got := again.next(t); strings.Contains(got, `"type":"push"`) {
 				t.Errorf("got %s a second time", got)
