@@ -17,9 +17,10 @@ type arrival struct {
 }
 
 // proveAuth checks a hello by auth/2 (design C4): signed for this broker, for this connection, and by the session key as
-// well as by the member's. A signature that was made for another broker, or for another connection, is worth nothing.
-func (d *doors) proveAuth(from arrival, p proof, auth protocol.HelloAuth) (proof, error) {
-	if err := d.room(p); err != nil {
+// well as by the member's. A signature that was made for another broker, or for another connection, is worth nothing. The
+// time is not signed: it tells a client whose clock is wrong, before all that it signs with a time is refused.
+func (d *doors) proveAuth(from arrival, p proof, at time.Time, auth protocol.HelloAuth) (proof, error) {
+	if err := d.early(p, at); err != nil {
 		return proof{}, err
 	}
 	if auth.Challenge != from.challenge {

@@ -27,7 +27,7 @@ func (m *team) authText(from arrival, p person, session seal.PublicKey) seal.Aut
 func (m *team) authHello(from arrival, p person, edit func(*protocol.HelloRequest)) []byte {
 	req := protocol.HelloRequest{
 		MeshID: string(m.id), MemberID: string(p.id), Pubkey: p.pub(), Capabilities: protocol.Capabilities(),
-		Presence: protocol.Presence{SessionID: "s-" + p.name, CWD: "x"},
+		Presence: protocol.Presence{SessionID: "s-" + p.name, CWD: "x"}, Timestamp: m.site.now().UnixMilli(),
 		Auth: &protocol.HelloAuth{
 			Host: from.hosts[0], Challenge: from.challenge,
 			MemberSignature: must(m.authText(from, p, seal.PublicKey{}).Sign(p.key)).String(),
@@ -44,7 +44,7 @@ func (m *team) authSessionHello(from arrival, p person, session seal.SecretKey, 
 	now, text := m.site.now(), m.authText(from, p, session.Public())
 	req := protocol.SessionHelloRequest{
 		MeshID: string(m.id), ParentMemberID: string(p.id), ParentMemberPubkey: p.pub(), SessionPubkey: session.Public().String(),
-		Capabilities: protocol.Capabilities(), Presence: protocol.Presence{SessionID: "s", CWD: "x"},
+		Capabilities: protocol.Capabilities(), Presence: protocol.Presence{SessionID: "s", CWD: "x"}, Timestamp: now.UnixMilli(),
 		Auth: &protocol.HelloAuth{
 			Host: from.hosts[0], Challenge: from.challenge, MemberSignature: must(text.Sign(p.key)).String(),
 			SessionSignature: must(text.Sign(session)).String(), Attestation: m.vouch(from.hosts[0], p, session.Public(), now),
@@ -145,6 +145,9 @@ func TestAuthRefusesReplayAndReflection(t *testing.T) {
 				r.ParentMemberID, r.ParentMemberPubkey = string(bob.id), bob.pub()
 			})
 		}, "bad_signature"},
+		"another time": {func(from arrival) []byte {
+			return m.authSessionHello(from, m.first, session, func(r *protocol.SessionHelloRequest) { r.Timestamp -= 3600_000 })
+		}, "timestamp_skew"},
 		"no attestation": {edited(func(_ arrival, a *protocol.HelloAuth) { a.Attestation = nil }), "attestation_mismatch"},
 		"attested elsewhere": {edited(func(_ arrival, a *protocol.HelloAuth) {
 			a.Attestation = m.vouch("evil.example:443", m.first, session.Public(), s.now())

@@ -54,10 +54,10 @@ func (d *doors) proveMember(from arrival, data []byte) (proof, error) {
 	if p.session != "" && !mesh.IsKey(string(p.session)) {
 		return proof{}, mesh.Errorf(mesh.BadSessionKey, "sessionPubkey is not 64 lower-case hex")
 	}
-	if req.Auth != nil {
-		return d.proveAuth(from, p, *req.Auth)
-	}
 	at := time.UnixMilli(req.Timestamp)
+	if req.Auth != nil {
+		return d.proveAuth(from, p, at, *req.Auth)
+	}
 	if err := d.early(p, at); err != nil {
 		return proof{}, err
 	}
@@ -88,8 +88,9 @@ func (d *doors) proveSession(from arrival, data []byte) (proof, error) {
 	case !mesh.IsKey(req.SessionPubkey):
 		return proof{}, mesh.Errorf(mesh.BadSessionKey, "sessionPubkey is not 64 lower-case hex")
 	}
+	at := time.UnixMilli(req.Timestamp)
 	if req.Auth != nil {
-		return d.proveAuth(from, p, *req.Auth)
+		return d.proveAuth(from, p, at, *req.Auth)
 	}
 	attested := req.ParentAttestation
 	if attested.SessionPubkey != req.SessionPubkey || attested.ParentMemberPubkey != req.ParentMemberPubkey {
@@ -105,7 +106,6 @@ func (d *doors) proveSession(from arrival, data []byte) (proof, error) {
 	if err := d.attested(member, session, attested); err != nil {
 		return proof{}, err
 	}
-	at := time.UnixMilli(req.Timestamp)
 	if err := d.early(p, at); err != nil {
 		return proof{}, err
 	}

@@ -20,6 +20,7 @@ type Mesh struct {
 	JoinedAt   string   `json:"joined_at"`
 	Status     string   `json:"status" jsonschema:"open, connecting, reconnecting, closed, rejected or banned"`
 	LastError  string   `json:"last_error,omitzero"`
+	Auth       string   `json:"auth,omitzero" jsonschema:"auth/1 or auth/2: how this daemon and the broker last met; empty before"`
 	Pending    int      `json:"outbox_pending"`
 	OwnerPrint string   `json:"owner_fingerprint,omitzero" jsonschema:"first 128 bits of SHA-256(mesh id, owner key), base64url"`
 }

@@ -18,6 +18,7 @@ type SendRequest struct {
 	Mesh             string          `json:"mesh,omitzero" jsonschema:"slug; needed when the address is not unique across the joined meshes"`
 	ToSelf           bool            `json:"to_self,omitzero" jsonschema:"allow the caller's own member or session as target"`
 	RequireEncrypted bool            `json:"require_encrypted,omitzero" jsonschema:"refuse kinds that the broker can read"`
+	AllowDowngrade   bool            `json:"allow_downgrade,omitzero" jsonschema:"send also where the recipient proves less than it once did"`
 	Wait             mesh.State      `json:"wait,omitzero" jsonschema:"accepted, delivered, surfaced or acknowledged: answer when every recipient has come so far"`
 	WaitMs           int64           `json:"wait_ms,omitzero" jsonschema:"for at most this long; default 30000"`
 }

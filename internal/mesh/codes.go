@@ -60,6 +60,7 @@ const (
 	BrokerRefused     Code = "broker_refused"
 	InsecureURL       Code = "insecure_url"
 	PinMismatch       Code = "broker_key_changed"
+	WeakerHandshake   Code = "weaker_handshake"
 
 	NoHello              Code = "no_hello"
 	HelloTimeout         Code = "hello_timeout"
@@ -92,6 +93,10 @@ const (
 	TargetNotFound   Code = "target_not_found"
 	AmbiguousTarget  Code = "ambiguous_target"
 	AmbiguousPrefix  Code = "ambiguous_prefix"
+	NameConflict     Code = "name_conflict"
+	KeyChanged       Code = "key_changed"
+	PeerRejected     Code = "peer_rejected"
+	Downgrade        Code = "downgrade"
 	PlaintextRefused Code = "plaintext_refused"
 	Reused           Code = "idempotency_key_reused"
 	SessionOver      Code = "session_over"
@@ -142,6 +147,7 @@ var Codes = []Row{
 	{BrokerRefused, http.StatusBadGateway, ExitPermission, false, "see `claudemesh daemon status`"},
 	{PinMismatch, http.StatusBadGateway, ExitPermission, true, "somebody else may answer in the broker's place: ask its owner, and join by a new link only if they changed the key"},
 	{InsecureURL, http.StatusBadRequest, ExitUsage, false, "use wss:// or https://; plain connections are for this machine only"},
+	{WeakerHandshake, http.StatusBadGateway, ExitPermission, true, "somebody may stand between you and the broker; if its operator went back to an older one, leave the mesh and join it again"},
 
 	{NoHello, http.StatusUnauthorized, ExitAuth, false, "the first frame is hello"},
 	{HelloTimeout, http.StatusRequestTimeout, ExitNetwork, true, ""},
@@ -174,6 +180,10 @@ var Codes = []Row{
 	{TargetNotFound, http.StatusBadGateway, ExitNotFound, false, "`claudemesh peers` lists who is there"},
 	{AmbiguousPrefix, http.StatusConflict, ExitNotFound, false, "use more of the id"},
 	{AmbiguousTarget, http.StatusBadGateway, ExitNotFound, false, "use a longer key prefix from `claudemesh peers`"},
+	{NameConflict, http.StatusConflict, ExitPermission, false, "`claudemesh trust list` shows who claims the name; write to a key, or use `claudemesh trust accept` or `trust reject`"},
+	{KeyChanged, http.StatusConflict, ExitPermission, false, "compare `claudemesh verify <peer>` with them by another way, then `claudemesh trust accept <peer>`"},
+	{PeerRejected, http.StatusForbidden, ExitPermission, false, "`claudemesh trust accept <key>` takes it back"},
+	{Downgrade, http.StatusForbidden, ExitPermission, false, "somebody in between may have weakened it; --allow-downgrade sends it all the same"},
 	{PlaintextRefused, http.StatusForbidden, ExitPermission, false, "name one peer, or leave out --require-encrypted"},
 	{Reused, http.StatusConflict, ExitExists, false, "use a new --id for a new message"},
 	{SessionOver, http.StatusGone, ExitNotFound, false, ""},

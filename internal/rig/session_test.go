@@ -121,9 +121,9 @@ func TestLesson14ToEveryoneOncePerSession(t *testing.T) {
 		_, err := localapi.Send.Do(t.Context(), ben, localapi.SendRequest{To: "*", Message: "to all"})
 		w.must(err)
 		for _, s := range []*Session{one, two} {
-			w.wantTexts(s, "-")
-			if got := w.Inbox(s)[0]; !got.Held || got.Encrypted || got.Verified || got.RecipientPubkey != s.Key {
-				t.Errorf("got %+v, want a header for session %s", got, s.ID)
+			w.wantTexts(s, "to all")
+			if got := w.Inbox(s)[0]; got.Held || got.Encrypted || !got.Verified || got.RecipientPubkey != s.Key {
+				t.Errorf("got %+v, want a text for session %s that its sender signed", got, s.ID)
 			}
 		}
 		w.Until("each copy is there", func() bool { return len(w.Inbox(ada)) == 2 })

@@ -19,7 +19,19 @@ type Mesh struct {
 	Session mesh.Key // the caller's session key; empty for a caller outside of a session
 	Roster  func(context.Context) ([]protocol.Peer, error)
 	Known   []Known // peers that were met, for those who are offline
+	Pins    []Pin   // keys that hold their names
 }
+
+// Pin is a member's key that holds a name: another key under it is a conflict (design C7).
+type Pin struct {
+	Member   mesh.Key
+	Name     string // empty: it holds none
+	Rejected bool   // the human will have nothing to do with it
+	Replaced bool   // the human accepted another key under its name
+}
+
+// holds reports whether the pin counts as its name's.
+func (p Pin) holds() bool { return p.Name != "" && !p.Rejected && !p.Replaced }
 
 // Known is a peer that was met, connected or not.
 type Known struct {
@@ -45,6 +57,8 @@ type Result struct {
 	Kind         protocol.TargetKind
 	TargetSpec   string   // what goes to the broker: a key, *, @group or #topic
 	RecipientKey mesh.Key // key to seal to; empty for the kinds that the broker can read
+	Member       mesh.Key // whose key that is said to be; empty when unknown
+	Exact        bool     // the whole key was typed: nobody else's word is in it
 	Name         string   // of the peer; empty when unknown
 	Online       *bool    // of one peer; nil when nobody knows
 }
@@ -54,7 +68,8 @@ const rosterTimeout = 2 * time.Second
 
 // Resolve asks the rosters of the meshes in question at once, each for at most 2 s, and matches (daemon 12, design C7).
 // Of a mesh whose roster does not answer its known peers are left. Errors: bad_request and bad_name for what is no
-// address, nothing_joined, mesh_not_attached, mesh_required, target_not_found, ambiguous_target, self_send.
+// address, nothing_joined, mesh_not_attached, mesh_required, target_not_found, ambiguous_target, self_send, and where a
+// pin stands against what the roster says name_conflict, key_changed and peer_rejected.
 func Resolve(ctx context.Context, req Request) (Result, error) {
 	target, err := mesh.ParseTarget(req.To)
 	if err != nil {

@@ -12,12 +12,14 @@ import (
 // match finds the one peer that a direct address means. It is pure: everything it knows is in the views.
 func match(t mesh.Target, views []view, toSelf bool) (Result, error) {
 	var hits []hit
-	self := false
+	self, rejected := false, false
 	for i := range views {
 		for _, p := range peersOf(&views[i]) {
 			h, ok := p.matches(t)
 			switch {
 			case !ok:
+			case views[i].rejects(p.member):
+				rejected = true
 			case !toSelf && h.own():
 				self = true
 			default:
@@ -26,11 +28,16 @@ func match(t mesh.Target, views []view, toSelf bool) (Result, error) {
 		}
 	}
 	hits = distinct(hits)
+	if err := conflict(t, views, hits); err != nil {
+		return Result{}, err
+	}
 	switch {
 	case len(hits) == 1:
-		return hits[0].result(), nil
+		return hits[0].result(t), nil
 	case len(hits) > 1:
 		return Result{}, ambiguous(t, hits)
+	case rejected:
+		return Result{}, mesh.Errorf(mesh.PeerRejected, "the key of %s was rejected", t.Text)
 	case self:
 		return Result{}, mesh.Errorf(mesh.SelfSend, "%s is the sender's own", t.Text)
 	case t.Kind == mesh.ToKey:
@@ -128,10 +135,10 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-func (h hit) result() Result {
+func (h hit) result(t mesh.Target) Result {
 	r := Result{
 		MeshID: h.view.ID, Mesh: h.view.Slug, Kind: protocol.KindMember,
-		TargetSpec: string(h.key), RecipientKey: h.key, Name: h.name,
+		TargetSpec: string(h.key), RecipientKey: h.key, Name: h.name, Member: h.member, Exact: t.Kind == mesh.ToKey && string(h.key) == t.Text,
 	}
 	if h.key != h.member {
 		r.Kind = protocol.KindSession
@@ -146,11 +153,52 @@ func (h hit) result() Result {
 const maxCandidates = 20
 
 func ambiguous(t mesh.Target, hits []hit) error {
+	return mesh.Errorf(mesh.AmbiguousTarget, "%s can mean %d peers", t.Text, len(hits)).With(candidates(hits))
+}
+
+// candidates lists who could be meant.
+func candidates(hits []hit) mesh.Details {
 	var d mesh.Details
 	for _, h := range hits[:min(len(hits), maxCandidates)] {
 		d.Candidates = append(d.Candidates, mesh.Candidate{Name: h.name, Key: h.key, Mesh: h.view.Slug, Online: h.online})
 	}
-	return mesh.Errorf(mesh.AmbiguousTarget, "%s can mean %d peers", t.Text, len(hits)).With(d)
+	return d
+}
+
+// conflict refuses a name that is pinned to one key and now goes by another (design C7): key_changed where the pinned key
+// is no member any more, name_conflict where it still is, or nobody can say.
+func conflict(t mesh.Target, views []view, hits []hit) error {
+	if t.Kind != mesh.ToName {
+		return nil
+	}
+	for i := range views {
+		v := &views[i]
+		holders := v.holders(t.Text)
+		if len(holders) == 0 || !slices.ContainsFunc(hits, func(h hit) bool { return h.view == v && !slices.Contains(holders, h.member) }) {
+			continue
+		}
+		if v.answered && !slices.ContainsFunc(v.rows, func(p protocol.Peer) bool { return slices.Contains(holders, cmp.Or(p.MemberPubkey, p.Pubkey)) }) {
+			return mesh.Errorf(mesh.KeyChanged, "%s has another key in %s than before", t.Text, v.Slug).With(candidates(hits))
+		}
+		return mesh.Errorf(mesh.NameConflict, "%s is pinned in %s, and another key goes by that name", t.Text, v.Slug).With(candidates(hits))
+	}
+	return nil
+}
+
+// holders are the members to whom a name is pinned.
+func (v *view) holders(name string) []mesh.Key {
+	var members []mesh.Key
+	for _, p := range v.Pins {
+		if p.holds() && strings.EqualFold(p.Name, name) {
+			members = append(members, p.Member)
+		}
+	}
+	return members
+}
+
+// rejects reports whether a human will have nothing to do with a member.
+func (v *view) rejects(member mesh.Key) bool {
+	return slices.ContainsFunc(v.Pins, func(p Pin) bool { return p.Rejected && p.Member == member })
 }
 
 // unknownKey takes a whole key at its word: its peer may be offline and never met. The mesh must be certain.
@@ -169,7 +217,7 @@ func unknownKey(t mesh.Target, views []view, toSelf bool) (Result, error) {
 		return Result{}, meshRequired(meshes)
 	}
 	v := views[0]
-	return Result{MeshID: v.ID, Mesh: v.Slug, Kind: protocol.KindMember, TargetSpec: t.Text, RecipientKey: key}, nil
+	return Result{MeshID: v.ID, Mesh: v.Slug, Kind: protocol.KindMember, TargetSpec: t.Text, RecipientKey: key, Exact: true}, nil
 }
 
 // notFound says where was looked, so that "nobody" and "not connected" differ.

@@ -37,6 +37,11 @@ func peersOf(v *view) []*peer {
 			c.session(k, false)
 		}
 	}
+	for _, p := range v.Pins {
+		if p.holds() {
+			c.add(p.Member, "", false, p.Name)
+		}
+	}
 	return c.order
 }
 

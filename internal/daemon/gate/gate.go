@@ -11,14 +11,24 @@ import (
 type Message struct {
 	// Opened is set for a box that opened under the sender's key. Plaintext, and what did not open, is the relay's word.
 	Opened bool
-	// Known is set when the sender's key is that of a member of the mesh, in a roster now or at some time.
+	// Known is set when the sender's key is that of a member of the mesh, in a roster now or at some time, who never proved
+	// more than this message does.
 	Known bool
+	// Verified is set when the message carries its sender's own proof, which ends in a pinned key (design C8).
+	Verified bool
+	// Unattended is set when that key is one that the human trusts with sessions that act alone.
+	Unattended bool
 	// Own is the mode of the sender's session where it is a session of this daemon that lives; empty otherwise.
 	Own host.Mode
 }
 
 // proven reports whether the sender is who the message says.
-func (m Message) proven() bool { return m.Opened && (m.Known || m.Own != "") }
+func (m Message) proven() bool { return m.Verified || m.Opened && (m.Known || m.Own != "") }
+
+// equal reports whether the sender may do as much as a session that acts alone, or was trusted with such.
+func (m Message) equal(r host.Rules) bool {
+	return m.proven() && m.Own != "" && m.Own.AtLeast(r.Mode) || m.Verified && m.Unattended
+}
 
 // Verdict is what may be shown.
 type Verdict int
@@ -46,14 +56,15 @@ const (
 //
 // What the host itself does with foreign messages comes first (design E2); accepting them does not open the gate, because
 // the host means sessions of this machine by it. Then a session that acts without its human is shown only what a session of
-// the same user on this machine wrote that may do as much by itself (design E3): everything else is held.
+// the same user on this machine wrote that may do as much by itself, and what a human let through to such sessions
+// (design E3): everything else is held.
 func Decide(r host.Rules, m Message) (Verdict, Reason) {
 	switch {
 	case r.Inbound == host.Refuse:
 		return Hold, HostRefuses
 	case r.Inbound == host.Held:
 		return Hold, HostHolds
-	case r.Mode.Unattended() && !(m.proven() && m.Own != "" && m.Own.AtLeast(r.Mode)):
+	case r.Mode.Unattended() && !m.equal(r):
 		return Hold, Unattended
 	case !m.proven():
 		return HeaderOnly, Unproved

@@ -221,12 +221,9 @@ func (c *cursor) next(ctx context.Context, sub *subscriber) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var v verdicts
-	if c.caller.session != nil {
-		v = c.server.verdicts(ctx, c.caller.id())
-	}
+	v := c.server.verdicts(ctx, c.caller.id())
 	for _, r := range rows {
-		if v.judge == nil || v.admit(r) {
+		if v.admit(r) {
 			if err := sub.event(strconv.FormatInt(r.Seq, 10), localapi.EventMessage, v.item(r)); err != nil {
 				return false, err
 			}

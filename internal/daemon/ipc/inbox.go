@@ -6,6 +6,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/daemon/gate"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -15,9 +16,8 @@ func (s *Server) inbox(ctx context.Context, c caller, req localapi.InboxRequest)
 	if err != nil {
 		return localapi.InboxAnswer{}, err
 	}
-	var verdicts verdicts
+	verdicts := s.verdicts(ctx, c.id())
 	if c.session != nil {
-		verdicts = s.verdicts(ctx, c.id())
 		q.Admit = verdicts.admit
 	}
 	page, err := s.Inbox.List(ctx, q)
@@ -52,32 +52,52 @@ func (s *Server) inboxOffered(ctx context.Context, c caller, req localapi.Offere
 	return localapi.OfferedAnswer{Marked: n}, err
 }
 
-// verdicts judges messages for one session (design E3). The zero value shows everything: it is the user's own.
+// verdicts judges the messages of one answer: for a session (design E3), or for the user, who is shown everything.
 type verdicts struct {
-	judge func(inbox.Row) (gate.Verdict, gate.Reason)
+	standing func(inbox.Row) node.Standing
+	judge    func(inbox.Row) (gate.Verdict, gate.Reason)
 	// unasked are the senders of whom the mesh could not be asked: a verdict on them may be another one later.
 	unasked map[mesh.Key]bool
 }
 
-// verdicts reads the rules of a session's host once, for the messages of one answer.
+// author is what a standing depends on.
+type author struct {
+	mesh           mesh.ID
+	sender, member mesh.Key
+	name           string
+	verified       bool
+}
+
+// verdicts reads the rules of a session's host once, and asks once about each author; the session id is empty for the
+// user.
 func (s *Server) verdicts(ctx context.Context, sessionID string) verdicts {
+	unasked, known := map[mesh.Key]bool{}, map[author]node.Standing{}
+	standing := func(r inbox.Row) node.Standing {
+		if sessionID == "" && !r.Verified {
+			return node.Standing{Name: r.SenderName} // who else could vouch for it matters to sessions only
+		}
+		from := author{r.MeshID, r.Sender, r.SenderMember, r.SenderName, r.Verified}
+		is, asked := known[from]
+		if !asked {
+			var err error
+			is, err = node.Trust{Node: s.Node}.Standing(ctx, r)
+			known[from], unasked[r.Sender] = is, err != nil
+		}
+		return is
+	}
+	if sessionID == "" {
+		return verdicts{standing, func(inbox.Row) (gate.Verdict, gate.Reason) { return gate.Show, gate.None }, unasked}
+	}
 	rules := s.Registry.Rules(sessionID)
-	known, unasked := map[mesh.Key]bool{}, map[mesh.Key]bool{}
 	judge := func(r inbox.Row) (gate.Verdict, gate.Reason) {
-		m := gate.Message{Opened: r.Encrypted}
+		is := standing(r)
+		m := gate.Message{Opened: r.Encrypted, Known: is.Known, Verified: is.Verified, Unattended: is.Unattended}
 		if from, ok := s.Registry.ByKey(r.MeshID, r.Sender); ok {
 			m.Own = s.Registry.Rules(from.ID).Mode
 		}
-		is, asked := known[r.Sender]
-		if !asked {
-			var err error
-			is, err = s.Node.Knows(ctx, r.MeshID, r.Sender, r.SenderMember)
-			known[r.Sender], unasked[r.Sender] = is, err != nil
-		}
-		m.Known = is
 		return gate.Decide(rules, m)
 	}
-	return verdicts{judge, unasked}
+	return verdicts{standing, judge, unasked}
 }
 
 // admit reports whether a session may be given a message in any form.
@@ -88,17 +108,16 @@ func (v verdicts) admit(r inbox.Row) bool {
 
 // item is a message as the caller may see it.
 func (v verdicts) item(r inbox.Row) localapi.InboxItem {
+	from := v.standing(r)
 	i := localapi.InboxItem{
 		Seq: r.Seq, ID: r.ID, ClientMessageID: r.ClientID, BrokerMessageID: r.BrokerID, Mesh: r.Mesh, Topic: orNull(r.Topic),
-		SenderPubkey: r.Sender, SenderMemberPubkey: r.SenderMember, SenderName: r.SenderName, Body: r.Body, Priority: r.Priority,
+		SenderPubkey: r.Sender, SenderMemberPubkey: r.SenderMember, SenderName: from.Name, Body: r.Body, Priority: r.Priority,
 		ReceivedAt: mesh.FormatTime(r.ReceivedAt), CreatedAt: mesh.FormatTime(r.CreatedAt), ReplyToID: orNull(r.ReplyTo),
 		SeenAt: timeOrNull(r.SeenAt), RecipientPubkey: r.Recipient, RecipientKind: string(r.RecipientKind),
-		Encrypted: r.Encrypted, Verified: r.Verified, Undecryptable: r.Undecryptable, Subtype: r.Subtype,
+		Encrypted: r.Encrypted, Verified: from.Verified, Undecryptable: r.Undecryptable, Subtype: r.Subtype,
 	}
-	if v.judge != nil {
-		if verdict, _ := v.judge(r); verdict != gate.Show {
-			i.Body, i.Held = nil, true
-		}
+	if verdict, _ := v.judge(r); verdict != gate.Show {
+		i.Body, i.Held = nil, true
 	}
 	return i
 }

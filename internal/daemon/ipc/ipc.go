@@ -65,7 +65,7 @@ func New(opt Options) *Server {
 
 // bind lists the handlers.
 func (s *Server) bind() {
-	m, h := meshRoutes{s}, sessionRoutes{s}
+	m, h, t := meshRoutes{s}, sessionRoutes{s}, trustRoutes{s}
 	handle(s, localapi.Version, s.version)
 	handle(s, localapi.Health, s.health)
 	handle(s, localapi.Send, s.send)
@@ -97,6 +97,10 @@ func (s *Server) bind() {
 	handle(s, localapi.Info, p.info)
 	handle(s, localapi.PingBrokers, p.ping)
 	stream(s, localapi.PeersWatch, p.watch)
+	handle(s, localapi.Trust, t.trust)
+	handle(s, localapi.TrustAccept, t.trustAccept)
+	handle(s, localapi.TrustReject, t.trustReject)
+	handle(s, localapi.Verify, t.verify)
 	stream(s, localapi.Events, s.events)
 	s.mux.HandleFunc("/", s.nowhere)
 }

@@ -114,8 +114,11 @@ func (p *Peer) seen(first, last int64) {
 func (d *DB) PrunePeers(ctx context.Context, now time.Time) (int, error) {
 	var count int64
 	err := d.write(ctx, "forget idle peers", func(tx *sqlite.Tx) (err error) {
-		count, err = tx.Exec("DELETE FROM peer WHERE is_session = 1 AND last_seen <= $1", now.Add(-sessionIdle).UnixMilli())
-		return err
+		before := now.Add(-sessionIdle)
+		if count, err = tx.Exec("DELETE FROM peer WHERE is_session = 1 AND last_seen <= $1", before.UnixMilli()); err != nil {
+			return err
+		}
+		return prunePinnedSessions(tx, before)
 	})
 	return int(count), err
 }

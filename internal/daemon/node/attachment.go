@@ -10,6 +10,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/daemon/trust"
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
@@ -31,6 +32,7 @@ type attachment struct {
 	wake    broadcast     // fired when a connection changes
 	missed  chan struct{} // holds one wish to read the receipts that were missed
 	roster  *roster
+	pins    *trust.Pins
 
 	mu       sync.Mutex
 	spawn    spawn                   // nil unless run runs
@@ -47,6 +49,9 @@ func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
 	}
 	at := &attachment{node: n, mesh: m, facts: facts, wake: newBroadcast(), sessions: map[string]*sessionLink{}}
 	at.roster = &roster{at: at}
+	if at.pins, err = trust.Open(ctx, trust.Options{DB: n.opt.DB, MeshID: m.ID, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, m.Slug)}); err != nil {
+		return nil, err
+	}
 	at.ending, at.ended, at.missed = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 	at.seating, at.voices = newSeating(at, ""), newVoices(at)
 	at.link, err = at.newLink(seal.SecretKey{}, at.memberPresence, at.seating)
@@ -81,6 +86,8 @@ func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Pr
 		ReadLimitBytes: set.ReadLimitBytes, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, a.mesh.Slug),
 		OnPush:    newIntake(a, session, seat.sessionID).receive,
 		OnReceipt: a.onReceipt,
+		Strongest: a.pins.Spoken,
+		Spoke:     a.pins.Spoke,
 		OnState: func(s uplink.State) {
 			a.onState(session.IsZero(), s)
 			if s == uplink.Open {
@@ -185,21 +192,6 @@ func (a *attachment) begin(s spawn) {
 func (a *attachment) stop() {
 	close(a.ending)
 	<-a.ended
-}
-
-// sender gives the connection on which a sender's frames leave: the member's own for an empty key.
-func (a *attachment) sender(key mesh.Key) *uplink.Link {
-	if key == "" {
-		return a.link
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, s := range a.sessions {
-		if s.Pubkey() == key {
-			return s.link
-		}
-	}
-	return nil
 }
 
 // ownKeys lists the keys of this mesh that this daemon holds: the member's and its sessions'.

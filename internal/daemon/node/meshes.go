@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,9 @@ func (a *attachment) describe(ctx context.Context) (localapi.Mesh, error) {
 	}
 	if err := a.link.LastError(); err != nil {
 		m.LastError = mesh.PublicText(err)
+	}
+	if version := a.link.Auth(); version > 0 {
+		m.Auth = "auth/" + strconv.Itoa(version)
 	}
 	if owner, err := seal.DecodePublicKey(string(a.facts.Owner)); err == nil {
 		m.OwnerPrint = seal.OwnerFingerprint(string(a.mesh.ID), owner)

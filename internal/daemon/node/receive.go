@@ -66,7 +66,7 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 		n.opt.Log.Warn("reflected message dropped", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
 		return nil
 	}
-	row, verdict, err := n.opt.Inbox.Put(ctx, a.draft(msg))
+	row, verdict, err := n.opt.Inbox.Put(ctx, a.draft(ctx, msg))
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 }
 
 // draft opens a message as far as it opens (daemon 14.2, design C10).
-func (a intake) draft(msg protocol.PushedMessage) inbox.Draft {
+func (a intake) draft(ctx context.Context, msg protocol.PushedMessage) inbox.Draft {
 	d := inbox.Draft{
 		MeshID: a.mesh.ID, Mesh: a.mesh.Slug, ClientID: msg.ClientMessageID, BrokerID: msg.MessageID, Topic: topicOf(msg),
 		From: inbox.Author{Key: msg.SenderPubkey, Member: msg.SenderMemberPubkey, Name: mesh.SafeName(msg.SenderName, msg.SenderPubkey.Short())},
@@ -102,11 +102,12 @@ func (a intake) draft(msg protocol.PushedMessage) inbox.Draft {
 	}
 	text := string(opened.Plaintext)
 	d.Body = &text
+	a.prove(ctx, msg, &d)
 	if opened.Boxed {
 		nonce, _ := seal.ParseNonce(msg.Nonce) // a box that opened has one
 		hash := seal.NonceHash(opened.Sender, opened.Recipient, nonce)
 		d.NonceHash = hash[:]
-		d.From.Verified = a.ownKeys()[mesh.Key(opened.Sender.String())] // other names are claims until they can be proved (design C8)
+		d.From.Verified = d.From.Verified || a.ownKeys()[mesh.Key(opened.Sender.String())]
 	}
 	return d
 }
@@ -119,6 +120,24 @@ func topicOf(msg protocol.PushedMessage) string {
 		}
 	}
 	return msg.Topic
+}
+
+// prove checks who sent a message. A proof that does not hold is worth a line: honest brokers change nothing.
+func (a intake) prove(ctx context.Context, msg protocol.PushedMessage, d *inbox.Draft) {
+	if msg.Auth == nil {
+		return
+	}
+	own := a.ownKeys()
+	name, err := a.pins.Prove(ctx, msg, func(k mesh.Key) bool { return k == a.own || own[k] })
+	if err != nil {
+		a.node.opt.Log.Warn("sender not proved", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
+		return
+	}
+	d.From.Verified = true
+	if msg.SenderPubkey == msg.SenderMemberPubkey {
+		name = a.pins.Of(msg.SenderMemberPubkey).Name
+	}
+	d.From.Name = mesh.SafeName(name, msg.SenderMemberPubkey.Short())
 }
 
 // open tries the keys in their order: the session's, then the member's, against the sender's session, then its member.

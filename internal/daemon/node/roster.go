@@ -133,6 +133,7 @@ func (r *roster) remember(ctx context.Context, peers []protocol.Peer, now time.T
 		}
 		seen = append(seen, row)
 	}
+	a.pins.Observe(ctx, peers)
 	if err := a.node.opt.DB.SeePeers(ctx, seen); err != nil && ctx.Err() == nil {
 		a.node.opt.Log.Warn("peers not remembered", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
 	}
@@ -147,6 +148,7 @@ func (n *Node) addressBook(sessionID string, since time.Time) []address.Mesh {
 	for _, at := range n.meshes() {
 		m := address.Mesh{
 			ID: at.mesh.ID, Slug: at.mesh.Slug, Member: at.mesh.Pubkey(), Roster: at.roster.since(since), Known: at.roster.met(),
+			Pins: at.pins.Addresses(),
 		}
 		if s := at.session(sessionID); s != nil {
 			m.Session = s.Pubkey()
@@ -238,7 +240,7 @@ func (r *roster) view(all []protocol.Peer, sessionID string, req localapi.PeersR
 		p.DisplayName = mesh.SafeName(p.DisplayName, p.Pubkey.Short())
 		out = append(out, localapi.Peer{
 			Peer: p, Mesh: a.mesh.Slug, IsSelf: p.MemberPubkey == a.mesh.Pubkey(), IsThisSession: self != "" && p.Pubkey == self,
-			Verified: p.MemberPubkey == a.mesh.Pubkey(),
+			Verified: p.MemberPubkey == a.mesh.Pubkey() || a.pins.Shows(p),
 		})
 	}
 	for _, p := range all {
@@ -280,29 +282,4 @@ func selfRank(p localapi.Peer) int {
 		return 1
 	}
 	return 2
-}
-
-// Knows reports whether a sender's key is that of a member of the mesh who is or was there. The error says that nobody
-// could be asked: later the answer may be another.
-func (n *Node) Knows(ctx context.Context, id mesh.ID, sender, member mesh.Key) (bool, error) {
-	at, err := n.byID(id)
-	if err != nil {
-		return false, err
-	}
-	if at.ownKeys()[sender] || sender == "" {
-		return sender != "", nil
-	}
-	if _, known, err := n.opt.DB.FindPeer(ctx, id, sender); err == nil && known {
-		return true, nil
-	}
-	all, err := at.roster.lately(ctx) // who came a moment ago is not written down yet
-	if err != nil {
-		return false, err
-	}
-	for _, p := range all {
-		if p.Pubkey == sender && (member == "" || p.MemberPubkey == member) || p.MemberPubkey == sender {
-			return true, nil
-		}
-	}
-	return false, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
@@ -43,6 +44,13 @@ func (r route) Send(ctx context.Context, sender mesh.Key, req protocol.SendReque
 	if peer == nil {
 		return nil, mesh.Errorf(mesh.BrokerDown, "not connected")
 	}
+	if link.Auth() > 1 || link.Has(protocol.CapSenderProof) { // another broker would only drop it
+		auth, err := r.prove(sender, req)
+		if err != nil {
+			return nil, err
+		}
+		req.Auth = auth
+	}
 	reply, err := protocol.Send.Start(ctx, peer, req)
 	if v := r.voices.speaker(link); v != nil {
 		if err == nil {
@@ -52,4 +60,15 @@ func (r route) Send(ctx context.Context, sender mesh.Key, req protocol.SendReque
 		}
 	}
 	return reply, err
+}
+
+// sender gives the connection on which a sender's frames leave: the member's own for an empty key.
+func (r route) sender(key mesh.Key) *uplink.Link {
+	if key == "" {
+		return r.link
+	}
+	if s, _ := r.byKey(key); s != nil {
+		return s.link
+	}
+	return nil
 }

@@ -199,7 +199,14 @@ func (l letter) draft(ctx context.Context) (outbox.Draft, *bool, error) {
 			return outbox.Draft{}, nil, err
 		}
 	}
-	draft, err := l.sealed(to)
+	at, err := l.node.byID(to.MeshID)
+	if err != nil {
+		return outbox.Draft{}, nil, err
+	}
+	if err := weaker(at, to); err != nil && !l.req.AllowDowngrade {
+		return outbox.Draft{}, nil, err
+	}
+	draft, err := l.sealed(at, to)
 	return draft, to.Online, err
 }
 
@@ -233,12 +240,8 @@ func (l letter) resolveSince(ctx context.Context, t time.Time) (address.Result, 
 
 // sealed makes the row of a message: a box for one key, or plain text in the dress of one for the kinds that the
 // broker routes by content (daemon 12). The key that seals and the connection that sends go together (daemon 25, row 10).
-func (l letter) sealed(to address.Result) (outbox.Draft, error) {
+func (l letter) sealed(at *attachment, to address.Result) (outbox.Draft, error) {
 	n := l.node
-	at, err := n.byID(to.MeshID)
-	if err != nil {
-		return outbox.Draft{}, err
-	}
 	if limit := at.link.Limits().BodyBytes; int64(len(l.req.Message)) > limit {
 		return outbox.Draft{}, mesh.Errorf(mesh.PayloadTooLarge, "the message has %d bytes, %d are possible", len(l.req.Message), limit).
 			With(mesh.Details{LimitBytes: limit})

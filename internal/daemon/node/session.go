@@ -32,6 +32,7 @@ type sessionLink struct {
 	link    *uplink.Link
 	seating *seating
 	voice   *voice
+	word    *word
 	ending  chan struct{}
 }
 
@@ -75,7 +76,7 @@ func (a *attachment) addSession(l line) {
 		}
 		old.end()
 	}
-	sl := &sessionLink{line: l, seating: newSeating(a, l.session.ID), voice: speaks, ending: make(chan struct{})}
+	sl := &sessionLink{line: l, seating: newSeating(a, l.session.ID), voice: speaks, word: new(word), ending: make(chan struct{})}
 	sl.seating.register(l.session.Groups)
 	link, err := a.newLink(l.Secret, l.presence, sl.seating)
 	if err != nil {

@@ -39,11 +39,12 @@ func (e *CloseError) Error() string {
 
 // conn is a WebSocket as package wire wants it.
 type conn struct {
-	ws       *websocket.Conn
-	net      *tap
-	writing  chan struct{} // holds a token while a frame is written
-	welcomed bool          // hello_ack was read; Read's own
-	unkept   error         // of a push; nothing is read after it. It belongs to who calls Read
+	ws        *websocket.Conn
+	net       *tap
+	challenge string        // of the answer to the upgrade; empty from a broker that knows no auth/2
+	writing   chan struct{} // holds a token while a frame is written
+	welcomed  bool          // hello_ack was read; Read's own
+	unkept    error         // of a push; nothing is read after it. It belongs to who calls Read
 }
 
 // unkeptError says that a message that was pushed could not be kept here.
@@ -90,7 +91,7 @@ func (l *Link) dial(ctx context.Context) (*conn, error) {
 		return nil, dialError(resp, err)
 	}
 	ws.SetReadLimit(l.opt.ReadLimitBytes)
-	return &conn{ws: ws, net: line, writing: make(chan struct{}, 1)}, nil
+	return &conn{ws: ws, net: line, challenge: resp.Header.Get(protocol.ChallengeHeader), writing: make(chan struct{}, 1)}, nil
 }
 
 // upgrade makes a WebSocket of a connection. It was dialled before, as http.Transport dials in goroutines that outlive

@@ -47,7 +47,7 @@ func (l *Link) connect(ctx context.Context, welcomed func()) error {
 
 // attend introduces us and watches over the connection.
 func (l *Link) attend(ctx context.Context, a *attached, welcomed func()) error {
-	answer, err := l.hello(ctx, a.peer)
+	answer, err := l.hello(ctx, a)
 	if err != nil {
 		if ctx.Err() == nil && !mesh.IsCode(err, mesh.HelloTimeout) {
 			err = a.refused(err)
@@ -55,8 +55,12 @@ func (l *Link) attend(ctx context.Context, a *attached, welcomed func()) error {
 		return err
 	}
 	welcomed()
+	version := a.version()
+	if version > v1 && l.opt.Spoke != nil {
+		l.opt.Spoke(version)
+	}
 	l.mu.Lock()
-	l.welcome = answer
+	l.welcome, l.auth = answer, version
 	l.mu.Unlock()
 	l.set(Open, nil, a.peer)
 	l.log.Info("broker connection is open", slog.String(logkey.URL, l.opt.URL), slog.Int(logkey.Count, len(answer.Capabilities)))

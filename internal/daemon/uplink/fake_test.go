@@ -27,6 +27,7 @@ type fake struct {
 	over  chan struct{}
 	serve func(n int, ws *line) // one connection, from 1
 	mute  int                   // the connections up to this one answer no ping
+	offer func(n int) string    // the challenge of a connection; nil for a broker that knows none
 
 	mu    sync.Mutex
 	dials []time.Time
@@ -99,6 +100,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	n := len(f.dials)
 	f.mu.Unlock()
+	if f.offer != nil {
+		w.Header().Set(protocol.ChallengeHeader, f.offer(n))
+	}
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		OnPingReceived: func(context.Context, []byte) bool { return n > f.mute },
 	})

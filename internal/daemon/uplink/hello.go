@@ -9,7 +9,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
-	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 // Identity is who connects. With Session it is that session (session_hello), without it is the member's daemon
@@ -37,10 +36,10 @@ const helloLimit = 5 * time.Second
 
 // hello introduces the identity. Everything is signed anew each time: an attestation that was made at the start of a
 // session would end it after 12 hours (lessons 1, row 15).
-func (l *Link) hello(ctx context.Context, peer *wire.Peer) (protocol.HelloAnswer, error) {
+func (l *Link) hello(ctx context.Context, a *attached) (protocol.HelloAnswer, error) {
 	limited, cancel := context.WithTimeout(ctx, helloLimit)
 	defer cancel()
-	answer, err := l.greet(limited, peer)
+	answer, err := l.greet(limited, a)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		return answer, mesh.Errorf(mesh.HelloTimeout, "the broker did not answer the hello within %v", helloLimit)
 	}
@@ -50,38 +49,58 @@ func (l *Link) hello(ctx context.Context, peer *wire.Peer) (protocol.HelloAnswer
 	return answer, err
 }
 
-func (l *Link) greet(ctx context.Context, peer *wire.Peer) (protocol.HelloAnswer, error) {
-	now := l.opt.Now()
-	if l.opt.Identity.IsSession() {
-		req, err := l.sessionHello(now)
-		if err != nil {
-			return protocol.HelloAnswer{}, err
-		}
-		return protocol.SessionHello.Do(ctx, peer, req)
-	}
-	req, err := l.memberHello(now)
+func (l *Link) greet(ctx context.Context, a *attached) (protocol.HelloAnswer, error) {
+	auth, err := l.proof(a)
 	if err != nil {
 		return protocol.HelloAnswer{}, err
 	}
-	return protocol.Hello.Do(ctx, peer, req)
+	now := l.opt.Now()
+	if l.opt.Identity.IsSession() {
+		req, err := l.sessionHello(now, auth)
+		if err != nil {
+			return protocol.HelloAnswer{}, err
+		}
+		return protocol.SessionHello.Do(ctx, a.peer, req)
+	}
+	req, err := l.memberHello(now, auth)
+	if err != nil {
+		return protocol.HelloAnswer{}, err
+	}
+	return protocol.Hello.Do(ctx, a.peer, req)
 }
 
-func (l *Link) memberHello(now time.Time) (protocol.HelloRequest, error) {
+// memberHello is the hello of the daemon: by auth, or where that is nil by version 1.
+func (l *Link) memberHello(now time.Time, auth *protocol.HelloAuth) (protocol.HelloRequest, error) {
 	id := l.opt.Identity
+	req := protocol.HelloRequest{
+		ProtocolVersion: protocol.Version, Capabilities: protocol.Capabilities(),
+		MeshID: string(id.MeshID), MemberID: string(id.MemberID), Pubkey: id.Member.Public().String(),
+		Presence: l.presence("claudemesh-daemon", mesh.ControlPlane), Timestamp: now.UnixMilli(), Auth: auth,
+	}
+	if auth != nil {
+		return req, nil
+	}
 	sig, err := seal.Hello{MeshID: string(id.MeshID), MemberID: string(id.MemberID), Member: id.Member.Public(), At: now}.Sign(id.Member)
 	if err != nil {
 		return protocol.HelloRequest{}, mesh.Errorf(mesh.Malformed, "sign the hello: %w", err)
 	}
-	return protocol.HelloRequest{
-		ProtocolVersion: protocol.Version, Capabilities: protocol.Capabilities(),
-		MeshID: string(id.MeshID), MemberID: string(id.MemberID), Pubkey: id.Member.Public().String(),
-		Presence: l.presence("claudemesh-daemon", mesh.ControlPlane), Timestamp: now.UnixMilli(), Signature: sig.String(),
-	}, nil
+	req.Signature = sig.String()
+	return req, nil
 }
 
-func (l *Link) sessionHello(now time.Time) (protocol.SessionHelloRequest, error) {
+// sessionHello is the hello of a session: by auth, or where that is nil by version 1.
+func (l *Link) sessionHello(now time.Time, auth *protocol.HelloAuth) (protocol.SessionHelloRequest, error) {
 	id := l.opt.Identity
 	parent, session, end := id.Member.Public(), id.Session.Public(), now.Add(seal.AttestationLifetime)
+	req := protocol.SessionHelloRequest{
+		ProtocolVersion: protocol.Version, Capabilities: protocol.SessionCapabilities(),
+		MeshID: string(id.MeshID), ParentMemberID: string(id.MemberID),
+		ParentMemberPubkey: parent.String(), SessionPubkey: session.String(),
+		Presence: l.presence("claudemesh-session", mesh.SessionRole), Timestamp: now.UnixMilli(), Auth: auth,
+	}
+	if auth != nil {
+		return req, nil
+	}
 	word, err := seal.Attestation{Parent: parent, Session: session, ExpiresAt: end}.Sign(id.Member)
 	if err != nil {
 		return protocol.SessionHelloRequest{}, mesh.Errorf(mesh.Malformed, "sign the attestation: %w", err)
@@ -90,15 +109,11 @@ func (l *Link) sessionHello(now time.Time) (protocol.SessionHelloRequest, error)
 	if err != nil {
 		return protocol.SessionHelloRequest{}, mesh.Errorf(mesh.Malformed, "sign the session's hello: %w", err)
 	}
-	return protocol.SessionHelloRequest{
-		ProtocolVersion: protocol.Version, Capabilities: protocol.SessionCapabilities(),
-		MeshID: string(id.MeshID), ParentMemberID: string(id.MemberID),
-		ParentMemberPubkey: parent.String(), SessionPubkey: session.String(),
-		ParentAttestation: protocol.Attestation{
-			SessionPubkey: session.String(), ParentMemberPubkey: parent.String(), ExpiresAt: end.UnixMilli(), Signature: word.String(),
-		},
-		Presence: l.presence("claudemesh-session", mesh.SessionRole), Timestamp: now.UnixMilli(), Signature: sig.String(),
-	}, nil
+	req.ParentAttestation = protocol.Attestation{
+		SessionPubkey: session.String(), ParentMemberPubkey: parent.String(), ExpiresAt: end.UnixMilli(), Signature: word.String(),
+	}
+	req.Signature = sig.String()
+	return req, nil
 }
 
 // presence completes what the owner of the link tells. The session id of the wire is a hash of the key, so that it

@@ -108,7 +108,7 @@ func (h *history) judge(err error, now time.Time) verdict {
 		v.wait = jitter(h.timing.ReconnectMax)
 	case code == mesh.InsecureURL, !mesh.ClosePolicy.ComeBack(string(code)):
 		return verdict{state: finalState(mesh.ClosePolicy, code)}
-	case code == mesh.Capacity, code == mesh.TimestampSkew, code == mesh.NoHello, code == mesh.PinMismatch:
+	case code == mesh.Capacity, code == mesh.TimestampSkew, code == mesh.NoHello, code == mesh.PinMismatch, code == mesh.WeakerHandshake:
 		v.wait = jitter(h.timing.ReconnectMax)
 	case closed != nil && closed.Code == mesh.CloseNormal && closed.Reason == mesh.ReasonReplaced:
 		if h.tooOften(now) {

@@ -54,6 +54,10 @@ type Options struct {
 	// not kept, and ends the connection: those after it must not overtake it. Both are required.
 	OnPush    func(context.Context, *wire.Peer, protocol.PushedMessage) error
 	OnReceipt func(context.Context, *wire.Peer, protocol.Receipt)
+	// Strongest, if set, is the strongest handshake that the broker ever spoke for this mesh, 1 or 2; a weaker one is
+	// refused from then on (design C4). Spoke, if set, is told of one above 1, before the link is Open.
+	Strongest func() int
+	Spoke     func(version int)
 	// OnState, if set, is called after each change of state, on the goroutine of Run.
 	OnState func(State)
 }
@@ -93,6 +97,7 @@ type Link struct {
 	err     error
 	peer    *wire.Peer
 	welcome protocol.HelloAnswer
+	auth    int // version of the handshake of the last welcome; 0 before
 	changed chan struct{}
 }
 
@@ -182,6 +187,13 @@ func (l *Link) Limits() protocol.Limits {
 		got.SendPerSecond, got.SendBurst = modest.SendPerSecond, modest.SendBurst
 	}
 	return got
+}
+
+// Auth is the version of the handshake by which the broker was last spoken to: 1 or 2, and 0 before the first welcome.
+func (l *Link) Auth() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.auth
 }
 
 // Has reports whether the connection is open and the broker confirmed a capability of the hello (design B2).
