@@ -101,7 +101,7 @@ func TestCapabilitiesAreThoseOfBoth(t *testing.T) {
 }
 
 // Threat 9 of the handshake: what was signed for another connection or another broker opens none here (design C4).
-func TestAuthRefusesReplayAndReflection(t *testing.T) {
+func TestThreat2AuthRefusesReplayAndReflection(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	m := s.found(t)

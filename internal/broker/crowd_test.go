@@ -79,7 +79,7 @@ func TestReconnectsDoNotPileUp(t *testing.T) {
 }
 
 // A head that comes one byte a second is cut after its time.
-func TestSlowHeadersAreCut(t *testing.T) {
+func TestThreat16SlowHeadersAreCut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := bubbleSite(t, nil)

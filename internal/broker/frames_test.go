@@ -14,8 +14,8 @@ import (
 	"github.com/claudemesh/claudemesh/internal/seal"
 )
 
-// Bad input 3: a hello of another time is told the right one.
-func TestHelloOfAnotherTime(t *testing.T) {
+// A hello of another time is told the right one.
+func TestThreat3HelloOfAnotherTime(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	m := s.found(t)
@@ -29,8 +29,8 @@ func TestHelloOfAnotherTime(t *testing.T) {
 	}
 }
 
-// Bad input 4: keys and signatures of another length, case or encoding.
-func TestHelloOfOddKeys(t *testing.T) {
+// Keys and signatures of another length, case or encoding.
+func TestThreat4HelloOfOddKeys(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	m := s.found(t)
@@ -55,8 +55,8 @@ func TestHelloOfOddKeys(t *testing.T) {
 	}
 }
 
-// Bad input 5: a key of small order, under which one signature is good for every text.
-func TestHelloOfWeakKeys(t *testing.T) {
+// A key of small order, under which one signature is good for every text.
+func TestThreat5HelloOfWeakKeys(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	m := s.found(t)
@@ -75,8 +75,8 @@ func TestHelloOfWeakKeys(t *testing.T) {
 	}
 }
 
-// Bad input 11: too long, by what comes and by what is announced.
-func TestFramesThatAreTooLong(t *testing.T) {
+// Too long, by what comes and by what is announced.
+func TestThreat11FramesThatAreTooLong(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	m := s.found(t)
@@ -106,8 +106,8 @@ func TestFramesThatAreTooLong(t *testing.T) {
 	}
 }
 
-// Bad input 12: compression is not offered, so nothing inflates.
-func TestCompressionIsDeclined(t *testing.T) {
+// Compression is not offered, so nothing inflates.
+func TestThreat12CompressionIsDeclined(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	ws, resp, err := websocket.Dial(t.Context(), s.base+"/ws", &websocket.DialOptions{HTTPClient: s.web, CompressionMode: websocket.CompressionContextTakeover})
@@ -127,8 +127,8 @@ func TestCompressionIsDeclined(t *testing.T) {
 	}
 }
 
-// Bad input 13: deep, wide, doubled or trailing JSON costs little and means nothing.
-func TestOddJSON(t *testing.T) {
+// Deep, wide, doubled or trailing JSON costs little and means nothing.
+func TestThreat13OddJSON(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	m := s.found(t)
@@ -160,8 +160,8 @@ func TestOddJSON(t *testing.T) {
 	}
 }
 
-// Bad input 14: text that is not UTF-8, and names that command a terminal.
-func TestOddText(t *testing.T) {
+// Text that is not UTF-8, and names that command a terminal.
+func TestThreat14OddText(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	m := s.found(t)
@@ -199,8 +199,8 @@ func TestOddText(t *testing.T) {
 	}
 }
 
-// Bad input 15: frames against the protocol end the connection and leave nothing behind.
-func TestFramesAgainstTheProtocol(t *testing.T) {
+// Frames against the protocol end the connection and leave nothing behind.
+func TestThreat15FramesAgainstTheProtocol(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	for name, c := range map[string]struct {
@@ -228,8 +228,8 @@ func TestFramesAgainstTheProtocol(t *testing.T) {
 	}
 }
 
-// Bad input 7: whom a frame names as its sender does not matter.
-func TestSenderIsTheConnection(t *testing.T) {
+// Whom a frame names as its sender does not matter.
+func TestThreat7SenderIsTheConnection(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	m := s.found(t)
@@ -245,8 +245,8 @@ func TestSenderIsTheConnection(t *testing.T) {
 	}
 }
 
-// Bad input 16: connections that say nothing, or say it slowly, are dropped and hold nobody up.
-func TestSlowStrangers(t *testing.T) {
+// Connections that say nothing, or say it slowly, are dropped and hold nobody up.
+func TestThreat16SlowStrangers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := bubbleSite(t, nil)
@@ -271,8 +271,8 @@ func TestSlowStrangers(t *testing.T) {
 	})
 }
 
-// Bad input 17: one key has its bound of connections; others get in.
-func TestConnectionsOfOneMember(t *testing.T) {
+// One key has its bound of connections; others get in.
+func TestThreat17ConnectionsOfOneMember(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, func(o *Options) { o.Settings.MemberConnections = 3 })
 	m := s.found(t)
@@ -291,8 +291,8 @@ func TestConnectionsOfOneMember(t *testing.T) {
 	m.enter(t, bob, sit(0))
 }
 
-// Bad input 39: a member that left is cut at once and does not come back; what waits for it ends.
-func TestMemberThatLeft(t *testing.T) {
+// A member that left is cut at once and does not come back; what waits for it ends.
+func TestThreat39MemberThatLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := bubbleSite(t, nil)

@@ -33,8 +33,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Bad input 34: a second broker on the same folder, and a lock and pid of a process that is gone.
-func TestOneBrokerAFolder(t *testing.T) {
+// A second broker on the same folder, and a lock and pid of a process that is gone.
+func TestThreat34OneBrokerAFolder(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	second := Options{Settings: config.DefaultBroker(), Data: s.data, Now: time.Now, Log: slog.New(slog.DiscardHandler)}

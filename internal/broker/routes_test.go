@@ -13,8 +13,8 @@ import (
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
-// Bad input 33: a page that has its name point here, another origin, a form, no token, or the token in the query.
-func TestBrowsersAndStrangersAreRefused(t *testing.T) {
+// A page that has its name point here, another origin, a form, no token, or the token in the query.
+func TestThreat33BrowsersAndStrangersAreRefused(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	for _, c := range []struct {
@@ -107,8 +107,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// Bad inputs 11 and 13 over HTTP: what is too large, too deep or not one JSON object.
-func TestBadBodies(t *testing.T) {
+// What is too large, too deep or not one JSON object.
+func TestThreat13BadBodies(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	for name, c := range map[string]struct {
@@ -183,8 +183,8 @@ func TestInvitePageIsTheSameForEveryCode(t *testing.T) {
 	}
 }
 
-// Bad input 38: a claim with an altered or used code, over HTTP.
-func TestClaimOverHTTP(t *testing.T) {
+// A claim with an altered or used code, over HTTP.
+func TestThreat38ClaimOverHTTP(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, func(o *Options) { o.Settings.PublicURL = "https://mesh.example.org/base" })
 	m := s.found(t)

@@ -22,7 +22,7 @@ import (
 )
 
 // Fifty verbs that find no daemon at the same time start one, and all of them succeed.
-func TestFiftyVerbsStartOneDaemon(t *testing.T) {
+func TestThreat34FiftyVerbsStartOneDaemon(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	anna := w.home("anna")
@@ -52,7 +52,7 @@ func TestFiftyVerbsStartOneDaemon(t *testing.T) {
 }
 
 // A second daemon gives way, and the first stays as it is.
-func TestTwoDaemons(t *testing.T) {
+func TestThreat34TwoDaemons(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	anna := w.home("anna")
@@ -66,7 +66,7 @@ func TestTwoDaemons(t *testing.T) {
 }
 
 // What a dead daemon left behind is in nobody's way, and a process that has its number now is left alone.
-func TestLeftovers(t *testing.T) {
+func TestThreat34Leftovers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	anna := w.home("anna")
@@ -124,7 +124,7 @@ func write(t *testing.T, path, text string) {
 }
 
 // A database that cannot be used is named, with a code, and nothing in its folder is changed.
-func TestUnusableOutbox(t *testing.T) {
+func TestThreat35UnusableOutbox(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
@@ -172,7 +172,7 @@ func TestUnusableOutbox(t *testing.T) {
 }
 
 // An outbox that may only be read is refused, and stays as it is.
-func TestReadOnlyOutbox(t *testing.T) {
+func TestThreat35ReadOnlyOutbox(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	anna := w.home("anna")
@@ -222,7 +222,7 @@ func snapshot(t *testing.T, path string) string {
 }
 
 // config.json belongs to two systems: what is odd about it is accepted where that is safe, else named, and never lost.
-func TestOddConfig(t *testing.T) {
+func TestThreat36OddConfig(t *testing.T) {
 	t.Parallel()
 	bom := "\ufeff"
 	tests := []struct {

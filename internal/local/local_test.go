@@ -382,7 +382,7 @@ func TestRefusalsComeThroughTyped(t *testing.T) {
 	}
 }
 
-func TestDialRefusesWhatIsNotOurSocket(t *testing.T) {
+func TestThreat32DialRefusesWhatIsNotOurSocket(t *testing.T) {
 	t.Parallel()
 	_, socket := listen(t)
 	dir := folder(t)

@@ -326,7 +326,7 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-func TestBodiesStayInTheirPlace(t *testing.T) {
+func TestThreat30BodiesStayInTheirPlace(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t, t.TempDir())
 	d.start(t)

@@ -24,7 +24,7 @@ var badNames = map[string]string{
 	"Armenian": "սser", "user": "user", "human": "humаn",
 }
 
-func TestCheckName(t *testing.T) {
+func TestThreat14CheckName(t *testing.T) {
 	t.Parallel()
 	for _, name := range goodNames {
 		if err := CheckName(name); err != nil {
@@ -82,7 +82,7 @@ func TestFold(t *testing.T) {
 	}
 }
 
-func TestParseGroup(t *testing.T) {
+func TestThreat19ParseGroup(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{"ops": "ops", "@ops": "ops", "a/b/c": "a/b/c", "0_.-": "0_.-", "all": "all", strings.Repeat("g", 64): strings.Repeat("g", 64)} {
 		if got, err := ParseGroup(in); got != want || err != nil {

@@ -58,8 +58,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestKeyFilesStayInTheirFolder gives ids that a hostile broker or caller could send.
-func TestKeyFilesStayInTheirFolder(t *testing.T) {
+// TestThreat23KeyFilesStayInTheirFolder gives ids that a hostile broker or caller could send.
+func TestThreat23KeyFilesStayInTheirFolder(t *testing.T) {
 	t.Parallel()
 	config := At(t.TempDir()).Config
 	for _, bad := range []string{"", ".", "..", "../x", "a/b", `a\b`, "a.owner", "a\x00", "é", strings.Repeat("a", maxNameBytes+1)} {

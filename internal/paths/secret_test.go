@@ -54,7 +54,7 @@ func TestEnsureDir(t *testing.T) {
 	}
 }
 
-func TestEnsureDirRefuses(t *testing.T) {
+func TestThreat32EnsureDirRefuses(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	open := filepath.Join(root, "open")
@@ -191,7 +191,7 @@ func noLeftovers(t *testing.T, dir string, want string) {
 	}
 }
 
-func TestReadSecretWarns(t *testing.T) {
+func TestThreat36ReadSecretWarns(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "config.json")
 	if err := os.WriteFile(path, []byte("{}\r\n"), 0o600); err != nil {

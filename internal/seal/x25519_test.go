@@ -17,7 +17,7 @@ var lowOrder = []string{
 	"00" + zz30 + "80", // zero with the ignored bit
 }
 
-func TestLowOrderX25519IsRefused(t *testing.T) {
+func TestThreat6LowOrderX25519IsRefused(t *testing.T) {
 	t.Parallel()
 	for _, s := range lowOrder {
 		k := X25519Public(unhex(t, s))

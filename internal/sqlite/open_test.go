@@ -270,8 +270,8 @@ func TestOpenLink(t *testing.T) {
 	}
 }
 
-// TestOpenLocked opens a file that another process holds exclusively.
-func TestOpenLocked(t *testing.T) {
+// TestThreat35OpenLocked opens a file that another process holds exclusively.
+func TestThreat35OpenLocked(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	write(t, path, made(t, options()))

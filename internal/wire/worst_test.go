@@ -33,7 +33,7 @@ func worstFrames() map[string][]byte {
 	}
 }
 
-func TestWorstFrames(t *testing.T) {
+func TestThreat13WorstFrames(t *testing.T) {
 	t.Parallel()
 	m := testMux()
 	taken := map[string]bool{"unknown names": true, "one unknown name": true, "brackets in text": true, "empty objects": true}

@@ -133,8 +133,8 @@ func TestSlugs(t *testing.T) {
 	}
 }
 
-// Bad inputs 4 and 5: keys and signatures that are ill formed, weak or another's make no mesh.
-func TestBadKeysMakeNoMesh(t *testing.T) {
+// Keys and signatures that are ill formed, weak or another's make no mesh.
+func TestThreat5BadKeysMakeNoMesh(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	other := seal.NewSecretKey()

@@ -113,8 +113,8 @@ func TestSameKeyAgainUsesNothingUp(t *testing.T) {
 	}
 }
 
-// Bad input 38: an invite that cannot be used answers one and the same thing and stores nothing.
-func TestEveryRefusalLooksTheSame(t *testing.T) {
+// An invite that cannot be used answers one and the same thing and stores nothing.
+func TestThreat38EveryRefusalLooksTheSame(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const code = "freshfresh22"
@@ -158,7 +158,7 @@ func TestEveryRefusalLooksTheSame(t *testing.T) {
 	}
 }
 
-func TestOneUseHasOneWinner(t *testing.T) {
+func TestThreat38OneUseHasOneWinner(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.invite(t, "freshfresh22", nil)

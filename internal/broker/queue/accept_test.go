@@ -58,7 +58,7 @@ func TestDirectMessageIsAckedPushedAndReceipted(t *testing.T) {
 }
 
 // The broker of the reference stored a second row for a send that came again (lesson 2.1.7).
-func TestSameIDAgainIsTheSameMessage(t *testing.T) {
+func TestThreat9SameIDAgainIsTheSameMessage(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
 		w.mesh("m", "ann", "bob", "cid")
 		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1")

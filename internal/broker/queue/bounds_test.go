@@ -21,7 +21,7 @@ func sized(to, name string, bytes int) protocol.SendRequest {
 	return req
 }
 
-func TestQuotasRefuseAndRecover(t *testing.T) {
+func TestThreat18QuotasRefuseAndRecover(t *testing.T) {
 	for name, c := range map[string]struct {
 		pairRows                    int
 		pair, recipient, mesh       int64
@@ -66,7 +66,7 @@ func TestQuotasRefuseAndRecover(t *testing.T) {
 }
 
 // One sender's fullness, or one absent member, never blocks the others (design D3).
-func TestAFullMailboxDoesNotStopABroadcast(t *testing.T) {
+func TestThreat18AFullMailboxDoesNotStopABroadcast(t *testing.T) {
 	set := settings()
 	set.PairRows = 1
 	inWorld(t, set, func(t *testing.T, w *world) {
@@ -99,7 +99,7 @@ func TestAFullMailboxDoesNotStopABroadcast(t *testing.T) {
 	})
 }
 
-func TestRateIsPerMember(t *testing.T) {
+func TestThreat17RateIsPerMember(t *testing.T) {
 	set := settings()
 	set.SendBurst, set.SendPerSecond = 3, 2
 	inWorld(t, set, func(t *testing.T, w *world) {

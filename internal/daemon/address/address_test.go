@@ -244,7 +244,7 @@ func TestResolveWaitsForRostersTogether(t *testing.T) {
 	})
 }
 
-func TestAmbiguousListIsBounded(t *testing.T) {
+func TestThreat20AmbiguousListIsBounded(t *testing.T) {
 	t.Parallel()
 	var rows []protocol.Peer
 	for i := range 50 {

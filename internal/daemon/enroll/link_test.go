@@ -45,7 +45,7 @@ func TestParseLink(t *testing.T) {
 	}
 }
 
-func TestParseLinkRefuses(t *testing.T) {
+func TestThreat38ParseLinkRefuses(t *testing.T) {
 	t.Parallel()
 	base := "https://mesh.example/i/abcdef234567"
 	for _, tc := range []struct {

@@ -136,8 +136,8 @@ func (w *world) do(t *testing.T, q ask) (int, localapi.ErrorBody) {
 	return resp.StatusCode, e
 }
 
-// Bad input row 33, daemon 24 no. 11: who may ask, by Host, Origin, bearer token and query.
-func TestWhoMayAsk(t *testing.T) {
+// Who may ask (daemon 24 no. 11), by Host, Origin, bearer token and query.
+func TestThreat33WhoMayAsk(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	bearer := map[string]string{"Authorization": "Bearer " + testToken}
@@ -215,7 +215,7 @@ func TestNobodyGetsBodies(t *testing.T) {
 	}
 }
 
-func TestBodiesAreBounded(t *testing.T) {
+func TestThreat13BodiesAreBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	json := map[string]string{"Content-Type": "application/json"}

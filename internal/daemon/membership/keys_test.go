@@ -101,7 +101,7 @@ func TestSessionKeyIsStable(t *testing.T) {
 	}
 }
 
-func TestSessionIDsThatAreNoFileNames(t *testing.T) {
+func TestThreat23SessionIDsThatAreNoFileNames(t *testing.T) {
 	t.Parallel()
 	b, _ := openBook(t)
 	keys := map[seal.PublicKey]string{}

@@ -174,7 +174,7 @@ func TestFileKeepsWhatIsNotOurs(t *testing.T) {
 	}
 }
 
-func TestUnreadableFileIsNeverWritten(t *testing.T) {
+func TestThreat36UnreadableFileIsNeverWritten(t *testing.T) {
 	t.Parallel()
 	good := entryText(newMesh("m1", "one"))
 	tests := map[string]string{

@@ -36,7 +36,7 @@ func fillDisk(t *testing.T, o *Outbox) (free func()) {
 	return func() { run("PRAGMA max_page_count = 1000000000") }
 }
 
-func TestAcceptOnAFullDisk(t *testing.T) {
+func TestThreat35AcceptOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	o := open(t)
 	free := fillDisk(t, o)
