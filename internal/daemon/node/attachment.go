@@ -32,7 +32,6 @@ type attachment struct {
 	wake    broadcast     // fired when a connection changes
 	missed  chan struct{} // holds one wish to read the receipts that were missed
 	roster  *roster
-	pins    *trust.Pins
 
 	mu       sync.Mutex
 	spawn    spawn                   // nil unless run runs
@@ -49,7 +48,7 @@ func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
 	}
 	at := &attachment{node: n, mesh: m, facts: facts, wake: newBroadcast(), sessions: map[string]*sessionLink{}}
 	at.roster = &roster{at: at}
-	if at.pins, err = trust.Open(ctx, trust.Options{DB: n.opt.DB, MeshID: m.ID, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, m.Slug)}); err != nil {
+	if at.roster.pins, err = trust.Open(ctx, trust.Options{DB: n.opt.DB, MeshID: m.ID, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, m.Slug)}); err != nil {
 		return nil, err
 	}
 	at.ending, at.ended, at.missed = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
@@ -86,8 +85,8 @@ func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Pr
 		ReadLimitBytes: set.ReadLimitBytes, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, a.mesh.Slug),
 		OnPush:    newIntake(a, session, seat.sessionID).receive,
 		OnReceipt: a.onReceipt,
-		Strongest: a.pins.Spoken,
-		Spoke:     a.pins.Spoke,
+		Strongest: a.roster.pins.Spoken,
+		Spoke:     a.roster.pins.Spoke,
 		OnState: func(s uplink.State) {
 			a.onState(session.IsZero(), s)
 			if s == uplink.Open {

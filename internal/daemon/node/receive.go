@@ -128,14 +128,14 @@ func (a intake) prove(ctx context.Context, msg protocol.PushedMessage, d *inbox.
 		return
 	}
 	own := a.ownKeys()
-	name, err := a.pins.Prove(ctx, msg, func(k mesh.Key) bool { return k == a.own || own[k] })
+	name, err := a.roster.pins.Prove(ctx, msg, func(k mesh.Key) bool { return k == a.own || own[k] })
 	if err != nil {
 		a.node.opt.Log.Warn("sender not proved", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
 		return
 	}
 	d.From.Verified = true
 	if msg.SenderPubkey == msg.SenderMemberPubkey {
-		name = a.pins.Of(msg.SenderMemberPubkey).Name
+		name = a.roster.pins.Of(msg.SenderMemberPubkey).Name
 	}
 	d.From.Name = mesh.SafeName(name, msg.SenderMemberPubkey.Short())
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/daemon/address"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/trust"
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
@@ -33,7 +34,8 @@ const (
 
 // roster is who is in one mesh, and who was met there, as far as the daemon knows.
 type roster struct {
-	at *attachment
+	at   *attachment
+	pins *trust.Pins
 
 	mu      sync.Mutex
 	last    reading
@@ -133,7 +135,7 @@ func (r *roster) remember(ctx context.Context, peers []protocol.Peer, now time.T
 		}
 		seen = append(seen, row)
 	}
-	a.pins.Observe(ctx, peers)
+	a.roster.pins.Observe(ctx, peers)
 	if err := a.node.opt.DB.SeePeers(ctx, seen); err != nil && ctx.Err() == nil {
 		a.node.opt.Log.Warn("peers not remembered", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
 	}
@@ -148,7 +150,7 @@ func (n *Node) addressBook(sessionID string, since time.Time) []address.Mesh {
 	for _, at := range n.meshes() {
 		m := address.Mesh{
 			ID: at.mesh.ID, Slug: at.mesh.Slug, Member: at.mesh.Pubkey(), Roster: at.roster.since(since), Known: at.roster.met(),
-			Pins: at.pins.Addresses(),
+			Pins: at.roster.pins.Addresses(),
 		}
 		if s := at.session(sessionID); s != nil {
 			m.Session = s.Pubkey()
@@ -240,7 +242,7 @@ func (r *roster) view(all []protocol.Peer, sessionID string, req localapi.PeersR
 		p.DisplayName = mesh.SafeName(p.DisplayName, p.Pubkey.Short())
 		out = append(out, localapi.Peer{
 			Peer: p, Mesh: a.mesh.Slug, IsSelf: p.MemberPubkey == a.mesh.Pubkey(), IsThisSession: self != "" && p.Pubkey == self,
-			Verified: p.MemberPubkey == a.mesh.Pubkey() || a.pins.Shows(p),
+			Verified: p.MemberPubkey == a.mesh.Pubkey() || a.roster.pins.Shows(p),
 		})
 	}
 	for _, p := range all {

@@ -34,15 +34,15 @@ func (t Trust) Standing(ctx context.Context, r inbox.Row) (Standing, error) {
 		return s, nil
 	}
 	asked := error(nil)
-	pin := at.pins.Of(r.SenderMember)
+	pin := at.roster.pins.Of(r.SenderMember)
 	if !pin.Pinned && !pin.Rejected {
 		_, asked = at.roster.lately(ctx) // which pins who came a moment ago
-		pin = at.pins.Of(r.SenderMember)
+		pin = at.roster.pins.Of(r.SenderMember)
 	}
 	if r.Verified && pin.Pinned && r.Sender == r.SenderMember && pin.Name != "" {
 		s.Name = pin.Name
 	}
-	taken := at.pins.Taken(s.Name, r.SenderMember)
+	taken := at.roster.pins.Taken(s.Name, r.SenderMember)
 	s.Verified = r.Verified && pin.Pinned && !taken
 	s.Unattended = s.Verified && pin.Unattended
 	switch {
@@ -72,10 +72,10 @@ func (t Trust) Standing(ctx context.Context, r inbox.Row) (Standing, error) {
 // weaker refuses to send to a session for which its member has not vouched, where that member's sessions come with its
 // word: the key would be the broker's choice (design C10).
 func weaker(a *attachment, to address.Result) error {
-	if to.Kind != protocol.KindSession || to.Exact || a.ownKeys()[to.RecipientKey] || a.pins.Vouched(to.RecipientKey, to.Member) {
+	if to.Kind != protocol.KindSession || to.Exact || a.ownKeys()[to.RecipientKey] || a.roster.pins.Vouched(to.RecipientKey, to.Member) {
 		return nil
 	}
-	if pin := a.pins.Of(to.Member); !pin.Proved(protocol.CapAuth) {
+	if pin := a.roster.pins.Of(to.Member); !pin.Proved(protocol.CapAuth) {
 		return nil
 	}
 	return mesh.Errorf(mesh.Downgrade, "the broker says that %s is a session of %s, who has not signed for it", to.Name, to.Member.Short())

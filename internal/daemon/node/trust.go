@@ -24,7 +24,7 @@ func (t Trust) List(ctx context.Context, slug string) (localapi.TrustAnswer, err
 	answer := localapi.TrustAnswer{Keys: []localapi.TrustedKey{}}
 	for _, at := range meshes {
 		_, _ = at.roster.lately(ctx) // a broker that does not answer has nothing to add
-		for _, e := range at.pins.Entries() {
+		for _, e := range at.roster.pins.Entries() {
 			answer.Keys = append(answer.Keys, trusted(at, e))
 		}
 	}
@@ -55,7 +55,7 @@ func (t Trust) Accept(ctx context.Context, req localapi.TrustDecision) (localapi
 	if err != nil {
 		return localapi.TrustedAnswer{}, err
 	}
-	e, err := at.pins.Accept(ctx, member, req.Unattended)
+	e, err := at.roster.pins.Accept(ctx, member, req.Unattended)
 	return localapi.TrustedAnswer{Key: trusted(at, e)}, err
 }
 
@@ -68,7 +68,7 @@ func (t Trust) Reject(ctx context.Context, req localapi.TrustDecision) (localapi
 	if req.Unattended {
 		return localapi.TrustedAnswer{}, mesh.Errorf(mesh.BadRequest, "who is rejected reaches nobody")
 	}
-	e, err := at.pins.Reject(ctx, member)
+	e, err := at.roster.pins.Reject(ctx, member)
 	return localapi.TrustedAnswer{Key: trusted(at, e)}, err
 }
 
@@ -142,7 +142,7 @@ func peopleOf(ctx context.Context, a *attachment, target mesh.Target) []person {
 		means[p.MemberPubkey] = means[p.MemberPubkey] || is(target, p.Pubkey, p.DisplayName)
 	}
 	var found []person
-	for _, e := range a.pins.Entries() {
+	for _, e := range a.roster.pins.Entries() {
 		if target.Text == "" || means[e.Member] || is(target, e.Member, e.Name) || is(target, e.Member, e.Claimed) {
 			found = append(found, person{a, e, sessions[e.Member]})
 		}
