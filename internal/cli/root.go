@@ -12,6 +12,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/message"
 	"github.com/claudemesh/claudemesh/internal/cli/peer"
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
+	"github.com/claudemesh/claudemesh/internal/cli/trust"
 )
 
 // section is a part of the help page.
@@ -44,6 +45,8 @@ func contents() []section {
 			{[]string{"peer"}, peer.New},
 			{[]string{"group", "groups"}, group.New},
 			{[]string{"whoami"}, peer.NewWhoami},
+			{[]string{"verify"}, peer.NewVerify},
+			{[]string{"trust"}, trust.New},
 			{[]string{"list", "ls"}, membership.NewList},
 			{[]string{"create", "new"}, membership.NewCreate},
 			{[]string{"share", "invite"}, membership.NewShare},

@@ -15,7 +15,7 @@ type TrustedKey struct {
 	Level      string     `json:"level" jsonschema:"seen, accepted, rejected or replaced; conflict for a key that is not pinned because its name is another's"`
 	IsSelf     bool       `json:"is_self,omitzero" jsonschema:"the user's own"`
 	Claimed    string     `json:"claimed,omitzero" jsonschema:"how the broker calls it, where that differs"`
-	Holders    []mesh.Key `json:"holders,omitzero" jsonschema:"the keys to which the claimed name is pinned"`
+	Holders    []mesh.Key `json:"holders,omitzero" jsonschema:"the keys to which the claimed name is pinned; of a key that was just accepted, all that have its name"`
 	Present    bool       `json:"present" jsonschema:"the broker still names it as a member"`
 	Unattended bool       `json:"unattended,omitzero" jsonschema:"may reach sessions that act without their human"`
 	Features   []string   `json:"features" jsonschema:"what it has proved; less than that is a downgrade"`

@@ -111,6 +111,23 @@ func Groups() localapi.GroupsAnswer {
 	}
 }
 
+// Trusted is the keys of team: one that waits for a decision, and one of each level.
+func Trusted() localapi.TrustAnswer {
+	key := func(name, level string, present bool) localapi.TrustedKey {
+		return localapi.TrustedKey{
+			Mesh: "team", Name: name, Pubkey: Key(name), Level: level, Present: present, Features: []string{},
+			FirstSeen: "2026-03-01T12:00:00.000Z", LastSeen: "2026-03-04T11:00:00.000Z",
+		}
+	}
+	other, bob, dave := key("bob", "conflict", true), key("bob", "accepted", true), key("dave", "seen", true)
+	other.Pubkey, other.Holders, other.FirstSeen, other.LastSeen = Key("0b0b"), []mesh.Key{bob.Pubkey}, "", ""
+	bob.Features, bob.Unattended = []string{"auth/2", "sender-proof/1"}, true
+	dave.Claimed = "david"
+	anna := key("anna@laptop", "seen", true)
+	anna.IsSelf = true
+	return localapi.TrustAnswer{Keys: []localapi.TrustedKey{other, anna, bob, key("carl", "rejected", true), dave, key("eve", "replaced", false)}}
+}
+
 // Health is that of a daemon with two meshes.
 func Health() localapi.HealthAnswer {
 	return localapi.HealthAnswer{
@@ -161,19 +178,25 @@ func invites() localapi.InvitesAnswer {
 // Samples is an answer for every route that verbs call.
 func Samples() map[string]any {
 	return map[string]any{
-		localapi.Version.Route:       localapi.VersionAnswer{DaemonVersion: "1.2.3", IPCAPI: "v1", IPCFeatures: localapi.Features(), SchemaVersion: 1},
-		localapi.Health.Route:        Health(),
-		localapi.Meshes.Route:        Meshes(),
-		localapi.MeshCreate.Route:    localapi.MeshAnswer{Mesh: Mesh()},
-		localapi.MeshJoin.Route:      localapi.MeshAnswer{Mesh: Mesh()},
-		localapi.MeshLeave.Route:     localapi.MeshLeaveAnswer{Slug: "team", BrokerTold: true},
-		localapi.InviteCreate.Route:  localapi.InviteAnswer{URL: "https://mesh.example.com/i/7dQm4xZt9BcA#q0Zr2v8mT5Wc1yN4kLxU3g", Code: "7dQm4xZt9BcA", Version: 2, InviteID: InviteID, ExpiresAt: "2026-03-11T12:00:00.000Z", Uses: 1, Role: "member", Mesh: "team"},
-		localapi.Invites.Route:       invites(),
-		localapi.InviteRevoke.Route:  localapi.None{},
-		localapi.Peers.Route:         Peers(),
-		localapi.Groups.Route:        Groups(),
-		localapi.GroupJoin.Route:     localapi.GroupAnswer{Group: "backend", Role: "lead", Meshes: []string{"team"}},
-		localapi.GroupLeave.Route:    localapi.GroupAnswer{Group: "backend", Meshes: []string{"team"}, Pending: []string{"research"}},
+		localapi.Version.Route:      localapi.VersionAnswer{DaemonVersion: "1.2.3", IPCAPI: "v1", IPCFeatures: localapi.Features(), SchemaVersion: 1},
+		localapi.Health.Route:       Health(),
+		localapi.Meshes.Route:       Meshes(),
+		localapi.MeshCreate.Route:   localapi.MeshAnswer{Mesh: Mesh()},
+		localapi.MeshJoin.Route:     localapi.MeshAnswer{Mesh: Mesh()},
+		localapi.MeshLeave.Route:    localapi.MeshLeaveAnswer{Slug: "team", BrokerTold: true},
+		localapi.InviteCreate.Route: localapi.InviteAnswer{URL: "https://mesh.example.com/i/7dQm4xZt9BcA#q0Zr2v8mT5Wc1yN4kLxU3g", Code: "7dQm4xZt9BcA", Version: 2, InviteID: InviteID, ExpiresAt: "2026-03-11T12:00:00.000Z", Uses: 1, Role: "member", Mesh: "team"},
+		localapi.Invites.Route:      invites(),
+		localapi.InviteRevoke.Route: localapi.None{},
+		localapi.Peers.Route:        Peers(),
+		localapi.Groups.Route:       Groups(),
+		localapi.GroupJoin.Route:    localapi.GroupAnswer{Group: "backend", Role: "lead", Meshes: []string{"team"}},
+		localapi.GroupLeave.Route:   localapi.GroupAnswer{Group: "backend", Meshes: []string{"team"}, Pending: []string{"research"}},
+		localapi.Trust.Route:        Trusted(),
+		localapi.TrustAccept.Route:  localapi.TrustedAnswer{Key: Trusted().Keys[2]},
+		localapi.TrustReject.Route:  localapi.TrustedAnswer{Key: Trusted().Keys[3]},
+		localapi.Verify.Route: localapi.VerifyAnswer{Numbers: []localapi.SafetyNumber{
+			{Mesh: "team", Peer: "bob", Pubkey: Key("bob"), Number: "12345 67890 12345 67890 12345 67890", Level: "seen"},
+		}},
 		localapi.Send.Route:          sent(),
 		localapi.SendMany.Route:      localapi.SendManyAnswer{Messages: []localapi.SendAnswer{sent(), toGroup()}},
 		localapi.MessageStatus.Route: Status(),

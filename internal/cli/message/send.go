@@ -32,6 +32,7 @@ type sendFlags struct {
 	wait      string
 	timeout   time.Duration
 	encrypted bool
+	downgrade bool
 }
 
 // NewSend sends a message.
@@ -74,6 +75,7 @@ func NewSend(a *shell.App) *cobra.Command {
 	fl.StringVar(&f.id, "idempotency-key", "", "as --id")
 	fl.BoolVar(&f.self, "self", false, "allow your own member as recipient: all your sessions")
 	fl.BoolVar(&f.encrypted, "require-encrypted", false, "refuse recipients whose messages the broker can read")
+	fl.BoolVar(&f.downgrade, "allow-downgrade", false, "send also to a session for which its member has not signed")
 	fl.StringVar(&f.wait, "wait", "", "wait for a `state`: accepted, delivered (when none is named), surfaced or acknowledged")
 	fl.DurationVar(&f.timeout, "timeout", 0, "how long --wait waits; default: the setting send_wait, 30s")
 	fl.Lookup("wait").NoOptDefVal = string(mesh.StateDelivered)
@@ -169,7 +171,7 @@ func runSend(ctx context.Context, a *shell.App, f sendFlags, args []string) erro
 		return err
 	}
 	req := localapi.SendRequest{
-		Message: text, Priority: f.priority, ReplyToID: f.replyTo, Mesh: f.mesh, ToSelf: f.self, RequireEncrypted: f.encrypted,
+		Message: text, Priority: f.priority, ReplyToID: f.replyTo, Mesh: f.mesh, ToSelf: f.self, RequireEncrypted: f.encrypted, AllowDowngrade: f.downgrade,
 		ClientMessageID: cmp.Or(f.id, string(mesh.NewClientID(a.Now()))), Wait: mesh.State(f.wait), WaitMs: wait.Milliseconds(),
 	}
 	if len(to) > 1 {

@@ -26,7 +26,7 @@ func NewPeers(a *shell.App) *cobra.Command {
 
 // New is the noun peer.
 func New(a *shell.App) *cobra.Command {
-	return shell.Noun("peer", "See the peers of a mesh", shell.CopyOf("peers", newPeerList(a)))
+	return shell.Noun("peer", "See the peers of a mesh", shell.CopyOf("peers", newPeerList(a)), shell.CopyOf("verify", NewVerify(a)))
 }
 
 func newPeerList(a *shell.App) *cobra.Command {

@@ -30,6 +30,19 @@ func TestPeers(t *testing.T) {
 	})
 }
 
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	nobody := mesh.Errorf(mesh.TargetNotFound, "no key of \"zoe\" was ever met")
+	clitest.Verbs(t, cli.Run, "verify", []clitest.Line{
+		{Args: "verify bob"},
+		{Args: "verify bob --qr"},
+		{Args: "peer verify --mesh team --legacy --json"},
+		{Args: "verify zoe", Given: clitest.Answer(localapi.Verify.Route, nobody)},
+		{Args: "verify", Given: clitest.Answer(localapi.Verify.Route, localapi.VerifyAnswer{})},
+		{Args: "verify a b"},
+	})
+}
+
 func TestWhoami(t *testing.T) {
 	t.Parallel()
 	clitest.Verbs(t, cli.Run, "whoami", []clitest.Line{

@@ -17,7 +17,7 @@ type Entry struct {
 	Claimed     string     // how the broker calls it now; empty when it does not
 	Present     bool       // the broker still names it as a member; true before the first roster
 	Conflict    bool       // it claims a name that is pinned to another key
-	Holders     []mesh.Key // with Conflict: to whom
+	Holders     []mesh.Key // to whom, with Conflict; all of them, where several have the name of what was just accepted
 }
 
 // Entries lists every key that was met, by name: those that wait for a decision first.
@@ -86,6 +86,9 @@ func (p *Pins) Accept(ctx context.Context, member mesh.Key, unattended bool) (En
 	}
 	p.put(pin)
 	e := p.entry(pin)
+	if holders := p.holders(pin.Name); len(holders) > 1 {
+		e.Holders = slices.Clone(holders)
+	}
 	p.mu.Unlock()
 	return e, p.flush(ctx)
 }
