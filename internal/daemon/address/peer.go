@@ -63,7 +63,7 @@ func (c *collector) row(p protocol.Peer) {
 	online := p.Online == nil || *p.Online
 	m := c.add(member, "", online, p.MemberName)
 	switch {
-	case m == nil, isDaemon(p, member):
+	case m == nil, Role(p) == mesh.ControlPlane:
 	case p.Pubkey == member || p.Pubkey == "":
 		m.name(p.DisplayName)
 	default:
@@ -86,13 +86,18 @@ func (c *collector) session(k Known, online bool) {
 	}
 }
 
-// isDaemon reports whether a row is a control-plane connection. Where the broker names no role, a daemon with a session
-// key is its user's only presence (design B4).
-func isDaemon(p protocol.Peer, member mesh.Key) bool {
-	if p.PeerRole != "" {
-		return p.PeerRole == mesh.ControlPlane
+// Role is what a row of a roster is. Where the broker names no role its channel tells: a daemon is one without a session
+// key only; with one it is its user's only presence (design B4).
+func Role(p protocol.Peer) mesh.PeerRole {
+	switch {
+	case p.PeerRole != "":
+		return p.PeerRole
+	case p.Channel == channelDaemon && (p.MemberPubkey == "" || p.Pubkey == p.MemberPubkey || p.Pubkey == ""):
+		return mesh.ControlPlane
+	case p.Channel == "telegram", p.Channel == "bridge":
+		return mesh.ServiceRole
 	}
-	return p.Channel == channelDaemon && (p.Pubkey == member || p.Pubkey == "")
+	return mesh.SessionRole
 }
 
 // add finds or makes a peer; nil for what has no proper keys. What was met first stays, more is added.

@@ -89,6 +89,9 @@ func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Pr
 		Spoke:     a.roster.pins.Spoke,
 		OnState: func(s uplink.State) {
 			a.onState(session.IsZero(), s)
+			if s == uplink.Unsupported {
+				a.drainAnew()
+			}
 			if s == uplink.Open {
 				a.later(seat.tellLater) // what changed while the hello was on its way
 				a.later(a.voices.introduce(seat.sessionID))
@@ -127,8 +130,8 @@ func (a *attachment) run(ctx context.Context) error {
 	return err
 }
 
-// drain sends what waits. It begins anew after a session has ended, with that session's rows sealed by the member:
-// they would wait for a connection that may never come back.
+// drain sends what waits. It begins anew after a session has ended, or the broker turned out to know no sessions, with
+// that session's rows sealed by the member: they would wait for a connection that may never come.
 func (a *attachment) drain(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := a.adopt(ctx); err != nil && ctx.Err() == nil {
@@ -147,9 +150,18 @@ func (a *attachment) drain(ctx context.Context) error {
 	return nil
 }
 
-// adopt makes the member the sender of what ended sessions left.
+// drainAnew lets the drain begin anew.
+func (a *attachment) drainAnew() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.redrain != nil {
+		a.redrain()
+	}
+}
+
+// adopt makes the member the sender of what sessions left that have ended, or cannot speak here.
 func (a *attachment) adopt(ctx context.Context) error {
-	own := a.ownKeys()
+	own := a.senders()
 	n, err := a.node.opt.Outbox.Reseal(ctx, a.mesh.ID, func(k mesh.Key) bool { return !own[k] },
 		func(recipient mesh.Key, body []byte) (string, string, error) {
 			peer, err := seal.ParsePublicKey(string(recipient))
@@ -160,7 +172,7 @@ func (a *attachment) adopt(ctx context.Context) error {
 			return box.Nonce, box.Ciphertext, err
 		})
 	if n > 0 {
-		a.node.opt.Log.Info("messages of an ended session sealed anew", logkey.Mesh, a.mesh.Slug, logkey.Count, n)
+		a.node.opt.Log.Info("messages of a session sealed anew by its member", logkey.Mesh, a.mesh.Slug, logkey.Count, n)
 	}
 	return err
 }
@@ -204,6 +216,17 @@ func (a *attachment) ownKeys() map[mesh.Key]bool {
 	return keys
 }
 
+// senders lists the keys with which messages leave.
+func (a *attachment) senders() map[mesh.Key]bool {
+	keys := map[mesh.Key]bool{a.mesh.Pubkey(): true}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.sessions {
+		keys[s.Pubkey()] = s.speaks()
+	}
+	return keys
+}
+
 // onState tells the rest of a change of a connection.
 func (a *attachment) onState(member bool, s uplink.State) {
 	a.wake.fire()
@@ -217,6 +240,7 @@ func (a *attachment) onState(member bool, s uplink.State) {
 		TS: mesh.FormatTime(n.opt.Now()), Mesh: a.mesh.Slug, Status: string(s),
 	}})
 	if s == uplink.Open {
+		a.retrySessions()
 		a.missReceipts()
 		a.later(a.voices.keepSessions)
 	}

@@ -58,7 +58,8 @@ func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.Pushe
 // keep stores one message. Nil means that it is on the disk, was there already, or is refused for good.
 func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	n := a.node
-	reflected, err := n.opt.Outbox.Reflected(ctx, msg.Nonce, a.own)
+	draft := a.draft(ctx, msg)
+	reflected, err := n.opt.Outbox.Reflected(ctx, msg.Nonce, draft.To)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 		n.opt.Log.Warn("reflected message dropped", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
 		return nil
 	}
-	row, verdict, err := n.opt.Inbox.Put(ctx, a.draft(ctx, msg))
+	row, verdict, err := n.opt.Inbox.Put(ctx, draft)
 	if err != nil {
 		return err
 	}
@@ -107,6 +108,9 @@ func (a intake) draft(ctx context.Context, msg protocol.PushedMessage) inbox.Dra
 		nonce, _ := seal.ParseNonce(msg.Nonce) // a box that opened has one
 		hash := seal.NonceHash(opened.Sender, opened.Recipient, nonce)
 		d.NonceHash = hash[:]
+		if mesh.Key(opened.Recipient.String()) == a.mesh.Pubkey() {
+			d.To, d.Kind = a.mesh.Pubkey(), inbox.Member // other brokers push it to whichever connection comes first (wire TRAP J)
+		}
 		d.From.Verified = d.From.Verified || a.ownKeys()[mesh.Key(opened.Sender.String())]
 	}
 	return d

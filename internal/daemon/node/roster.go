@@ -112,6 +112,9 @@ func (r *roster) pages(ctx context.Context, peer *wire.Peer) ([]protocol.Peer, e
 		if err != nil {
 			return nil, err
 		}
+		for i := range page.Peers {
+			page.Peers[i].PeerRole = address.Role(page.Peers[i])
+		}
 		peers = append(peers, page.Peers...)
 		if page.Next == "" || len(peers) >= maxRoster {
 			return peers, nil

@@ -251,7 +251,7 @@ func (l letter) sealed(at *attachment, to address.Result) (outbox.Draft, error) 
 		Recipient: to.RecipientKey, Priority: l.priority, ReplyTo: l.req.ReplyToID, Body: []byte(l.req.Message), TraceID: mesh.NewToken()[:traceLen],
 	}
 	secret := at.mesh.Secret
-	if s := at.session(l.session); s != nil {
+	if s := at.session(l.session); s != nil && s.speaks() {
 		secret, d.Sender = s.Secret, s.Pubkey()
 	}
 	if to.RecipientKey == "" {

@@ -109,6 +109,21 @@ func (a *attachment) start(s *sessionLink) {
 	})
 }
 
+// speaks reports whether the session's messages leave in its own name. To a broker that knows no connections of sessions
+// they leave in its member's.
+func (s *sessionLink) speaks() bool { return s.link.State() != uplink.Unsupported }
+
+// retrySessions asks a broker that knew no connections of sessions whether it knows them now.
+func (a *attachment) retrySessions() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.sessions {
+		if !s.speaks() {
+			s.link.Retry()
+		}
+	}
+}
+
 // removeSession ends the connection of a session.
 func (a *attachment) removeSession(id string) {
 	a.mu.Lock()

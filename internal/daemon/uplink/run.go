@@ -17,7 +17,7 @@ import (
 func (l *Link) Run(ctx context.Context) error {
 	defer l.set(Closed, nil, nil)
 	l.set(Connecting, nil, nil)
-	past := history{timing: l.opt.Timing}
+	past := history{timing: l.opt.Timing, session: l.opt.Identity.IsSession()}
 	for {
 		select {
 		case <-l.retry: // fulfilled by this try
@@ -82,6 +82,7 @@ type verdict struct {
 // history is what the end of a connection is judged by.
 type history struct {
 	timing   Timing
+	session  bool        // it is one that connects
 	failures int         // in a row, without a welcome
 	replaced []time.Time // when others took our place, in the last replacedSpan
 }
@@ -108,6 +109,8 @@ func (h *history) judge(err error, now time.Time) verdict {
 		v.wait = jitter(h.timing.ReconnectMax)
 	case code == mesh.InsecureURL, !mesh.ClosePolicy.ComeBack(string(code)):
 		return verdict{state: finalState(mesh.ClosePolicy, code)}
+	case code == mesh.NoHello && h.session:
+		return verdict{state: Unsupported}
 	case code == mesh.Capacity, code == mesh.TimestampSkew, code == mesh.NoHello, code == mesh.PinMismatch, code == mesh.WeakerHandshake:
 		v.wait = jitter(h.timing.ReconnectMax)
 	case closed != nil && closed.Code == mesh.CloseNormal && closed.Reason == mesh.ReasonReplaced:

@@ -233,14 +233,16 @@ func TestBrokerWithoutSessions(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		serve func(*line)
+		state State
 		want  mesh.Code
+		tries int
 	}{
 		"answers no_hello": {func(ws *line) {
 			ws.read()
 			ws.write(`{"type":"error","code":"no_hello","message":"must send hello first"}`)
 			ws.idle()
-		}, mesh.NoHello},
-		"says nothing": {func(ws *line) { ws.idle() }, mesh.HelloTimeout},
+		}, Unsupported, mesh.NoHello, 1},
+		"says nothing": {func(ws *line) { ws.idle() }, Reconnecting, mesh.HelloTimeout, 25},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -251,10 +253,10 @@ func TestBrokerWithoutSessions(t *testing.T) {
 				opt.Identity = identity(true)
 				l, _ := start(t, opt)
 				settle(10 * time.Minute)
-				wantState(t, l, Reconnecting)
+				wantState(t, l, tc.state)
 				wantCode(t, l.LastError(), tc.want)
-				if n := len(f.waits()); n > 24 {
-					t.Errorf("got %d tries in ten minutes, want at most 24", n)
+				if n := len(f.waits()) + 1; n > tc.tries {
+					t.Errorf("got %d tries in ten minutes, want at most %d", n, tc.tries)
 				}
 			})
 		})

@@ -18,7 +18,7 @@ import (
 // State is where a connection stands.
 type State string
 
-// The states. Rejected, Banned and Kicked stay until Retry.
+// The states. Rejected, Banned, Kicked and Unsupported stay until Retry.
 const (
 	Closed       State = "closed"       // Run has not begun, or has ended
 	Connecting   State = "connecting"   // for the first time
@@ -27,10 +27,11 @@ const (
 	Rejected     State = "rejected"     // the broker will not have this identity, or the URL cannot be used
 	Banned       State = "banned"
 	Kicked       State = "kicked"
+	Unsupported  State = "unsupported" // the broker does not know connections of sessions
 )
 
 // Final reports whether the connection waits for Retry instead of trying by itself.
-func (s State) Final() bool { return s == Rejected || s == Banned || s == Kicked }
+func (s State) Final() bool { return s == Rejected || s == Banned || s == Kicked || s == Unsupported }
 
 // DialFunc connects to a network address, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
