@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/rig/script"
 	"github.com/claudemesh/claudemesh/internal/seal"
 )
 
@@ -45,53 +46,53 @@ func TestConversations(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			a := readArchive(t, file)
-			for _, g := range a.generations(t) {
+			a := script.Read(t, file)
+			for _, g := range a.Generations(t) {
 				t.Run(g, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { converse(t, &a, g) })
 				})
 			}
 			if *update {
-				a.write(t, file)
+				a.Write(t, file)
 			}
 		})
 	}
 }
 
-func converse(t *testing.T, a *archive, generation string) {
+func converse(t *testing.T, a *script.Archive, generation string) {
 	v := newConversation(t, *a)
 	v.generation = generation
-	for i := range a.steps {
-		s := &a.steps[i]
-		if s.only != "" && s.only != generation {
+	for i := range a.Steps {
+		s := &a.Steps[i]
+		if s.Only != "" && s.Only != generation {
 			continue
 		}
-		if s.name != "then" {
+		if s.Name != "then" {
 			v.take(t, *s)
 			synctest.Wait() // frames of two clients come in the order of their steps
 			continue
 		}
 		got := v.heard()
-		if diff := cmp.Diff(s.text, got); diff != "" && !*update {
+		if diff := cmp.Diff(s.Text, got); diff != "" && !*update {
 			t.Errorf("step %d (-want +got):\n%s", i, diff)
 		}
-		s.heard(generation, got)
+		s.Heard(generation, got)
 	}
 }
 
 // take makes one step but `then`.
-func (v *conversation) take(t *testing.T, s step) {
+func (v *conversation) take(t *testing.T, s script.Step) {
 	t.Helper()
-	who, verb, _ := strings.Cut(s.name, " ")
+	who, verb, _ := strings.Cut(s.Name, " ")
 	switch verb {
 	case "enters":
-		v.client(t, who).send(t, v.entrance(t, who, strings.TrimSpace(s.text)))
+		v.client(t, who).send(t, v.entrance(t, who, strings.TrimSpace(s.Text)))
 	case "sends":
-		for line := range strings.Lines(s.text) {
+		for line := range strings.Lines(s.Text) {
 			v.client(t, who).send(t, v.fill(strings.TrimSpace(line)))
 		}
 	case "sends in binary":
-		for line := range strings.Lines(s.text) {
+		for line := range strings.Lines(s.Text) {
 			if err := v.client(t, who).ws.Write(t.Context(), websocket.MessageBinary, v.fill(strings.TrimSpace(line))); err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +108,7 @@ func (v *conversation) take(t *testing.T, s step) {
 	default:
 		d, err := time.ParseDuration(verb)
 		if who != "wait" || err != nil {
-			t.Fatalf("%q is no step", s.name)
+			t.Fatalf("%q is no step", s.Name)
 		}
 		<-time.After(d)
 	}
@@ -136,9 +137,9 @@ func keyOf(name string) seal.SecretKey {
 	return must(seal.ParseSecretKey(hexOf(ed25519.NewKeyFromSeed(seed[:]))))
 }
 
-func newConversation(t *testing.T, a archive) *conversation {
+func newConversation(t *testing.T, a script.Archive) *conversation {
 	slow := func(o *Options) {
-		if burst, ok := a.header("burst"); ok {
+		if burst, ok := a.Header("burst"); ok {
 			o.Settings.SendPerSecond, o.Settings.SendBurst = 1, must(strconv.Atoi(burst))
 		}
 	}

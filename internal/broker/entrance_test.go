@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/rig/script"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
@@ -24,7 +25,7 @@ func (v *conversation) entrance(t *testing.T, client, more string) []byte {
 	}
 	v.entered++
 	now := v.site.now().UnixMilli() + v.entered
-	if v.generation == later && key != "d" {
+	if v.generation == script.Later && key != "d" {
 		presence.Channel = "claudemesh-session"
 		return v.team.sessionHello(p, keyOf(name+"."+key), func(r *protocol.SessionHelloRequest) {
 			r.Capabilities, r.Presence, r.Timestamp = nil, presence, now
@@ -33,7 +34,7 @@ func (v *conversation) entrance(t *testing.T, client, more string) []byte {
 	}
 	return v.team.hello(p, func(r *protocol.HelloRequest) {
 		r.Capabilities, r.Presence, r.Timestamp = nil, presence, now
-		if v.generation == seed {
+		if v.generation == script.Seed {
 			r.SessionPubkey = keyOf(name + "." + key).Public().String()
 		}
 		v.adds(t, more, r)

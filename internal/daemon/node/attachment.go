@@ -90,7 +90,7 @@ func (a *attachment) newLink(session seal.SecretKey, presence func() protocol.Pr
 		OnState: func(s uplink.State) {
 			a.onState(session.IsZero(), s)
 			if s == uplink.Unsupported {
-				a.drainAnew()
+				drainAnew(a)
 			}
 			if s == uplink.Open {
 				a.later(seat.tellLater) // what changed while the hello was on its way
@@ -151,7 +151,7 @@ func (a *attachment) drain(ctx context.Context) error {
 }
 
 // drainAnew lets the drain begin anew.
-func (a *attachment) drainAnew() {
+func drainAnew(a *attachment) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.redrain != nil {
@@ -161,7 +161,7 @@ func (a *attachment) drainAnew() {
 
 // adopt makes the member the sender of what sessions left that have ended, or cannot speak here.
 func (a *attachment) adopt(ctx context.Context) error {
-	own := a.senders()
+	own := senders(a)
 	n, err := a.node.opt.Outbox.Reseal(ctx, a.mesh.ID, func(k mesh.Key) bool { return !own[k] },
 		func(recipient mesh.Key, body []byte) (string, string, error) {
 			peer, err := seal.ParsePublicKey(string(recipient))
@@ -217,7 +217,7 @@ func (a *attachment) ownKeys() map[mesh.Key]bool {
 }
 
 // senders lists the keys with which messages leave.
-func (a *attachment) senders() map[mesh.Key]bool {
+func senders(a *attachment) map[mesh.Key]bool {
 	keys := map[mesh.Key]bool{a.mesh.Pubkey(): true}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -240,7 +240,7 @@ func (a *attachment) onState(member bool, s uplink.State) {
 		TS: mesh.FormatTime(n.opt.Now()), Mesh: a.mesh.Slug, Status: string(s),
 	}})
 	if s == uplink.Open {
-		a.retrySessions()
+		retrySessions(a)
 		a.missReceipts()
 		a.later(a.voices.keepSessions)
 	}

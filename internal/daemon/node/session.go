@@ -114,7 +114,7 @@ func (a *attachment) start(s *sessionLink) {
 func (s *sessionLink) speaks() bool { return s.link.State() != uplink.Unsupported }
 
 // retrySessions asks a broker that knew no connections of sessions whether it knows them now.
-func (a *attachment) retrySessions() {
+func retrySessions(a *attachment) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.sessions {
