@@ -58,8 +58,9 @@ func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.Pushe
 // keep stores one message. Nil means that it is on the disk, was there already, or is refused for good.
 func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	n := a.node
-	draft := a.draft(ctx, msg)
-	reflected, err := n.opt.Outbox.Reflected(ctx, msg.Nonce, draft.To)
+	opened, unread := a.open(msg)
+	to, _ := a.recipient(opened)
+	reflected, err := n.opt.Outbox.Reflected(ctx, msg.Nonce, to)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 		n.opt.Log.Warn("reflected message dropped", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
 		return nil
 	}
-	row, verdict, err := n.opt.Inbox.Put(ctx, draft)
+	row, verdict, err := n.opt.Inbox.Put(ctx, a.draft(ctx, msg, opened, unread))
 	if err != nil {
 		return err
 	}
@@ -84,12 +85,21 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	return nil
 }
 
-// draft opens a message as far as it opens (daemon 14.2, design C10).
-func (a intake) draft(ctx context.Context, msg protocol.PushedMessage) inbox.Draft {
+// recipient is whose message it is: what is sealed to the member is the member's, wherever it came. Other brokers push it
+// to whichever connection comes first (wire TRAP J).
+func (a intake) recipient(opened seal.Opened) (mesh.Key, inbox.Kind) {
+	if own := a.mesh.Pubkey(); opened.Boxed && mesh.Key(opened.Recipient.String()) == own {
+		return own, inbox.Member
+	}
+	return a.own, a.kind
+}
+
+// draft is a message as far as it opened (daemon 14.2, design C10).
+func (a intake) draft(ctx context.Context, msg protocol.PushedMessage, opened seal.Opened, err error) inbox.Draft {
 	d := inbox.Draft{
 		MeshID: a.mesh.ID, Mesh: a.mesh.Slug, ClientID: msg.ClientMessageID, BrokerID: msg.MessageID, Topic: topicOf(msg),
-		From: inbox.Author{Key: msg.SenderPubkey, Member: msg.SenderMemberPubkey, Name: mesh.SafeName(msg.SenderName, msg.SenderPubkey.Short())},
-		To:   a.own, Kind: a.kind, ReplyTo: msg.ReplyToID, Priority: msg.Priority, Subtype: msg.Subtype, TraceID: msg.TraceID,
+		From:    inbox.Author{Key: msg.SenderPubkey, Member: msg.SenderMemberPubkey, Name: mesh.SafeName(msg.SenderName, msg.SenderPubkey.Short())},
+		ReplyTo: msg.ReplyToID, Priority: msg.Priority, Subtype: msg.Subtype, TraceID: msg.TraceID,
 	}
 	if d.ClientID == "" {
 		d.ClientID = mesh.ClientID(msg.MessageID) // older brokers do not pass it on (daemon 14.1)
@@ -97,7 +107,7 @@ func (a intake) draft(ctx context.Context, msg protocol.PushedMessage) inbox.Dra
 	if t, err := time.Parse(time.RFC3339Nano, msg.CreatedAt); err == nil {
 		d.CreatedAt = t
 	}
-	opened, err := a.open(msg)
+	d.To, d.Kind = a.recipient(opened)
 	if err != nil || !utf8.Valid(opened.Plaintext) {
 		return d // kept without a text: undecryptable
 	}
@@ -108,9 +118,6 @@ func (a intake) draft(ctx context.Context, msg protocol.PushedMessage) inbox.Dra
 		nonce, _ := seal.ParseNonce(msg.Nonce) // a box that opened has one
 		hash := seal.NonceHash(opened.Sender, opened.Recipient, nonce)
 		d.NonceHash = hash[:]
-		if mesh.Key(opened.Recipient.String()) == a.mesh.Pubkey() {
-			d.To, d.Kind = a.mesh.Pubkey(), inbox.Member // other brokers push it to whichever connection comes first (wire TRAP J)
-		}
 		d.From.Verified = d.From.Verified || a.ownKeys()[mesh.Key(opened.Sender.String())]
 	}
 	return d
