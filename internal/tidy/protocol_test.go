@@ -60,7 +60,7 @@ func TestProtocolRows(t *testing.T) {
 		{"1/a | seed | seen | title", "has no proof"},
 		{"1/b | seed | hope for it | title", "is no proof"},
 		{"1/a | seed | later kick | title", "is not to be seen"},
-		{"1/b | seed | test internal/a/a_test.go TestB | title", "no TestB"},
+		{"1/b | seed | test internal/a TestB | title", "no TestB"},
 		{"1/b | seed | differs | title", "has no proof"},
 		{"1/b | new | later kick | title", "is no generation"},
 		{"1/b | seed | later kick", "is no row"},
@@ -112,7 +112,7 @@ func (r protocolRow) judge(t *tree, claims []conversation) []string {
 		return nil
 	case r.proof == "test" && len(r.words) == 2:
 		for _, f := range t.files {
-			if f.path == r.words[0] && strings.Contains(f.text, "\nfunc "+r.words[1]+"(") {
+			if f.dir() == r.words[0] && f.isTest() && strings.Contains(f.text, "\nfunc "+r.words[1]+"(") {
 				return nil
 			}
 		}
