@@ -23,6 +23,8 @@ import (
 type relay struct {
 	t testing.TB
 
+	ignored map[string]bool // types of frames that come by the clock, and are not heard
+
 	mu    sync.Mutex
 	rules map[string][]string // answers by type; see answer
 	lines map[string]*relayLine
@@ -61,7 +63,7 @@ func newRelay(r *Rig, addr, generation string, names *strings.Replacer) *relay {
 	r.T.Helper()
 	listener, err := r.Net.Listen(addr)
 	r.must(err)
-	b := &relay{t: r.T, rules: map[string][]string{}, lines: map[string]*relayLine{}}
+	b := &relay{t: r.T, ignored: map[string]bool{"set_stats": true}, rules: map[string][]string{}, lines: map[string]*relayLine{}}
 	for typ, answers := range relayRules[generation] {
 		for _, a := range answers {
 			b.rules[typ] = append(b.rules[typ], names.Replace(a))
@@ -123,7 +125,7 @@ func (b *relay) receive(l *relayLine, data []byte) {
 		}
 		b.lines[l.name] = l
 	}
-	if text("type") != "set_stats" { // which comes every minute
+	if !b.ignored[text("type")] {
 		b.heard = append(b.heard, l.name+" > "+string(data))
 	}
 	answers := slices.Clone(b.rules[text("type")])
