@@ -23,6 +23,7 @@ var needed = map[string]string{
 	"send": "backend hi", "message send": "backend hi", "message status": "5f0d2a44", "msg-status": "5f0d2a44", "create": "Team", "join": "link",
 	"leave": "team", "share": "--mesh other", "invites list": "--mesh other", "invites revoke": "x --mesh other", "completions": "bash",
 	"list": "--json", "docs": "folder", "group join": "@ops", "group leave": "@ops", "trust accept": "bob", "trust reject": "bob",
+	"status set": "dnd", "profile status set": "dnd", "summary": "x", "profile summary": "x", "visible": "no", "profile visible": "no",
 }
 
 // settled are flags with the words that they are tried with, and the words of the run that they are compared with, where

@@ -145,6 +145,9 @@ func verbRows(cmd *cobra.Command) []helpRow {
 func leafRows(cmd *cobra.Command) []helpRow {
 	if cmd.HasSubCommands() {
 		var rows []helpRow
+		if cmd.Annotations[shell.SelfKey] != "" {
+			rows = append(rows, helpRow{syntax: cmd.Use, text: lower(cmd.Short)})
+		}
 		for _, sub := range cmd.Commands() {
 			if sub.Annotations[shell.CopyKey] == "" {
 				rows = append(rows, leafRows(sub)...)

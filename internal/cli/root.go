@@ -11,6 +11,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/membership"
 	"github.com/claudemesh/claudemesh/internal/cli/message"
 	"github.com/claudemesh/claudemesh/internal/cli/peer"
+	"github.com/claudemesh/claudemesh/internal/cli/presence"
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/trust"
 )
@@ -47,12 +48,19 @@ func contents() []section {
 			{[]string{"whoami"}, peer.NewWhoami},
 			{[]string{"verify"}, peer.NewVerify},
 			{[]string{"trust"}, trust.New},
+			{[]string{"status"}, presence.NewStatus},
+			{[]string{"summary"}, presence.NewSummary},
+			{[]string{"visible"}, presence.NewVisible},
+			{[]string{"profile"}, presence.NewProfile},
 			{[]string{"list", "ls"}, membership.NewList},
 			{[]string{"create", "new"}, membership.NewCreate},
 			{[]string{"share", "invite"}, membership.NewShare},
 			{[]string{"invites"}, membership.NewInvites},
 			{[]string{"join", "add"}, membership.NewJoin},
 			{[]string{"leave"}, membership.NewLeave},
+			{[]string{"info"}, presence.NewInfo},
+			{[]string{"stats"}, presence.NewStats},
+			{[]string{"ping"}, presence.NewPing},
 		}},
 		{"Daemon and broker", []verb{
 			{[]string{"daemon"}, machine.NewDaemon},

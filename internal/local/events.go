@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -15,8 +16,8 @@ import (
 // maxEventLine bounds one line of an event: a message of the largest size, escaped.
 const maxEventLine = 8 << 20
 
-// silence is how long a stream may say nothing, not even a keepalive, before it is taken for dead.
-const silence = 60 * time.Second
+// maxSilence is how long a stream may say nothing, not even a keepalive, before it is taken for dead.
+const maxSilence = 60 * time.Second
 
 // Event is one server-sent event.
 type Event struct {
@@ -28,6 +29,20 @@ type Event struct {
 // Events follows the daemon's events until ctx ends, the stream breaks or fn fails, on a connection of its own.
 // A non-empty lastID resumes messages behind that event.
 func (c *Client) Events(ctx context.Context, req localapi.EventsRequest, lastID string, fn func(Event) error) error {
+	ask, err := localapi.Events.Request(req)
+	if err != nil {
+		return err
+	}
+	var lines []string
+	if lastID != "" {
+		lines = append(lines, "Last-Event-ID: "+lastID)
+	}
+	return c.Follow(ctx, ask, lines, fn)
+}
+
+// Follow reads a stream of the daemon until ctx ends, the stream breaks or fn fails, on a connection of its own. Lines are
+// further header lines.
+func (c *Client) Follow(ctx context.Context, ask localapi.Request, lines []string, fn func(Event) error) error {
 	conn, err := Dial(ctx, c.socket)
 	if err != nil {
 		return err
@@ -35,18 +50,19 @@ func (c *Client) Events(ctx context.Context, req localapi.EventsRequest, lastID 
 	defer func() { _ = conn.Close() }()                         // nothing was written that could be lost
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // a deadline would be set anew by the next line
 	defer stop()
-	ask := localapi.Request{Method: localapi.Events.Method(), Path: localapi.Events.Path()}
-	if req.Deliver {
-		ask.Path += "?deliver=true"
-	}
-	lines := []string{"Accept: text/event-stream"}
-	if lastID != "" {
-		lines = append(lines, "Last-Event-ID: "+lastID)
-	}
-	if _, err = conn.Write(c.head(ask, lines...)); err != nil {
+	if _, err = conn.Write(c.head(ask, append([]string{"Accept: text/event-stream"}, lines...)...)); err != nil {
 		err = mesh.Errorf(mesh.DaemonDown, "ask for events: %w", err)
 	} else {
-		err = readEvents(conn, fn, func() { _ = conn.SetReadDeadline(c.now().Add(silence)) })
+		var late atomic.Bool
+		silent := time.AfterFunc(c.silence, func() { late.Store(true); _ = conn.Close() })
+		listen := func(e Event) error {
+			silent.Stop() // fn may take its time
+			return fn(e)
+		}
+		err = readEvents(conn, listen, func() { silent.Reset(c.silence) })
+		if silent.Stop(); late.Load() {
+			err = mesh.Errorf(mesh.DaemonDown, "the daemon said nothing for %v", c.silence)
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -80,7 +96,7 @@ func readEvents(r io.Reader, fn func(Event) error, alive func()) error {
 			if err := fn(e); err != nil {
 				return err
 			}
-			alive() // fn may have taken its time, and the daemon waited for it
+			alive()
 		}
 		e = Event{}
 	}

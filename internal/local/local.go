@@ -37,6 +37,7 @@ type Client struct {
 	Token func() string
 
 	limitBytes int64         // of one answer
+	silence    time.Duration // after which a stream is taken for dead
 	turn       chan struct{} // full while a call is under way, which then owns what follows
 	conn       net.Conn      // nil when there is none
 	in         *bufio.Reader
@@ -44,7 +45,7 @@ type Client struct {
 
 // New returns a client of the daemon behind a socket. It opens nothing.
 func New(socket string, now mesh.Clock) *Client {
-	return &Client{socket: socket, now: now, limitBytes: maxAnswer, turn: make(chan struct{}, 1)}
+	return &Client{socket: socket, now: now, limitBytes: maxAnswer, silence: maxSilence, turn: make(chan struct{}, 1)}
 }
 
 // Close ends the connection once no call is under way. A later call makes another one.

@@ -130,6 +130,9 @@ func (c Call[Req, Resp]) Do(ctx context.Context, d Doer, req Req) (Resp, error) 
 	return resp, err
 }
 
+// Request gives the request of a route with a stream, which is read as it comes.
+func (c Call[Req, Resp]) Request(req Req) (Request, error) { return c.encode(req) }
+
 // encode splits a request into path, query and body.
 func (e *Entry) encode(req any) (Request, error) {
 	data, err := wire.Encode(req)

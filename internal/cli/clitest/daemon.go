@@ -13,6 +13,9 @@ import (
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
+// Stream is an answer of server-sent events, as they travel.
+type Stream string
+
 // Daemon answers on a real socket from a table keyed by route, and records what it was asked.
 type Daemon struct {
 	Answers  map[string]any // an error is a refusal, a func() any is asked
@@ -40,6 +43,10 @@ func (d *Daemon) serve(route string, w http.ResponseWriter, r *http.Request) {
 	answer, dropped := d.record(route, r, body)
 	if dropped {
 		panic(http.ErrAbortHandler) // closes the connection
+	}
+	if events, ok := answer.(Stream); ok {
+		_, _ = io.WriteString(w, string(events)) // as below
+		return
 	}
 	status := http.StatusOK
 	if refusal, ok := answer.(error); ok {

@@ -175,6 +175,38 @@ func invites() localapi.InvitesAnswer {
 	return localapi.InvitesAnswer{Invites: []protocol.Invite{open, revoked, used, expired}}
 }
 
+// Profiles is what others see of this session in team, and in a mesh whose broker does not answer.
+func Profiles() localapi.ProfilesAnswer {
+	p := localapi.ProfileOf{
+		Mesh: "team", MeshID: Mesh().MeshID, MemberID: Mesh().MemberID, Pubkey: Key("session1"), DisplayName: "api", Access: "admin", Role: "reviewer",
+		Groups: []protocol.Group{{Name: "ops", Role: "lead"}}, MessageMode: "push", Connection: "open", Status: mesh.DND, Summary: "moving the ledger",
+		Visible: true, Profile: protocol.Profile{Title: "keeper", Capabilities: []string{"go", "sql"}},
+	}
+	other := p
+	other.Mesh, other.Connection, other.Visible, other.Groups, other.Profile = "research", "reconnecting", false, []protocol.Group{}, protocol.Profile{}
+	return localapi.ProfilesAnswer{Profiles: []localapi.ProfileOf{p, other}}
+}
+
+// Info is an overview of team, and what is known of a mesh whose broker does not answer.
+func Info() localapi.InfoAnswer {
+	m := localapi.MeshInfo{Slug: "team", MeshID: Mesh().MeshID, MemberID: Mesh().MemberID, BrokerURL: Mesh().BrokerURL, DisplayName: "api", Status: "open"}
+	other := m
+	m.Info = &protocol.MeshInfo{
+		Mesh: m.MeshID, Peers: 4, Groups: []string{"@backend", "@ops"}, StateKeys: []string{"build"}, Tasks: protocol.TaskCounts{Open: 2}, Streams: []string{},
+		Tables: []string{}, Collections: []string{}, YourName: "api", YourGroups: []string{"@ops"}, Members: 3, Name: "Team", CreatedAt: "2026-02-01T12:00:00.000Z",
+	}
+	other.Slug, other.Status, other.Error = "research", "reconnecting", "dial tcp: connection refused"
+	return localapi.InfoAnswer{Meshes: []localapi.MeshInfo{m, other}}
+}
+
+// Pings is a broker that answers and one that does not.
+func Pings() localapi.PingAnswer {
+	return localapi.PingAnswer{Meshes: []localapi.Ping{
+		{Mesh: "team", Status: "open", OK: true, RoundTripMS: 1.25, PeersOnline: 4},
+		{Mesh: "research", Status: "reconnecting", Waiting: 2, Error: "dial tcp: connection refused"},
+	}}
+}
+
 // Samples is an answer for every route that verbs call.
 func Samples() map[string]any {
 	return map[string]any{
@@ -197,6 +229,10 @@ func Samples() map[string]any {
 		localapi.Verify.Route: localapi.VerifyAnswer{Numbers: []localapi.SafetyNumber{
 			{Mesh: "team", Peer: "bob", Pubkey: Key("bob"), Number: "12345 67890 12345 67890 12345 67890", Level: "seen"},
 		}},
+		localapi.ProfileSet.Route:    localapi.ProfileAnswer{OK: true, Applied: []string{"title"}, Meshes: []string{"team"}, Waiting: []string{"research"}},
+		localapi.Profiles.Route:      Profiles(),
+		localapi.Info.Route:          Info(),
+		localapi.PingBrokers.Route:   Pings(),
 		localapi.Send.Route:          sent(),
 		localapi.SendMany.Route:      localapi.SendManyAnswer{Messages: []localapi.SendAnswer{sent(), toGroup()}},
 		localapi.MessageStatus.Route: Status(),

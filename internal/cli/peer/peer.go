@@ -31,21 +31,30 @@ func New(a *shell.App) *cobra.Command {
 
 func newPeerList(a *shell.App) *cobra.Command {
 	var req localapi.PeersRequest
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List who is in the joined meshes",
 		Long: "List who is in the joined meshes, own rows first. A message goes to a name or to a key; the first 16 characters of a " +
 			"key, as they are listed, are enough. A member without a session is a person whose daemon runs: messages wait in their " +
-			"inbox.\n\nWith one mesh the JSON is an array of peers, with several an array of {mesh, peers}.",
+			"inbox.\n\nWith one mesh the JSON is an array of peers, with several an array of {mesh, peers}. With --watch each change is an object on a " +
+			"line of its own: first all who are there, then ready, then what changes, until you press Ctrl-C.",
 		Example: "claudemesh peers --offline\n" +
+			"claudemesh peers --watch\n" +
 			"claudemesh peers --json=name,status,pubkey",
 		Args: a.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runPeers(cmd.Context(), a, req) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if watch {
+				return watchPeers(cmd.Context(), a, req)
+			}
+			return runPeers(cmd.Context(), a, req)
+		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&req.Mesh, "mesh", "", "of this mesh only, by its short `name`")
 	fl.BoolVar(&req.All, "all", false, "daemons too")
 	fl.BoolVar(&req.Offline, "offline", false, "known peers without a connection too")
+	fl.BoolVar(&watch, "watch", false, "keep the list up to date; piped, print each change")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
 	return cmd
 }

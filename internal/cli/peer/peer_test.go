@@ -43,6 +43,27 @@ func TestVerify(t *testing.T) {
 	})
 }
 
+// The stream of a watch ends in the tests; in life it goes on until Ctrl-C.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	const row = `"peer":{"pubkey":"aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899","memberPubkey":"","displayName":"api","status":"idle","summary":"at it",` +
+		`"groups":[],"sessionId":"","connectedAt":"","cwd":"","peerRole":"session","mesh":"team","isSelf":false,"isThisSession":false,"verified":false}`
+	stream := clitest.Stream(": connected\n\n")
+	for _, change := range []string{
+		`"change":"mesh","mesh":"team","state":{"mesh":"team","status":"open","ok":true}`, `"change":"here","mesh":"team",` + row, `"change":"ready"`,
+		`"change":"left","mesh":"team",` + row,
+	} {
+		stream += clitest.Stream("event: peers\ndata: {\"ts\":\"noon\"," + change + "}\n\n")
+	}
+	given := clitest.Answer(localapi.PeersWatch.Route, stream)
+	clitest.Verbs(t, cli.Run, "watch", []clitest.Line{
+		{Args: "peers --watch", Given: given},
+		{Args: "peers --watch --json --mesh team", Given: given},
+		{Args: "peers --watch --json=change,mesh", Given: given},
+		{Args: "peers --watch --no-daemon"},
+	})
+}
+
 func TestWhoami(t *testing.T) {
 	t.Parallel()
 	clitest.Verbs(t, cli.Run, "whoami", []clitest.Line{

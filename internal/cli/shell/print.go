@@ -52,6 +52,46 @@ func (a *App) Print(v any, human func(term.Stream)) error {
 	return nil
 }
 
+// PrintLine writes one record of many: as JSON on one line where that was asked for, else what human writes.
+func (a *App) PrintLine(v any, human func(term.Stream)) error {
+	var text bytes.Buffer
+	if !a.Flags.JSON.On {
+		human(a.Out.To(&text))
+	} else {
+		data, err := wire.Encode(v)
+		if err == nil {
+			data, err = a.Flags.JSON.Apply(data)
+		}
+		line := wire.RawMessage(data)
+		if err == nil {
+			err = line.Compact()
+		}
+		if err != nil {
+			return err
+		}
+		text.Write(projection.Escape(line))
+		text.WriteByte('\n')
+	}
+	if _, err := a.Out.Write(text.Bytes()); err != nil {
+		return mesh.Errorf(mesh.IOError, "write the answer: %w", err)
+	}
+	return nil
+}
+
+// Several writes one view for each mesh: as JSON an object where it is one, else an array.
+func Several[T any](a *App, views []T, human func(term.Stream)) error {
+	if len(views) == 1 {
+		return a.Print(headed[T]{NewHeader(), views[0]}, human)
+	}
+	return a.Print(views, human)
+}
+
+// headed is a view with its header.
+type headed[T any] struct {
+	Header
+	View T `json:",embed"`
+}
+
 // PrintOK writes the answer of a verb that only succeeds, with a dim detail, which may be empty.
 func (a *App) PrintOK(message, detail string) error {
 	return a.Print(OKView{NewHeader(), true}, func(s term.Stream) { s.OK(message, detail) })

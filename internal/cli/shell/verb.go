@@ -55,6 +55,9 @@ const (
 	CopyKey = "copy"
 )
 
+// SelfKey marks a noun that also does something without a verb behind it.
+const SelfKey = "self"
+
 // CopyOf makes the other one of a verb.
 func CopyOf(original string, cmd *cobra.Command) *cobra.Command {
 	cmd.Annotations = map[string]string{CopyKey: original}
@@ -68,6 +71,8 @@ func UseLine(cmd *cobra.Command) string {
 	}
 	line := cmd.Parent().CommandPath() + " " + cmd.Use
 	switch {
+	case cmd.Annotations[SelfKey] != "":
+		line += " [verb] [flags]"
 	case cmd.HasSubCommands():
 		line += " <verb>"
 	case cmd.NonInheritedFlags().HasAvailableFlags():

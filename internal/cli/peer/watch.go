@@ -1,0 +1,111 @@
+package peer
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
+	"github.com/claudemesh/claudemesh/internal/cli/term"
+	"github.com/claudemesh/claudemesh/internal/local"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// changeView is the JSON of one change, on one line.
+type changeView struct {
+	shell.Header
+	localapi.PeerChange
+}
+
+// watchPeers follows the roster: on a terminal the list stays up to date, elsewhere each change is a line.
+func watchPeers(ctx context.Context, a *shell.App, req localapi.PeersRequest) error {
+	w := watcher{app: a, peers: map[rosterPlace]localapi.Peer{}, live: a.Out.TTY && !a.Flags.JSON.On}
+	return shell.Follow(ctx, a, localapi.PeersWatch, req, func(e local.Event) error {
+		var change localapi.PeerChange
+		if e.Kind != localapi.EventPeers || wire.Decode(e.Data, &change) != nil {
+			return nil
+		}
+		return w.take(change)
+	})
+}
+
+// rosterPlace is a row of a roster.
+type rosterPlace struct {
+	mesh string
+	key  mesh.Key
+	role mesh.PeerRole
+}
+
+// watcher is what has been told.
+type watcher struct {
+	app    *shell.App
+	live   bool // the list is drawn anew at each change
+	ready  bool
+	peers  map[rosterPlace]localapi.Peer
+	meshes []localapi.MeshState
+}
+
+func (w *watcher) take(c localapi.PeerChange) error {
+	switch {
+	case c.Peer != nil && c.Change == localapi.PeerGone:
+		delete(w.peers, placeOf(*c.Peer))
+	case c.Peer != nil:
+		w.peers[placeOf(*c.Peer)] = *c.Peer
+	case c.State != nil:
+		w.meshes = slices.DeleteFunc(w.meshes, func(m localapi.MeshState) bool { return m.Mesh == c.State.Mesh })
+		w.meshes = append(w.meshes, *c.State)
+		slices.SortFunc(w.meshes, func(x, y localapi.MeshState) int { return cmp.Compare(x.Mesh, y.Mesh) })
+	}
+	w.ready = w.ready || c.Change == localapi.WatchReady
+	switch {
+	case w.live && w.ready:
+		return w.draw()
+	case w.live, c.Change == localapi.WatchReady && !w.app.Flags.JSON.On:
+		return nil
+	}
+	return w.app.PrintLine(changeView{shell.NewHeader(), c}, func(s term.Stream) { writeChange(s, c) })
+}
+
+func placeOf(p localapi.Peer) rosterPlace { return rosterPlace{p.Mesh, p.Pubkey, p.PeerRole} }
+
+// clearScreen puts the cursor into the corner and empties the screen.
+const clearScreen = "\x1b[H\x1b[J"
+
+// draw writes the list in one piece.
+func (w *watcher) draw() error {
+	answer := localapi.PeersAnswer{Meshes: w.meshes}
+	for _, p := range w.peers {
+		answer.Peers = append(answer.Peers, p)
+	}
+	var text bytes.Buffer
+	text.WriteString(clearScreen)
+	writePeers(w.app.Out.To(&text), byMesh(answer), w.app.Now())
+	if _, err := w.app.Out.Write(text.Bytes()); err != nil {
+		return mesh.Errorf(mesh.IOError, "write the list: %w", err)
+	}
+	return nil
+}
+
+// writeChange writes a change as a line: when, what, where, who.
+func writeChange(s term.Stream, c localapi.PeerChange) {
+	at := c.TS
+	if t, err := time.Parse(time.RFC3339, c.TS); err == nil {
+		at = t.Local().Format("15:04:05")
+	}
+	line := term.Clean(at) + "  " + term.Pad(term.Clean(c.Change), len(localapi.PeerChanged)) + "  " + term.Clean(c.Mesh)
+	switch {
+	case c.Peer != nil:
+		p := *c.Peer
+		line += "  " + s.Paint(term.Bold, p.DisplayName) + "  " + peerState(p) + "  " + term.Clean(p.Pubkey.Short())
+		if p.Summary != nil {
+			line += "  " + s.Paint(term.Dim, term.Short(*p.Summary, 60))
+		}
+	case c.State != nil:
+		line += "  " + term.Clean(c.State.Status)
+	}
+	s.Plain("%s", line)
+}
