@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"testing"
@@ -151,6 +152,16 @@ func (f fields) with(t testing.TB, pairs ...any) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// without returns the frame of f without some fields.
+func (f fields) without(t testing.TB, names ...string) []byte {
+	t.Helper()
+	rest := maps.Clone(f)
+	for _, name := range names {
+		delete(rest, name)
+	}
+	return rest.with(t)
 }
 
 // once is a memnet.Tap that changes the first frame of a type in a direction.

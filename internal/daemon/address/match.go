@@ -18,7 +18,8 @@ func match(t mesh.Target, views []view, toSelf bool) (Result, error) {
 			h, ok := p.matches(t)
 			switch {
 			case !ok:
-			case views[i].rejects(p.member):
+			case t.Kind == mesh.ToName && views[i].pinned(p.member).Replaced: // its names are another key's now
+			case views[i].pinned(p.member).Rejected:
 				rejected = true
 			case !toSelf && h.own():
 				self = true
@@ -196,9 +197,12 @@ func (v *view) holders(name string) []mesh.Key {
 	return members
 }
 
-// rejects reports whether a human will have nothing to do with a member.
-func (v *view) rejects(member mesh.Key) bool {
-	return slices.ContainsFunc(v.Pins, func(p Pin) bool { return p.Rejected && p.Member == member })
+// pinned gives the pin of a member; the zero Pin without one.
+func (v *view) pinned(member mesh.Key) Pin {
+	if i := slices.IndexFunc(v.Pins, func(p Pin) bool { return p.Member == member }); i >= 0 {
+		return v.Pins[i]
+	}
+	return Pin{}
 }
 
 // unknownKey takes a whole key at its word: its peer may be offline and never met. The mesh must be certain.

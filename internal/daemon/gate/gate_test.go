@@ -32,7 +32,14 @@ func TestDecide(t *testing.T) {
 		{"attended: plaintext under an own session's name", mode(host.Default), Message{Known: true, Own: host.Bypass}, HeaderOnly, Unproved},
 		{"attended: nothing known", mode(host.Default), Message{}, HeaderOnly, Unproved},
 
+		{"attended: plaintext with its sender's proof", mode(host.Default), Message{Verified: true}, Show, None},
+		{"attended: a member's box that proves less than before", mode(host.Default), Message{Opened: true}, HeaderOnly, Unproved},
+
 		{"bypass: a member's box", mode(host.Bypass), member, Hold, Unattended},
+		{"bypass: a proof", mode(host.Bypass), Message{Opened: true, Known: true, Verified: true}, Hold, Unattended},
+		{"bypass: a proof of somebody trusted with it", mode(host.Bypass), Message{Verified: true, Unattended: true}, Show, None},
+		{"bypass: the name of somebody trusted with it", mode(host.Bypass), Message{Opened: true, Known: true, Unattended: true}, Hold, Unattended},
+		{"host holds who is trusted, too", inbound(host.Bypass, host.Held), Message{Verified: true, Unattended: true}, Hold, HostHolds},
 		{"bypass: own session in bypass", mode(host.Bypass), own(host.Bypass), Show, None},
 		{"bypass: own session in dontAsk", mode(host.Bypass), own(host.DontAsk), Hold, Unattended},
 		{"bypass: own session that asks", mode(host.Bypass), own(host.Default), Hold, Unattended},

@@ -139,6 +139,13 @@ func (r *roster) remember(ctx context.Context, peers []protocol.Peer, now time.T
 		seen = append(seen, row)
 	}
 	a.roster.pins.Observe(ctx, peers)
+	for i := range seen { // a claim to a name that is another's is not kept for later
+		for _, name := range []*string{&seen[i].Name, &seen[i].MemberName} {
+			if a.roster.pins.Taken(*name, seen[i].MemberKey) {
+				*name = ""
+			}
+		}
+	}
 	if err := a.node.opt.DB.SeePeers(ctx, seen); err != nil && ctx.Err() == nil {
 		a.node.opt.Log.Warn("peers not remembered", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
 	}

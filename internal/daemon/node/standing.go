@@ -69,14 +69,14 @@ func (t Trust) Standing(ctx context.Context, r inbox.Row) (Standing, error) {
 	return s, err
 }
 
-// weaker refuses to send to a session for which its member has not vouched, where that member's sessions come with its
-// word: the key would be the broker's choice (design C10).
+// weaker refuses to send to a session for which its member has not vouched, where that member has proved that it could:
+// the key would be the broker's choice (design C10).
 func weaker(a *attachment, to address.Result) error {
 	if to.Kind != protocol.KindSession || to.Exact || a.ownKeys()[to.RecipientKey] || a.roster.pins.Vouched(to.RecipientKey, to.Member) {
 		return nil
 	}
-	if pin := a.roster.pins.Of(to.Member); !pin.Proved(protocol.CapAuth) {
-		return nil
+	if len(a.roster.pins.Of(to.Member).Features) == 0 {
+		return nil // it never proved anything: an older client
 	}
 	return mesh.Errorf(mesh.Downgrade, "the broker says that %s is a session of %s, who has not signed for it", to.Name, to.Member.Short())
 }

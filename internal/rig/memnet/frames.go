@@ -38,25 +38,25 @@ type frames struct {
 }
 
 // pass takes what is written and yields what goes on, frame by frame, each after it went through the tap.
-func (f *frames) pass(data []byte, tap Tap) iter.Seq[[]byte] {
+func (f *frames) pass(data []byte, t taps) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if f.begun && !f.socket {
 			yield(data)
 			return
 		}
 		f.rest = append(f.rest, data...)
-		if !f.begun && !f.begin(yield) {
+		if !f.begun && !f.begin(t.head, yield) {
 			return
 		}
 		for raw, text, payload := cutFrame(f.rest); raw != nil; raw, text, payload = cutFrame(f.rest) {
 			f.rest = f.rest[len(raw):]
-			if !text || tap == nil {
+			if !text || t.frame == nil {
 				if !yield(raw) {
 					return
 				}
 				continue
 			}
-			if !f.tapped(payload, tap, yield) {
+			if !f.tapped(payload, t.frame, yield) {
 				return
 			}
 		}
@@ -80,7 +80,7 @@ func (f *frames) tapped(payload []byte, tap Tap, yield func([]byte) bool) bool {
 var openings = [...]string{Up: "GET ", Down: "HTTP/1.1 101 "}
 
 // begin lets the head of a handshake pass, when it is whole, and tells whether frames follow it.
-func (f *frames) begin(yield func([]byte) bool) bool {
+func (f *frames) begin(change func(string) string, yield func([]byte) bool) bool {
 	opening := openings[f.direction]
 	n := min(len(opening), len(f.rest))
 	if string(f.rest[:n]) != opening[:n] {
@@ -94,6 +94,9 @@ func (f *frames) begin(yield func([]byte) bool) bool {
 	}
 	head := f.rest[:at+4]
 	f.begun, f.socket, f.rest = true, true, f.rest[at+4:]
+	if change != nil && f.direction == Down {
+		head = []byte(change(string(head)))
+	}
 	return yield(head)
 }
 

@@ -186,6 +186,7 @@ type Link struct {
 	stalled [2]bool
 	delay   func() time.Duration
 	tap     Tap
+	answer  func(head string) string
 	tapping sync.Mutex // held while the tap runs
 	ends    []*end     // of connections that are not over
 	conns   int        // that there were
@@ -211,19 +212,27 @@ func (l *Link) Delay(of func() time.Duration) { l.change(func() { l.delay = of }
 // the link.
 func (l *Link) Tap(t Tap) { l.change(func() { l.tap = t }) }
 
-// tapped is the tap, nil where there is none.
-func (l *Link) tapped() Tap {
+// Answer lets a function change the head of the answer to each handshake, up to its empty line; nil ends it.
+func (l *Link) Answer(change func(head string) string) { l.change(func() { l.answer = change }) }
+
+// taps are what changes bytes on their way; both may be nil.
+type taps struct {
+	frame Tap
+	head  func(string) string
+}
+
+func (l *Link) tapped() taps {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	tap := l.tap
 	if tap == nil {
-		return nil
+		return taps{nil, l.answer}
 	}
-	return func(f Frame) [][]byte {
+	return taps{func(f Frame) [][]byte {
 		l.tapping.Lock()
 		defer l.tapping.Unlock()
 		return tap(f)
-	}
+	}, l.answer}
 }
 
 func (l *Link) change(f func()) {
