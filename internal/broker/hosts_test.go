@@ -3,6 +3,7 @@ package broker
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,4 +66,31 @@ func TestHosts(t *testing.T) {
 	if diff := cmp.Diff([]string{"127.0.0.1:7900", "mesh.example.org:443", "other.example:8443", "plain.example:443", "plain.example:80"}, h.signed([]string{"127.0.0.1:7900"})); diff != "" {
 		t.Errorf("signed (-want +got):\n%s", diff)
 	}
+}
+
+// FuzzHosts gives texts as Host and Origin: what is taken is a name of this broker, with a port, in one form.
+func FuzzHosts(f *testing.F) {
+	set := config.DefaultBroker()
+	set.PublicURL = "https://mesh.example.org"
+	h := newHosts(set, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:7900")))
+	local := net.TCPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.7:7900"))
+	for _, seed := range []string{"127.0.0.1:7900", "[::1%25lo]:7900", "localhost:7900", "mesh.example.org", "evil.example", "127.1:7900", "0x7f000001:7900", "[::ffff:127.0.0.1]:7900", "null", "http://localhost:7900"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, name := range h.dialled(text, local) {
+			host, port, err := net.SplitHostPort(name)
+			if err != nil || strings.ToLower(name) != name {
+				t.Fatalf("%q was taken as %q: %v", text, name, err)
+			}
+			ip, err := netip.ParseAddr(host)
+			ours := host == "localhost" || host == "mesh.example.org" && port == "443" || err == nil && (ip.Unmap().IsLoopback() || ip == netip.MustParseAddr("192.0.2.7"))
+			if !ours {
+				t.Errorf("%q was taken as %q, which is no name of this broker", text, name)
+			}
+		}
+		if !h.foreign(text, local) && !strings.Contains(text, "://") {
+			t.Errorf("Origin %q was taken for ours", text)
+		}
+	})
 }

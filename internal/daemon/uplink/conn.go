@@ -117,6 +117,10 @@ func dialError(resp *http.Response, err error) error {
 		return mesh.Errorf(mesh.BrokerDown, "reach the broker: %w", err)
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return mesh.Errorf(mesh.BrokerRefused, "the broker answered with a redirect, which is not followed")
+	case resp.StatusCode == http.StatusTooManyRequests:
+		return mesh.Errorf(mesh.RateLimited, "the broker was asked for too many connections by this network")
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		return mesh.Errorf(mesh.Capacity, "the broker has no room for another connection")
 	}
 	return mesh.Errorf(mesh.BrokerRefused, "the broker answered the handshake with HTTP status %d", resp.StatusCode)
 }

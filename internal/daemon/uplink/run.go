@@ -111,7 +111,7 @@ func (h *history) judge(err error, now time.Time) verdict {
 		return verdict{state: finalState(mesh.ClosePolicy, code)}
 	case code == mesh.NoHello && h.session:
 		return verdict{state: Unsupported}
-	case code == mesh.Capacity, code == mesh.TimestampSkew, code == mesh.NoHello, code == mesh.PinMismatch, code == mesh.WeakerHandshake:
+	case code == mesh.Capacity, code == mesh.RateLimited, code == mesh.TimestampSkew, code == mesh.NoHello, code == mesh.PinMismatch, code == mesh.WeakerHandshake:
 		v.wait = jitter(h.timing.ReconnectMax)
 	case closed != nil && closed.Code == mesh.CloseNormal && closed.Reason == mesh.ReasonReplaced:
 		if h.tooOften(now) {

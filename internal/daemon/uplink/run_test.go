@@ -170,6 +170,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown code, final close", "gone_for_good", 4002, "banned", Banned, mesh.BrokerRefused, 0},
 		{"unknown code", "moon_phase", 1008, "moon_phase", Reconnecting, mesh.BrokerRefused, 800 * time.Millisecond},
 		{"capacity", "capacity", 1008, "capacity", Reconnecting, mesh.Capacity, 24 * time.Second},
+		{"too often", "rate_limit", 1008, "rate_limit", Reconnecting, mesh.RateLimited, 24 * time.Second},
 		{"clock", "timestamp_skew", 1008, "timestamp_skew", Reconnecting, mesh.TimestampSkew, 24 * time.Second},
 		{"replay", "replay", 1008, "replay", Reconnecting, mesh.Replay, 800 * time.Millisecond},
 		{"shutting down", "", 1001, "shutting down", Reconnecting, mesh.BrokerDown, 800 * time.Millisecond},

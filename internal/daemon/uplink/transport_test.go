@@ -138,13 +138,20 @@ func TestRedirectsAreRefused(t *testing.T) {
 
 func TestHandshakeStatus(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.NotFoundHandler())
-	defer server.Close()
-	opt := (&fake{t: t}).options(new(sent))
-	opt.Dial, opt.URL = nil, strings.Replace(server.URL, "http", "ws", 1)+"/ws"
-	l, _ := start(t, opt)
-	waitFor(t, l, Reconnecting)
-	wantCode(t, l.LastError(), mesh.BrokerRefused)
+	for status, want := range map[int]mesh.Code{
+		http.StatusNotFound: mesh.BrokerRefused, http.StatusTooManyRequests: mesh.RateLimited, http.StatusServiceUnavailable: mesh.Capacity,
+	} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+			t.Cleanup(server.Close)
+			opt := (&fake{t: t}).options(new(sent))
+			opt.Dial, opt.URL = nil, strings.Replace(server.URL, "http", "ws", 1)+"/ws"
+			l, _ := start(t, opt)
+			waitFor(t, l, Reconnecting)
+			wantCode(t, l.LastError(), want)
+		})
+	}
 }
 
 // TestPins connects to a broker with a certificate of its own.
