@@ -53,7 +53,7 @@ func TestManyConnections(t *testing.T) {
 }
 
 // A session that reconnects again and again has one seat and one row (lessons 4.8).
-func TestReconnectsDoNotPileUp(t *testing.T) {
+func TestLesson231ReconnectsDoNotPileUp(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, func(o *Options) { o.Settings.MemberConnections, o.Settings.MeshConnections = 2, 3 })
 	m := s.found(t)

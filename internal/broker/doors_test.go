@@ -76,7 +76,7 @@ func TestPresenceIsCut(t *testing.T) {
 }
 
 // A direct message of the advertised size fits into a frame of the advertised size.
-func TestLimitsFitTogether(t *testing.T) {
+func TestLesson2110LimitsFitTogether(t *testing.T) {
 	t.Parallel()
 	for _, frameBytes := range []int64{4096, 65536, 1 << 20} {
 		set := config.DefaultBroker()

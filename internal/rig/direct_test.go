@@ -42,7 +42,7 @@ func TestOfflineRecipient(t *testing.T) {
 }
 
 // A message takes several trips; the next ones go before the first is through.
-func TestOrderOfTwoHundred(t *testing.T) {
+func TestLesson2310OrderOfTwoHundred(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		for _, h := range []*Home{ada, ben} {
 			h.Link(w.broker).Delay(func() time.Duration { return 20 * time.Millisecond })

@@ -17,7 +17,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
-// In the names of tests, Lesson n is row n of daemon 25, Threat n is row n of performance 4, and Acceptance n is row n of
+// In the names of tests, Lesson n is row n of daemon 25, Threat n is a bad input that tidy lists, and Acceptance n is row n of
 // daemon 24.
 
 const (

@@ -209,7 +209,7 @@ func TestPeerTurnsErrorFramesIntoErrors(t *testing.T) {
 }
 
 // A broker that answers twice, answers what was never asked or says nonsense changes nothing.
-func TestPeerIgnoresWhatNobodyWaitsFor(t *testing.T) {
+func TestLesson237PeerIgnoresWhatNobodyWaitsFor(t *testing.T) {
 	t.Parallel()
 	p, l, _ := run(t, NewMux[*Peer]())
 	first := begin(t.Context(), p, item, itemRequest{ID: "a"})

@@ -207,7 +207,7 @@ func TestBodiesAreDroppedWhenNobodyNeedsThem(t *testing.T) {
 	})
 }
 
-func TestOldRowsArePruned(t *testing.T) {
+func TestLesson239OldRowsArePruned(t *testing.T) {
 	set := settings()
 	set.MessageTTL, set.DedupeTTL, set.SessionSeen, set.DedupeRows = time.Hour, 2*time.Hour, 48*time.Hour, 3
 	set.Lease = 24 * time.Hour // few ticks in the weeks that pass

@@ -7,9 +7,9 @@ import (
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
-// TestQueriesThatRunOftenUseAnIndex asks SQLite how it would run them. A plan that scans a table that grows with every
+// TestLesson239QueriesThatRunOftenUseAnIndex asks SQLite how it would run them. A plan that scans a table that grows with every
 // message is a defect that no small test shows.
-func TestQueriesThatRunOftenUseAnIndex(t *testing.T) {
+func TestLesson239QueriesThatRunOftenUseAnIndex(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	for _, c := range []struct {

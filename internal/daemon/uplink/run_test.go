@@ -149,7 +149,7 @@ func TestWelcomeResetsBackoff(t *testing.T) {
 	})
 }
 
-func TestRefusals(t *testing.T) {
+func TestLesson235Refusals(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, code string
@@ -207,7 +207,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestReplacedThreeTimes(t *testing.T) {
+func TestLesson236ReplacedThreeTimes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, func(_ int, ws *line) {
