@@ -279,5 +279,8 @@ func retryAfter(err error) string {
 	if !errors.As(err, &often) {
 		return strconv.Itoa(patienceSeconds)
 	}
-	return strconv.Itoa(int((often.wait + time.Second - 1) / time.Second))
+	return strconv.Itoa(wholeSeconds(often.wait))
 }
+
+// wholeSeconds rounds up.
+func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

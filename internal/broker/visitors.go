@@ -75,7 +75,7 @@ func (v *visitors) ask(r *http.Request) error {
 
 func (v *visitors) refuse(bound config.Bound, wait time.Duration, text string) error {
 	v.reached(bound)
-	return tooOften{mesh.Errorf(mesh.RateLimited, "%s; try again in %v", text, max(wait, time.Second).Round(time.Second)), wait}
+	return tooOften{mesh.Errorf(mesh.RateLimited, "%s; try again in %d s", text, wholeSeconds(wait)), wait}
 }
 
 // connect lets a connection begin its handshake, until it is left: rate_limit or capacity when its address has had
