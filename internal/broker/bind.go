@@ -5,6 +5,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/broker/grant"
 	"github.com/claudemesh/claudemesh/internal/broker/group"
+	"github.com/claudemesh/claudemesh/internal/broker/ownership"
 	"github.com/claudemesh/claudemesh/internal/broker/roster"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -28,6 +29,7 @@ func (s *server) bind() {
 	(&group.Groups{DB: s.db, Seating: s.queue, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)
 	s.parts.moderation.Bind(m)
 	(&grant.Grants{Update: guard.Regrant, List: guard.Grants}).Bind(m)
+	(&ownership.Ownership{DB: s.db, Owner: s.parts.invites.Owner, Now: s.now, Tell: s.crowd.tell, Close: s.crowd.dismiss}).Bind(m)
 	s.presence.Bind(m)
 	(&roster.Roster{
 		DB: s.db, Connections: s.queue.Connections, Complete: s.presence.Complete, Permits: guard.Permits, Seen: s.set.SessionSeen, Now: s.now,

@@ -83,7 +83,7 @@ type acquaintance struct {
 func (d *doors) find(ctx context.Context, p proof) (a acquaintance, err error) {
 	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
 		if a.mesh, err = store.FindMesh(tx, p.mesh); err != nil {
-			return err
+			return bygone(tx, p, err)
 		}
 		if a.member, err = store.FindMemberByKey(tx, p.mesh, p.member); mesh.IsCode(err, mesh.NotFound) {
 			return stranger(tx, a.mesh, p.member)
@@ -121,6 +121,24 @@ func (d *doors) savedGroups(tx *sqlite.Tx, p proof, m store.Member) ([]store.Gro
 		return nil, nil
 	}
 	return store.ListSavedGroups(tx, m.N, d.now().Add(-d.set.SessionSeen))
+}
+
+// bygone tells a member of ours that its mesh was ended. Others hear what they hear of a mesh that never was.
+func bygone(tx *sqlite.Tx, p proof, missing error) error {
+	if !mesh.IsCode(missing, mesh.NotFound) || !slices.Contains(p.caps, protocol.CapGo) {
+		return missing
+	}
+	was, err := store.WasMesh(tx, p.mesh)
+	if err != nil {
+		return err
+	}
+	if !was {
+		return missing
+	}
+	if _, err := store.FindMemberByKey(tx, p.mesh, p.member); err != nil {
+		return err
+	}
+	return mesh.Errorf(mesh.MeshArchived, "the owner of this mesh has ended it")
 }
 
 // stranger says why a key that is no member's is refused.
@@ -203,6 +221,9 @@ func (d *doors) welcome(p proof, a acquaintance) (*guest, error) {
 	}
 	if len(a.groups) > 0 {
 		g.answer.RestoredGroups = presence.Groups // the hello gave none
+	}
+	if caps[protocol.CapGo] {
+		g.answer.Mesh = &protocol.MeshFacts{Slug: a.mesh.Slug, Name: a.mesh.Name, Role: a.member.Role}
 	}
 	return g, nil
 }

@@ -117,6 +117,32 @@ func (w *crowd) silence(id mesh.ConnID) int32 {
 	return 0
 }
 
+// of lists the connections to a mesh of this moment.
+func (w *crowd) of(meshID mesh.ID) (list []*conn) {
+	for _, c := range w.all() {
+		if g := c.guest.Load(); g != nil && g.session.Mesh == meshID {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// tell sends a frame to those of a mesh that know our own events. Who does not take it is a slow consumer.
+func (w *crowd) tell(meshID mesh.ID, frame []byte) {
+	for _, c := range w.of(meshID) {
+		if c.guest.Load().session.Go {
+			c.answer(frame)
+		}
+	}
+}
+
+// dismiss closes the connections to a mesh.
+func (w *crowd) dismiss(meshID mesh.ID, code mesh.CloseCode, reason string) {
+	for _, c := range w.of(meshID) {
+		c.out.Close(code, reason)
+	}
+}
+
 // count changes how many said hello by n, and returns how many did.
 func (w *crowd) count(n int) int {
 	w.mu.Lock()

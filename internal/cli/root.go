@@ -61,6 +61,9 @@ func contents() []section {
 			{[]string{"info"}, presence.NewInfo},
 			{[]string{"stats"}, presence.NewStats},
 			{[]string{"ping"}, presence.NewPing},
+			{[]string{"rename"}, membership.NewRename},
+			{[]string{"delete", "rm"}, membership.NewDelete},
+			{[]string{"member"}, membership.NewMember},
 		}},
 		{"Daemon and broker", []verb{
 			{[]string{"daemon"}, machine.NewDaemon},

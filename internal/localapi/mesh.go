@@ -67,6 +67,8 @@ func (a MeshAnswer) HTTPStatus() int {
 type MeshLeaveRequest struct {
 	Slug  string `json:"slug"`
 	Force bool   `json:"force,omitzero" jsonschema:"also without the broker's confirmation, and as the owner"`
+	// Everywhere ends the mesh for all its members; it takes the owner.
+	Everywhere bool `json:"everywhere,omitzero" jsonschema:"as the owner: end the mesh for everybody"`
 }
 
 // MeshLeaveAnswer says what happened.
@@ -75,6 +77,30 @@ type MeshLeaveAnswer struct {
 	BrokerTold    bool   `json:"broker_told" jsonschema:"the broker ended the membership; false: only this device forgot it"`
 	OwnerKeyKept  string `json:"owner_key_kept,omitzero" jsonschema:"path of the owner's key, which is never deleted"`
 	DroppedOutbox int    `json:"dropped_outbox,omitzero" jsonschema:"unsent messages of the mesh, now dead"`
+	Everywhere    bool   `json:"everywhere,omitzero" jsonschema:"the mesh was ended for everybody"`
+}
+
+// MeshUpdateRequest renames a mesh for everybody. What is left out stays.
+type MeshUpdateRequest struct {
+	Slug    string `json:"slug"`
+	NewSlug string `json:"new_slug,omitzero" jsonschema:"2 to 32 of a-z, 0-9 and -"`
+	Name    string `json:"name,omitzero"`
+}
+
+// MemberUpdateRequest changes what a member of a mesh may do.
+type MemberUpdateRequest struct {
+	Slug   string `json:"slug"`
+	Member string `json:"member" jsonschema:"member key, 16 or more of its first characters, member id, or a name that one member has"`
+	Role   string `json:"role" jsonschema:"admin or member"`
+}
+
+// MemberAnswer is a member of a mesh.
+type MemberAnswer struct {
+	Mesh     string   `json:"mesh"`
+	MemberID mesh.ID  `json:"member_id"`
+	Pubkey   mesh.Key `json:"pubkey"`
+	Name     string   `json:"name"`
+	Role     string   `json:"role" jsonschema:"admin or member"`
 }
 
 // InviteCreateRequest makes an invite.
@@ -128,6 +154,12 @@ var (
 	})
 	MeshJoin = Define[MeshJoinRequest, MeshAnswer](Spec{
 		Route: "POST /v1/meshes/join", Feature: "meshes", Scope: User, BodyLimit: 16 << 10, Summary: "Join a mesh by an invite.",
+	})
+	MeshUpdate = Define[MeshUpdateRequest, MeshAnswer](Spec{
+		Route: "PATCH /v1/meshes/{slug}", Feature: "meshes", Scope: User, BodyLimit: 16 << 10, Summary: "Rename a mesh for everybody. Takes its owner.",
+	})
+	MemberUpdate = Define[MemberUpdateRequest, MemberAnswer](Spec{
+		Route: "PATCH /v1/meshes/{slug}/members/{member}", Feature: "meshes", Scope: User, BodyLimit: 16 << 10, Summary: "Change the role of a member. Takes the mesh's owner.",
 	})
 	MeshLeave = Define[MeshLeaveRequest, MeshLeaveAnswer](Spec{
 		Route: "DELETE /v1/meshes/{slug}", Feature: "meshes", Scope: User, Summary: "Leave a mesh.",

@@ -27,7 +27,7 @@ const (
 // permanent lists the reasons of ClosePolicy after which connecting again cannot help.
 var permanent = map[Code]bool{
 	Unauthorized: true, BadSignature: true, Malformed: true, AttestationMismatch: true, ParentMismatch: true,
-	BadSessionKey: true, BadParentKey: true, WeakKey: true, Revoked: true, BadName: true,
+	BadSessionKey: true, BadParentKey: true, WeakKey: true, Revoked: true, BadName: true, MeshArchived: true,
 }
 
 // ComeBack reports whether a client that was closed with c and reason may connect again by itself.

@@ -111,6 +111,7 @@ const (
 	MeshNotAttached  Code = "mesh_not_attached"
 	NothingJoined    Code = "nothing_joined"
 	SlugTaken        Code = "slug_taken"
+	MeshArchived     Code = "mesh_archived"
 	InviteRefused    Code = "invite_refused"
 	InviteUntrusted  Code = "invite_untrusted"
 	SessionUnknown   Code = "session_unknown"
@@ -197,6 +198,7 @@ var Codes = []Row{
 	{MeshRequired, http.StatusBadRequest, ExitUsage, false, "add --mesh <name>"},
 	{MeshNotAttached, http.StatusNotFound, ExitNotFound, false, "`claudemesh list` shows the joined meshes"},
 	{NothingJoined, http.StatusNotFound, ExitNotFound, false, "run `claudemesh up`, or `claudemesh join <link>`"},
+	{MeshArchived, http.StatusGone, ExitNotFound, false, "its owner ended it for everybody; `claudemesh leave <mesh> --yes` forgets it here"},
 	{SlugTaken, http.StatusConflict, ExitExists, false, "choose another name"},
 	{InviteRefused, http.StatusNotFound, ExitNotFound, false, "ask for a new link"},
 	{InviteUntrusted, http.StatusBadGateway, ExitPermission, false, "nothing was written; ask the owner for the link again"},

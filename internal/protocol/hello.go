@@ -91,6 +91,7 @@ type HelloAnswer struct {
 	ProtocolVersion   int            `json:"protocolVersion,omitzero"`
 	ServerTime        string         `json:"serverTime,omitzero"`
 	Limits            *Limits        `json:"limits,omitzero"`
+	Mesh              *MeshFacts     `json:"mesh,omitzero" jsonschema:"for claudemesh.go/1"`
 
 	// Of a peer that was here before and comes back after its presence had ended (wire 2.3).
 	Restored       bool    `json:"restored,omitzero"`

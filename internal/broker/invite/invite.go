@@ -124,11 +124,15 @@ func errUnsigned() error {
 
 // List shows the newest invites to admins.
 func (v *Invites) List(ctx context.Context, s *session.Session, _ protocol.InviteListRequest) (protocol.InviteListAnswer, error) {
-	if !s.Admin {
-		return protocol.InviteListAnswer{}, mesh.Errorf(mesh.Forbidden, "invites are for the admins of the mesh")
-	}
 	var rows []store.Invite
-	err := v.DB.Read(ctx, func(tx *sqlite.Tx) (err error) {
+	err := v.DB.Read(ctx, func(tx *sqlite.Tx) error {
+		caller, err := store.FindMember(tx, s.Member) // its role may have changed since it came in
+		if err != nil {
+			return err
+		}
+		if caller.Role != store.RoleAdmin {
+			return mesh.Errorf(mesh.Forbidden, "invites are for the admins of the mesh")
+		}
 		rows, err = store.ListInvites(tx, s.Mesh)
 		return err
 	})

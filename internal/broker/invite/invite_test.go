@@ -208,7 +208,7 @@ func TestListIsForAdmins(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	member := *w.admin
-	member.Admin = false
+	w.write(t, func(tx *sqlite.Tx) error { return store.SetRole(tx, member.Member, store.RoleMember) })
 	if _, err := w.List(t.Context(), &member, protocol.InviteListRequest{}); !mesh.IsCode(err, mesh.Forbidden) {
 		t.Errorf("for a member: got %v, want forbidden", err)
 	}

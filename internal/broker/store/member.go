@@ -96,6 +96,14 @@ func ListMembers(tx *sqlite.Tx, meshID mesh.ID) ([]Member, error) {
 	return out, rows.Err()
 }
 
+// SetRole changes the role of a member.
+func SetRole(tx *sqlite.Tx, id mesh.ID, role string) error {
+	if _, err := tx.Exec(`UPDATE member SET role = $2 WHERE id = $1`, id, role); err != nil {
+		return fmt.Errorf("change role: %w", err)
+	}
+	return nil
+}
+
 // SeeMember notes that a member was connected.
 func SeeMember(tx *sqlite.Tx, id mesh.ID, when time.Time) error {
 	if _, err := tx.Exec(`UPDATE member SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2`, id, ms(when)); err != nil {

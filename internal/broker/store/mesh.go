@@ -46,6 +46,31 @@ func FindMeshBySlug(tx *sqlite.Tx, slug string) (Mesh, error) {
 	return scanMesh(tx.QueryRow(`SELECT `+meshColumns+` FROM mesh WHERE slug = $1 AND archived_at = 0`, slug))
 }
 
+// WasMesh reports whether a mesh of this id was archived.
+func WasMesh(tx *sqlite.Tx, id mesh.ID) (bool, error) {
+	var n int64
+	err := tx.QueryRow(`SELECT count(*) FROM mesh WHERE id = $1 AND archived_at <> 0`, id).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("read mesh: %w", err)
+	}
+	return n > 0, nil
+}
+
+// RenameMesh gives a living mesh the slug and name of m. A slug that another living mesh has is slug_taken.
+func RenameMesh(tx *sqlite.Tx, m Mesh) error {
+	n, err := tx.Exec(`UPDATE mesh SET slug = $2, name = $3 WHERE id = $1 AND archived_at = 0`, m.ID, m.Slug, m.Name)
+	if errors.Is(err, sqlite.ErrUnique) {
+		return mesh.Errorf(mesh.SlugTaken, "this broker has a mesh named %s", m.Slug)
+	}
+	if err != nil {
+		return fmt.Errorf("rename mesh: %w", err)
+	}
+	if n == 0 {
+		return errNoMesh()
+	}
+	return nil
+}
+
 // ArchiveMesh ends a mesh. Its members are refused at their next hello.
 func ArchiveMesh(tx *sqlite.Tx, id mesh.ID, when time.Time) error {
 	n, err := tx.Exec(`UPDATE mesh SET archived_at = $2 WHERE id = $1 AND archived_at = 0`, id, ms(when))

@@ -178,7 +178,7 @@ func runLeave(ctx context.Context, a *shell.App, req localapi.MeshLeaveRequest) 
 	if err != nil {
 		return err
 	}
-	if !answer.BrokerTold {
+	if !answer.BrokerTold && !answer.Everywhere {
 		a.Warn("the broker was not told: it keeps the membership until the owner ends it")
 	}
 	if answer.DroppedOutbox > 0 {
@@ -188,6 +188,10 @@ func runLeave(ctx context.Context, a *shell.App, req localapi.MeshLeaveRequest) 
 }
 
 func writeLeft(s term.Stream, v localapi.MeshLeaveAnswer) {
-	s.OK("left "+v.Slug, "")
+	if v.Everywhere {
+		s.OK("ended "+v.Slug+" for everybody", "")
+	} else {
+		s.OK("left "+v.Slug, "")
+	}
 	s.Pairs([2]string{"owner's key, kept", v.OwnerKeyKept})
 }

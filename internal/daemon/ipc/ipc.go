@@ -83,6 +83,8 @@ func (s *Server) bind() {
 	handle(s, localapi.MeshCreate, m.meshCreate)
 	handle(s, localapi.MeshJoin, m.meshJoin)
 	handle(s, localapi.MeshLeave, m.meshLeave)
+	handle(s, localapi.MeshUpdate, m.meshUpdate)
+	handle(s, localapi.MemberUpdate, m.memberUpdate)
 	handle(s, localapi.Invites, m.invites)
 	handle(s, localapi.InviteCreate, m.inviteCreate)
 	handle(s, localapi.InviteRevoke, m.inviteRevoke)

@@ -35,6 +35,16 @@ func (s meshRoutes) meshLeave(ctx context.Context, _ caller, req localapi.MeshLe
 	return answer, err
 }
 
+func (s meshRoutes) meshUpdate(ctx context.Context, _ caller, req localapi.MeshUpdateRequest) (localapi.MeshAnswer, error) {
+	answer, err := s.Node.Ownership().Rename(ctx, req)
+	s.refresh(ctx, err)
+	return answer, err
+}
+
+func (s meshRoutes) memberUpdate(ctx context.Context, _ caller, req localapi.MemberUpdateRequest) (localapi.MemberAnswer, error) {
+	return s.Node.Ownership().SetRole(ctx, req)
+}
+
 func (s meshRoutes) invites(ctx context.Context, _ caller, req localapi.InvitesRequest) (localapi.InvitesAnswer, error) {
 	return s.Node.Invites().List(ctx, req.Slug)
 }

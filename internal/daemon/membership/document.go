@@ -254,3 +254,53 @@ func entryOf(m Mesh) entry {
 		RootKey: m.RootKey.Reveal(), InviteVersion: m.InviteVersion,
 	}
 }
+
+// rename changes slug and name of the entry of a mesh id, and reports whether they were other ones.
+func (d *document) rename(id mesh.ID, slug, name string) (changed bool, err error) {
+	i := d.find(id)
+	if i < 0 {
+		return false, mesh.Errorf(mesh.MeshNotAttached, "the mesh is not joined any more")
+	}
+	var was entry
+	if err := wire.Decode(d.entries[i], &was); err != nil {
+		return false, err
+	}
+	if was.Slug != slug {
+		slug = d.freeSlug(i, slug)
+	}
+	if was.Slug == slug && was.Name == name {
+		return false, nil
+	}
+	o, err := parseObject(d.entries[i])
+	if err != nil {
+		return false, err
+	}
+	for field, text := range map[string]string{"slug": slug, "name": name} {
+		value, err := wire.Encode(text)
+		if err != nil {
+			return false, err
+		}
+		o.set(field, value)
+	}
+	d.entries[i], err = o.appendTo(nil)
+	return true, err
+}
+
+// freeSlug is slug, with a number behind it where another entry has it: a broker that renames its mesh must not get what
+// is meant for another.
+func (d *document) freeSlug(own int, slug string) string {
+	taken := map[string]bool{}
+	for i, raw := range d.entries {
+		var e struct {
+			Slug string `json:"slug"`
+		}
+		if i != own && wire.Decode(raw, &e) == nil {
+			taken[e.Slug] = true
+		}
+	}
+	free := slug
+	for n := 2; taken[free]; n++ {
+		free = fmt.Sprintf("%s-%d", slug, n)
+	}
+	return free
+}

@@ -41,6 +41,27 @@ func (b *Book) Remove(slug string) (Mesh, error) {
 	})
 }
 
+// Rename gives the mesh of an id another slug and name in config.json. A slug that another entry has is not taken from
+// it: a number goes behind it. It reports whether anything changed.
+func (b *Book) Rename(id mesh.ID, slug, name string) (changed bool, err error) {
+	data, err := b.read()
+	if err != nil {
+		return false, err
+	}
+	doc, err := b.parse(data)
+	if err != nil {
+		return false, err
+	}
+	if changed, err = doc.rename(id, slug, name); !changed || err != nil {
+		return false, err
+	}
+	err = b.edit(func(doc *document) error {
+		changed, err = doc.rename(id, slug, name)
+		return err
+	})
+	return changed, err
+}
+
 // edit reads the file anew under the lock that both systems take, changes it, and replaces it.
 func (b *Book) edit(change func(*document) error) error {
 	b.editing.Lock()

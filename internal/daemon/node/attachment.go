@@ -241,6 +241,7 @@ func (a *attachment) onState(member bool, s uplink.State) {
 	}})
 	if s == uplink.Open {
 		retrySessions(a)
+		n.welcomed(a, a.link)
 		a.missReceipts()
 		a.later(a.voices.keepSessions)
 	}

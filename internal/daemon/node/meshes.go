@@ -46,7 +46,7 @@ func (a *attachment) describe(ctx context.Context) (localapi.Mesh, error) {
 		role = "member"
 	}
 	m := localapi.Mesh{
-		Slug: a.mesh.Slug, Name: a.mesh.Name, MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, Pubkey: a.mesh.Pubkey(), Role: role,
+		Slug: a.mesh.Slug, Name: a.node.nameOf(a), MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, Pubkey: a.mesh.Pubkey(), Role: role,
 		IsOwner: a.facts.IsOwner, BrokerURL: a.mesh.BrokerURL, JoinedAt: mesh.FormatTime(a.mesh.JoinedAt), Status: string(a.link.State()), Pending: pending,
 	}
 	if err := a.link.LastError(); err != nil {
@@ -183,6 +183,18 @@ func (n *Node) JoinMesh(ctx context.Context, req localapi.MeshJoinRequest) (loca
 	})
 }
 
+// forget takes a mesh off this device, and tells how many unsent messages end with it.
+func (n *Node) forget(ctx context.Context, at *attachment) (dropped int, err error) {
+	if _, err := n.opt.Book.Remove(at.mesh.Slug); err != nil {
+		return 0, err
+	}
+	n.reconcile()
+	if dropped, err = n.opt.Outbox.DropMesh(ctx, at.mesh.ID); err != nil {
+		return dropped, err
+	}
+	return dropped, n.opt.DB.RemoveMesh(ctx, at.mesh.ID)
+}
+
 // leaveTime bounds telling the broker that a member leaves.
 const leaveTime = 5 * time.Second
 
@@ -194,6 +206,11 @@ func (n *Node) LeaveMesh(ctx context.Context, req localapi.MeshLeaveRequest) (lo
 	}
 	answer := localapi.MeshLeaveAnswer{Slug: req.Slug}
 	switch {
+	case req.Everywhere:
+		if err := n.Ownership().archive(ctx, req.Slug); err != nil {
+			return answer, err
+		}
+		answer.Everywhere, answer.BrokerTold, answer.OwnerKeyKept = true, true, n.opt.Book.OwnerPath(at.mesh.ID)
 	case at.facts.IsOwner && !req.Force:
 		return answer, mesh.Errorf(mesh.Forbidden, "this device owns %s: without it nobody can invite or remove members; leave it with --yes", req.Slug)
 	case at.facts.IsOwner:
@@ -205,14 +222,8 @@ func (n *Node) LeaveMesh(ctx context.Context, req localapi.MeshLeaveRequest) (lo
 			answer.BrokerTold = true
 		}
 	}
-	if _, err := n.opt.Book.Remove(req.Slug); err != nil {
-		return answer, err
-	}
-	n.reconcile()
-	if answer.DroppedOutbox, err = n.opt.Outbox.DropMesh(ctx, at.mesh.ID); err != nil {
-		return answer, err
-	}
-	return answer, n.opt.DB.RemoveMesh(ctx, at.mesh.ID)
+	answer.DroppedOutbox, err = n.forget(ctx, at)
+	return answer, err
 }
 
 func (a *attachment) tellLeaving(ctx context.Context) error {

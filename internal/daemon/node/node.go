@@ -45,6 +45,9 @@ type Node struct {
 	enroll *enroll.Client
 	events *events
 
+	adapting sync.Mutex                 // held by who adapts to what an owner changed: one change after the other
+	behind   chan func(context.Context) // work of attachments that outlives them
+
 	mu       sync.Mutex
 	attached map[mesh.ID]*attachment
 	order    []mesh.ID       // of config.json
@@ -63,7 +66,8 @@ const keptBoxes = 4096
 func New(opt Options) *Node {
 	return &Node{
 		opt: opt, boxes: seal.NewBoxes(keptBoxes), enroll: &enroll.Client{Dial: opt.Dial, Now: opt.Now}, events: newEvents(),
-		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: newBroadcast(), peers: newBroadcast(), ready: make(chan struct{}),
+		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: newBroadcast(), peers: newBroadcast(), behind: make(chan func(context.Context), maxBackground),
+		ready: make(chan struct{}),
 	}
 }
 
@@ -75,6 +79,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.opt.Outbox.Run(ctx) })
 	group.Go(func() error { return n.opt.Inbox.Run(ctx) })
 	group.Go(func() error { return prune(ctx, n.opt) })
+	group.Go(func() error { return n.workOff(ctx) })
 	group.Go(func() error { return n.opt.Book.Watch(ctx, n.reconcile) })
 	<-ctx.Done()
 	n.setSpawn(nil) // from here on nothing is started

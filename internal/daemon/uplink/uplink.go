@@ -197,6 +197,13 @@ func (l *Link) Auth() int {
 	return l.auth
 }
 
+// Mesh is what the broker said of the mesh in its last welcome; nil when it said nothing.
+func (l *Link) Mesh() *protocol.MeshFacts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.welcome.Mesh
+}
+
 // Has reports whether the connection is open and the broker confirmed a capability of the hello (design B2).
 func (l *Link) Has(capability string) bool {
 	l.mu.Lock()
