@@ -45,6 +45,30 @@ func TestMeshes(t *testing.T) {
 	})
 }
 
+func TestOwnership(t *testing.T) {
+	t.Parallel()
+	renamed := clitest.Mesh()
+	renamed.Slug, renamed.Name = "crew", "The Crew"
+	clitest.Verbs(t, cli.Run, "ownership", []clitest.Line{
+		{Args: "rename team crew", Given: clitest.Answer(localapi.MeshUpdate.Route, localapi.MeshAnswer{Mesh: renamed, AlreadyJoined: true})},
+		{Args: "rename team --name Crew --json", Given: clitest.Answer(localapi.MeshUpdate.Route, localapi.MeshAnswer{Mesh: renamed, AlreadyJoined: true})},
+		{Args: "rename team crew", Given: clitest.Answer(localapi.MeshUpdate.Route, mesh.Errorf(mesh.NotOwner, "the key that owns team is not on this device"))},
+		{Args: "rename team Crew!"},
+		{Args: "rename team"},
+		{Args: "rename"},
+		{Args: "delete team"},
+		{Args: "rm team --everywhere"},
+		{Args: "rm team --everywhere --yes", Given: clitest.Answer(localapi.MeshLeave.Route, localapi.MeshLeaveAnswer{Slug: "team", Everywhere: true, BrokerTold: true, OwnerKeyKept: "/home/anna/.claudemesh/keys/x.owner.json"})},
+		{Args: "delete team --everywhere --yes --json", Given: clitest.Answer(localapi.MeshLeave.Route, localapi.MeshLeaveAnswer{Slug: "team", Everywhere: true, BrokerTold: true})},
+		{Args: "delete"},
+		{Args: "member role ben admin --mesh team", Given: clitest.Answer(localapi.MemberUpdate.Route, localapi.MemberAnswer{Mesh: "team", MemberID: "M3mber", Pubkey: clitest.Key("ben"), Name: "ben", Role: "admin"})},
+		{Args: "member role ben member --mesh team --json", Given: clitest.Answer(localapi.MemberUpdate.Route, localapi.MemberAnswer{Mesh: "team", MemberID: "M3mber", Pubkey: clitest.Key("ben"), Name: "ben", Role: "member"})},
+		{Args: "member role ben king"},
+		{Args: "member role ben"},
+		{Args: "member"},
+	})
+}
+
 func TestInvites(t *testing.T) {
 	t.Parallel()
 	clitest.Verbs(t, cli.Run, "invite", []clitest.Line{

@@ -242,6 +242,9 @@ func (a *attachment) onState(member bool, s uplink.State) {
 	if s == uplink.Open {
 		retrySessions(a)
 		n.welcomed(a, a.link)
+		if said := a.link.Mesh(); said != nil {
+			n.ownership.learn(a, *said)
+		}
 		a.missReceipts()
 		a.later(a.voices.keepSessions)
 	}

@@ -46,7 +46,7 @@ func (a *attachment) describe(ctx context.Context) (localapi.Mesh, error) {
 		role = "member"
 	}
 	m := localapi.Mesh{
-		Slug: a.mesh.Slug, Name: a.node.nameOf(a), MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, Pubkey: a.mesh.Pubkey(), Role: role,
+		Slug: a.mesh.Slug, Name: a.node.ownership.NameOf(a.mesh.ID, a.mesh.Name), MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, Pubkey: a.mesh.Pubkey(), Role: role,
 		IsOwner: a.facts.IsOwner, BrokerURL: a.mesh.BrokerURL, JoinedAt: mesh.FormatTime(a.mesh.JoinedAt), Status: string(a.link.State()), Pending: pending,
 	}
 	if err := a.link.LastError(); err != nil {
@@ -207,7 +207,7 @@ func (n *Node) LeaveMesh(ctx context.Context, req localapi.MeshLeaveRequest) (lo
 	answer := localapi.MeshLeaveAnswer{Slug: req.Slug}
 	switch {
 	case req.Everywhere:
-		if err := n.Ownership().archive(ctx, req.Slug); err != nil {
+		if err := n.ownership.archive(ctx, at); err != nil {
 			return answer, err
 		}
 		answer.Everywhere, answer.BrokerTold, answer.OwnerKeyKept = true, true, n.opt.Book.OwnerPath(at.mesh.ID)

@@ -45,8 +45,7 @@ type Node struct {
 	enroll *enroll.Client
 	events *events
 
-	adapting sync.Mutex                 // held by who adapts to what an owner changed: one change after the other
-	behind   chan func(context.Context) // work of attachments that outlives them
+	ownership *Ownership
 
 	mu       sync.Mutex
 	attached map[mesh.ID]*attachment
@@ -64,11 +63,13 @@ const keptBoxes = 4096
 
 // New returns a node that is attached to nothing until Run.
 func New(opt Options) *Node {
-	return &Node{
+	n := &Node{
 		opt: opt, boxes: seal.NewBoxes(keptBoxes), enroll: &enroll.Client{Dial: opt.Dial, Now: opt.Now}, events: newEvents(),
-		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: newBroadcast(), peers: newBroadcast(), behind: make(chan func(context.Context), maxBackground),
+		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: newBroadcast(), peers: newBroadcast(),
 		ready: make(chan struct{}),
 	}
+	n.ownership = newOwnership(n)
+	return n
 }
 
 // Run attaches to every joined mesh, and follows what is joined and left, until ctx ends and everything has stopped.
@@ -79,7 +80,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.opt.Outbox.Run(ctx) })
 	group.Go(func() error { return n.opt.Inbox.Run(ctx) })
 	group.Go(func() error { return prune(ctx, n.opt) })
-	group.Go(func() error { return n.workOff(ctx) })
+	group.Go(func() error { return n.ownership.run(ctx) })
 	group.Go(func() error { return n.opt.Book.Watch(ctx, n.reconcile) })
 	<-ctx.Done()
 	n.setSpawn(nil) // from here on nothing is started
