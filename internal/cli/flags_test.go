@@ -21,7 +21,7 @@ func flagNames(cmd *cobra.Command) []string {
 // needed are the words that a verb takes, by its path.
 var needed = map[string]string{
 	"send": "backend hi", "message send": "backend hi", "message status": "5f0d2a44", "msg-status": "5f0d2a44", "create": "Team", "join": "link",
-	"leave": "team", "share": "--mesh other", "invites list": "--mesh other", "invites revoke": "x --mesh other", "completions": "bash",
+	"rename": "team crew", "delete": "team", "member role": "ben admin --mesh other", "leave": "team", "share": "--mesh other", "invites list": "--mesh other", "invites revoke": "x --mesh other", "completions": "bash",
 	"list": "--json", "docs": "folder", "group join": "@ops", "group leave": "@ops", "trust accept": "bob", "trust reject": "bob",
 	"status set": "dnd", "profile status set": "dnd", "summary": "x", "profile summary": "x", "visible": "no", "profile visible": "no",
 }
@@ -37,6 +37,9 @@ var settled = map[string]struct{ with, without string }{
 	"message send --wait":     {"backend hi --wait=accepted", "backend hi"},
 	"message send --timeout":  {"backend hi --wait --timeout=7s", "backend hi --wait"},
 	"message send --priority": {"backend hi --priority=low", "backend hi"},
+	"rename --name":           {"team --name=Crew", "team crew"},
+	"delete --everywhere":     {"team --yes --everywhere", "team --yes"},
+	"member role --mesh":      {"ben admin --mesh team", "ben admin --mesh other"},
 	"share --mesh":            {"--mesh team", "--mesh other"},
 	"share --role":            {"--mesh other --role=admin", "--mesh other"},
 	"share --expires":         {"--mesh other --expires=3d", "--mesh other"},
@@ -51,7 +54,7 @@ var settled = map[string]struct{ with, without string }{
 
 // elsewhere are flags whose effect is not a request.
 var elsewhere = map[string]string{
-	"up --broker": "TestUp", "up --listen": "TestUpListen",
+	"up --broker": "TestUp", "up --listen": "TestUpListen", "share --copy": "TestCopyText",
 }
 
 // TestEveryFlagReachesSomething runs each verb with and without each of its flags: what is asked of the daemon, given to

@@ -216,6 +216,8 @@ func Samples() map[string]any {
 		localapi.MeshCreate.Route:   localapi.MeshAnswer{Mesh: Mesh()},
 		localapi.MeshJoin.Route:     localapi.MeshAnswer{Mesh: Mesh()},
 		localapi.MeshLeave.Route:    localapi.MeshLeaveAnswer{Slug: "team", BrokerTold: true},
+		localapi.MeshUpdate.Route:   localapi.MeshAnswer{Mesh: Mesh(), AlreadyJoined: true},
+		localapi.MemberUpdate.Route: localapi.MemberAnswer{Mesh: "team", MemberID: "MemberIdMemberIdMemberIdMember02", Pubkey: Key("ben"), Name: "ben", Role: "admin"},
 		localapi.InviteCreate.Route: localapi.InviteAnswer{URL: "https://mesh.example.com/i/7dQm4xZt9BcA#q0Zr2v8mT5Wc1yN4kLxU3g", Code: "7dQm4xZt9BcA", Version: 2, InviteID: InviteID, ExpiresAt: "2026-03-11T12:00:00.000Z", Uses: 1, Role: "member", Mesh: "team"},
 		localapi.Invites.Route:      invites(),
 		localapi.InviteRevoke.Route: localapi.None{},

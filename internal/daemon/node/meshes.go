@@ -11,6 +11,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/daemon/enroll"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/daemon/node/decree"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -77,7 +78,7 @@ func (n *Node) CreateMesh(ctx context.Context, req localapi.MeshCreateRequest) (
 		broker = n.opt.Settings.BrokerURL
 	}
 	token := req.Token
-	if token == "" && onThisMachine(broker) {
+	if token == "" && decree.OnThisMachine(broker) {
 		token = localCreateToken(n.opt.Home.Broker)
 	}
 	owner, err := n.opt.Book.NewOwner(n.opt.Now())
@@ -184,7 +185,7 @@ func (n *Node) JoinMesh(ctx context.Context, req localapi.MeshJoinRequest) (loca
 }
 
 // forget takes a mesh off this device, and tells how many unsent messages end with it.
-func (n *Node) forget(ctx context.Context, at *attachment) (dropped int, err error) {
+func forget(ctx context.Context, n *Node, at *attachment) (dropped int, err error) {
 	if _, err := n.opt.Book.Remove(at.mesh.Slug); err != nil {
 		return 0, err
 	}
@@ -222,7 +223,7 @@ func (n *Node) LeaveMesh(ctx context.Context, req localapi.MeshLeaveRequest) (lo
 			answer.BrokerTold = true
 		}
 	}
-	answer.DroppedOutbox, err = n.forget(ctx, at)
+	answer.DroppedOutbox, err = forget(ctx, n, at)
 	return answer, err
 }
 

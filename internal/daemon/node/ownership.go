@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/node/decree"
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -12,9 +11,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
-
-// ownerTime bounds one order of an owner.
-const ownerTime = 10 * time.Second
 
 // maxBehind is how many changes may wait. What finds no room is left out: the next welcome of a broker brings it again.
 const maxBehind = 64
@@ -37,7 +33,7 @@ func (n *Node) Ownership() *Ownership { return n.ownership }
 // Rename renames a mesh for everybody, here at once.
 func (o *Ownership) Rename(ctx context.Context, req localapi.MeshUpdateRequest) (localapi.MeshAnswer, error) {
 	var none localapi.MeshAnswer
-	at, key, err := o.n.Invites().owned(req.Slug)
+	at, owner, err := owned(o.n, req.Slug)
 	if err != nil {
 		return none, err
 	}
@@ -46,11 +42,7 @@ func (o *Ownership) Rename(ctx context.Context, req localapi.MeshUpdateRequest) 
 			return none, mesh.Errorf(mesh.SlugTaken, "another mesh that is joined here is called %s", req.NewSlug)
 		}
 	}
-	order, err := decree.Owner{Mesh: at.mesh, Key: key, Now: o.n.opt.Now}.Rename(req.NewSlug, req.Name)
-	if err != nil {
-		return none, err
-	}
-	now, err := ask(ctx, at, ownerTime, protocol.MeshRename, order)
+	now, err := owner.Rename(ctx, req.NewSlug, req.Name)
 	if err != nil {
 		return none, err
 	}
@@ -67,21 +59,17 @@ func (o *Ownership) Rename(ctx context.Context, req localapi.MeshUpdateRequest) 
 
 // SetRole changes the role of a member.
 func (o *Ownership) SetRole(ctx context.Context, req localapi.MemberUpdateRequest) (localapi.MemberAnswer, error) {
-	at, key, err := o.n.Invites().owned(req.Slug)
+	_, owner, err := owned(o.n, req.Slug)
 	if err != nil {
 		return localapi.MemberAnswer{}, err
 	}
-	order, err := decree.Owner{Mesh: at.mesh, Key: key, Now: o.n.opt.Now}.SetRole(req.Member, req.Role)
-	if err != nil {
-		return localapi.MemberAnswer{}, err
-	}
-	now, err := ask(ctx, at, ownerTime, protocol.MemberUpdate, order)
-	return localapi.MemberAnswer{Mesh: at.mesh.Slug, MemberID: now.MemberID, Pubkey: now.MemberPubkey, Name: now.Name, Role: now.Role}, err
+	now, err := owner.SetRole(ctx, req.Member, req.Role)
+	return localapi.MemberAnswer{Mesh: req.Slug, MemberID: now.MemberID, Pubkey: now.MemberPubkey, Name: now.Name, Role: now.Role}, err
 }
 
 // archive ends a mesh for everybody. It may be called differently here than at its broker, where another has its name.
 func (o *Ownership) archive(ctx context.Context, at *attachment) error {
-	_, key, err := o.n.Invites().owned(at.mesh.Slug)
+	_, owner, err := owned(o.n, at.mesh.Slug)
 	if err != nil {
 		return err
 	}
@@ -89,12 +77,7 @@ func (o *Ownership) archive(ctx context.Context, at *attachment) error {
 	if said := at.link.Mesh(); said != nil {
 		slug = said.Slug
 	}
-	order, err := decree.Owner{Mesh: at.mesh, Key: key, Now: o.n.opt.Now}.Archive(slug)
-	if err != nil {
-		return err
-	}
-	_, err = ask(ctx, at, ownerTime, protocol.MeshArchive, order)
-	return err
+	return owner.Archive(ctx, slug)
 }
 
 // follow takes in what the owner changed, as an event tells it.
@@ -106,7 +89,7 @@ func (o *Ownership) follow(a *attachment, msg protocol.PushedMessage) {
 	}
 	o.later(a, func(ctx context.Context) error {
 		o.n.opt.Log.Info("the owner has ended a mesh", logkey.Mesh, a.mesh.Slug)
-		_, err := o.n.forget(ctx, a)
+		_, err := forget(ctx, o.n, a)
 		return err
 	})
 }

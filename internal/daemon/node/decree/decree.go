@@ -7,7 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/claudemesh/claudemesh/internal/daemon/enroll"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -15,38 +14,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/seal"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
-
-// Owner signs orders for a mesh.
-type Owner struct {
-	Mesh membership.Mesh
-	Key  seal.SecretKey
-	Now  mesh.Clock
-}
-
-func (o Owner) sign(name string, args any) (protocol.SignedOperation, error) {
-	return enroll.Operation{Mesh: o.Mesh, Owner: o.Key, Name: name, Args: args}.Sign(o.Now())
-}
-
-// Rename orders another slug, another name, or both.
-func (o Owner) Rename(slug, name string) (req protocol.MeshRenameRequest, err error) {
-	req = protocol.MeshRenameRequest{Slug: slug, Name: name}
-	req.Operation, err = o.sign(protocol.MeshRename.Type, req.Signed())
-	return req, err
-}
-
-// SetRole orders what a member may do.
-func (o Owner) SetRole(target, role string) (req protocol.MemberUpdateRequest, err error) {
-	req = protocol.MemberUpdateRequest{Target: target, Role: role}
-	req.Operation, err = o.sign(protocol.MemberUpdate.Type, req.Signed())
-	return req, err
-}
-
-// Archive orders the end of the mesh, which the broker calls slug.
-func (o Owner) Archive(slug string) (req protocol.MeshArchiveRequest, err error) {
-	req = protocol.MeshArchiveRequest{Slug: slug}
-	req.Operation, err = o.sign(protocol.MeshArchive.Type, req.Signed())
-	return req, err
-}
 
 // Ended reports whether the owner of a mesh signed its end, now. Nobody else is believed, for what follows deletes a key;
 // of a mesh that was joined elsewhere the owner is not known.
