@@ -241,9 +241,8 @@ func (a *attachment) onState(member bool, s uplink.State) {
 	}})
 	if s == uplink.Open {
 		retrySessions(a)
-		n.welcomed(a, a.link)
 		if said := a.link.Mesh(); said != nil {
-			n.ownership.learn(a, *said)
+			n.owners.Learn(a.mesh, a.facts, *said)
 		}
 		a.missReceipts()
 		a.later(a.voices.keepSessions)

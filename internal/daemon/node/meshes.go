@@ -47,7 +47,7 @@ func (a *attachment) describe(ctx context.Context) (localapi.Mesh, error) {
 		role = "member"
 	}
 	m := localapi.Mesh{
-		Slug: a.mesh.Slug, Name: a.node.ownership.NameOf(a.mesh.ID, a.mesh.Name), MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, Pubkey: a.mesh.Pubkey(), Role: role,
+		Slug: a.mesh.Slug, Name: a.node.owners.NameOf(a.mesh.ID, a.mesh.Name), MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, Pubkey: a.mesh.Pubkey(), Role: role,
 		IsOwner: a.facts.IsOwner, BrokerURL: a.mesh.BrokerURL, JoinedAt: mesh.FormatTime(a.mesh.JoinedAt), Status: string(a.link.State()), Pending: pending,
 	}
 	if err := a.link.LastError(); err != nil {
@@ -185,15 +185,18 @@ func (n *Node) JoinMesh(ctx context.Context, req localapi.MeshJoinRequest) (loca
 }
 
 // forget takes a mesh off this device, and tells how many unsent messages end with it.
-func forget(ctx context.Context, n *Node, at *attachment) (dropped int, err error) {
-	if _, err := n.opt.Book.Remove(at.mesh.Slug); err != nil {
+func forget(ctx context.Context, n *Node, m membership.Mesh) (dropped int, err error) {
+	if now, err := n.opt.Book.Find(m.Slug); err != nil || now.ID != m.ID {
+		return 0, mesh.Errorf(mesh.MeshNotAttached, "%s is not joined any more", m.Slug)
+	}
+	if _, err := n.opt.Book.Remove(m.Slug); err != nil {
 		return 0, err
 	}
 	n.reconcile()
-	if dropped, err = n.opt.Outbox.DropMesh(ctx, at.mesh.ID); err != nil {
+	if dropped, err = n.opt.Outbox.DropMesh(ctx, m.ID); err != nil {
 		return dropped, err
 	}
-	return dropped, n.opt.DB.RemoveMesh(ctx, at.mesh.ID)
+	return dropped, n.opt.DB.RemoveMesh(ctx, m.ID)
 }
 
 // leaveTime bounds telling the broker that a member leaves.
@@ -208,7 +211,7 @@ func (n *Node) LeaveMesh(ctx context.Context, req localapi.MeshLeaveRequest) (lo
 	answer := localapi.MeshLeaveAnswer{Slug: req.Slug}
 	switch {
 	case req.Everywhere:
-		if err := n.ownership.archive(ctx, at); err != nil {
+		if err := n.Ownership().archive(ctx, at); err != nil {
 			return answer, err
 		}
 		answer.Everywhere, answer.BrokerTold, answer.OwnerKeyKept = true, true, n.opt.Book.OwnerPath(at.mesh.ID)
@@ -223,7 +226,7 @@ func (n *Node) LeaveMesh(ctx context.Context, req localapi.MeshLeaveRequest) (lo
 			answer.BrokerTold = true
 		}
 	}
-	answer.DroppedOutbox, err = forget(ctx, n, at)
+	answer.DroppedOutbox, err = forget(ctx, n, at.mesh)
 	return answer, err
 }
 

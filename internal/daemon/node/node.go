@@ -16,6 +16,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/daemon/node/decree"
 	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/logkey"
@@ -45,7 +46,7 @@ type Node struct {
 	enroll *enroll.Client
 	events *events
 
-	ownership *Ownership
+	owners *decree.Follower
 
 	mu       sync.Mutex
 	attached map[mesh.ID]*attachment
@@ -68,7 +69,7 @@ func New(opt Options) *Node {
 		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: newBroadcast(), peers: newBroadcast(),
 		ready: make(chan struct{}),
 	}
-	n.ownership = newOwnership(n)
+	n.owners = follower(n)
 	return n
 }
 
@@ -80,7 +81,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.opt.Outbox.Run(ctx) })
 	group.Go(func() error { return n.opt.Inbox.Run(ctx) })
 	group.Go(func() error { return prune(ctx, n.opt) })
-	group.Go(func() error { return n.ownership.run(ctx) })
+	group.Go(func() error { return n.owners.Run(ctx) })
 	group.Go(func() error { return n.opt.Book.Watch(ctx, n.reconcile) })
 	<-ctx.Done()
 	n.setSpawn(nil) // from here on nothing is started

@@ -37,7 +37,7 @@ func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.Pushe
 	if msg.Subtype == protocol.SubtypeSystem {
 		if a.kind == inbox.Member { // one copy a daemon: its sessions' connections bring the same events
 			a.systemEvent(msg)
-			a.node.ownership.follow(a.attachment, msg)
+			a.node.owners.Hear(a.mesh, a.facts, msg)
 		}
 		return nil
 	}
