@@ -17,9 +17,11 @@ import (
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/rig/script"
 	"github.com/claudemesh/claudemesh/internal/seal"
+	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 var update = flag.Bool("update", false, "write what the broker answers into testdata; read the difference before you keep it")
@@ -222,6 +224,9 @@ func (v *conversation) sign(frame string) string {
 		MemberID string `json:"memberId"`
 		Pubkey   string `json:"pubkey"`
 	}
+	if strings.Contains(frame, `"$operation"`) {
+		return v.operate(frame)
+	}
 	if !strings.Contains(frame, `"$sign"`) {
 		return frame
 	}
@@ -238,6 +243,39 @@ func (v *conversation) sign(frame string) string {
 	frame = strings.Replace(frame, "$attest", must(attested.Sign(parent)).String(), 1)
 	text := seal.SessionHello{MeshID: f.MeshID, Parent: parent.Public(), Session: session.Public(), At: at}
 	return strings.Replace(frame, "$sign", must(text.Sign(session)).String(), 1)
+}
+
+// operate replaces "$operation" by the owner's signature over what is asked.
+func (v *conversation) operate(frame string) string {
+	rest := strings.Replace(frame, `"operation":"$operation"`, `"operation":{}`, 1)
+	var args any
+	head := must(wire.ReadHead([]byte(rest)))
+	switch head.Type {
+	case protocol.Kick.Type, protocol.Disconnect.Type:
+		args = asked(rest, protocol.KickRequest.Signed)
+	case protocol.BanMember.Type:
+		args = asked(rest, protocol.BanRequest.Signed)
+	case protocol.Unban.Type:
+		args = asked(rest, protocol.UnbanRequest.Signed)
+	default:
+		panic("nobody signs " + head.Type)
+	}
+	op := seal.Operation{
+		Host: v.site.host(), MeshID: string(v.team.id), Name: head.Type, Args: must(seal.ArgsHash(encode(args))), Nonce: mesh.NewToken()[:32], At: v.site.now(),
+	}
+	signed := protocol.SignedOperation{
+		Nonce: op.Nonce, AtMs: op.At.UnixMilli(), Key: mesh.Key(v.team.owner.Public().String()), Signature: must(op.Sign(v.team.owner)).String(),
+	}
+	return strings.Replace(frame, `"$operation"`, string(encode(signed)), 1)
+}
+
+// asked gives of a request what its signature covers.
+func asked[Req any](frame string, signed func(Req) Req) Req {
+	var req Req
+	if err := wire.Decode([]byte(frame), &req); err != nil {
+		panic(fmt.Sprintf("%s: %v", frame, err))
+	}
+	return signed(req)
 }
 
 // key finds the secret of a public key that a conversation knows; "mallory" is in no mesh.
