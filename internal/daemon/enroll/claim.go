@@ -32,7 +32,15 @@ func (c *Client) Redeem(ctx context.Context, l Link, displayName string, member 
 	if l.Token != "" {
 		return c.Join(ctx, l, displayName, member)
 	}
-	return c.Claim(ctx, l, displayName, member)
+	joined, err := c.Claim(ctx, l, displayName, member)
+	if l.Fingerprint != "" || !mesh.IsCode(err, mesh.BrokerRefused) {
+		return joined, err
+	}
+	long, lookErr := c.lookUp(ctx, l) // a site of the TypeScript system, which gives no answer that a broker of ours gives
+	if lookErr != nil {
+		return joined, err
+	}
+	return c.Join(ctx, long, displayName, member)
 }
 
 // Claim redeems an invite of version 2 for member: a new key, or that of an earlier claim of the same invite, which makes the same

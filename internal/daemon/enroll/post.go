@@ -33,7 +33,7 @@ type target struct {
 	token string // empty means none
 }
 
-// post sends JSON and reads the JSON of a 2xx answer. Any other answer is an error with the broker's code;
+// post sends JSON, or with a nil body only asks, and reads the JSON of a 2xx answer. Any other answer is an error with the broker's code;
 // broker_unreachable means that there was none.
 func (c *Client) post(ctx context.Context, to target, body []byte, answer any) error {
 	if err := uplink.CheckClear(to.base); err != nil {
@@ -45,7 +45,11 @@ func (c *Client) post(ctx context.Context, to target, body []byte, answer any) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, postLimit)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.base+to.path, bytes.NewReader(body))
+	method := http.MethodPost
+	if body == nil {
+		method = http.MethodGet
+	}
+	req, err := http.NewRequestWithContext(ctx, method, to.base+to.path, bytes.NewReader(body))
 	if err != nil {
 		return mesh.Errorf(mesh.BadRequest, "the broker's URL cannot be used")
 	}

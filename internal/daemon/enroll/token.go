@@ -95,6 +95,24 @@ type joinRequest struct {
 	Payload     wire.RawMessage      `json:"invite_payload"`
 }
 
+// pathLookUp is where the site of the TypeScript system tells the token behind a short code (http-api B.2).
+const pathLookUp = "/api/public/invite-code/"
+
+// lookUp turns a short link of the TypeScript system into the long one.
+func (c *Client) lookUp(ctx context.Context, l Link) (Link, error) {
+	var answer struct {
+		Found bool   `json:"found"`
+		Token string `json:"token"`
+	}
+	if err := c.post(ctx, target{base: l.Base, path: pathLookUp + l.Code, pin: l.Pin}, nil, &answer); err != nil {
+		return Link{}, err
+	}
+	if !answer.Found {
+		return Link{}, mesh.Errorf(mesh.InviteRefused, "the site knows no such code")
+	}
+	return parseToken(answer.Token)
+}
+
 // NewLegacyInvite signs an invite of version 1, which clients of the TypeScript system need: they cannot use others
 // (design C3). Its link holds the mesh's root key. Self-signed brokers have none, as those clients refuse them.
 func NewLegacyInvite(d InviteDraft, now time.Time) (Invite, error) {

@@ -107,6 +107,38 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// TestShortLinkOfTheOtherSystem: its site has no claims, and tells the long link behind a code. A link that names its
+// owner is never looked up there.
+func TestShortLinkOfTheOtherSystem(t *testing.T) {
+	t.Parallel()
+	var b *broker
+	owner := seal.NewSecretKey()
+	b = newBroker(t, func(w http.ResponseWriter, r request) {
+		switch r.path {
+		case "GET /api/public/invite-code/abcdef23":
+			answerJSON(w, http.StatusOK, map[string]any{"found": true, "token": tokenOf(t, owner, func(i *seal.InviteToken) { i.BrokerURL = b.socket() })})
+		case "POST /join":
+			answerJSON(w, http.StatusOK, protocol.JoinAnswer{OK: true, MemberID: "member1"})
+		default:
+			http.Error(w, "<html>", http.StatusNotFound)
+		}
+	})
+	link := Link{Base: b.URL, Code: "abcdef23"}
+	got, err := (&Client{Now: clock}).Redeem(t.Context(), link, "bob", seal.NewSecretKey())
+	if err != nil || got.Mesh.Slug != "one" || got.Mesh.InviteVersion != 1 {
+		t.Errorf("got %+v, %v, want the mesh joined by the long link", got.Mesh, err)
+	}
+	link.Fingerprint = testFP
+	before := len(b.requests())
+	if _, err := (&Client{Now: clock}).Redeem(t.Context(), link, "bob", seal.NewSecretKey()); !mesh.IsCode(err, mesh.BrokerRefused) || len(b.requests()) != before+1 {
+		t.Errorf("with a fingerprint: got %v after %d requests, want broker_refused after one", err, len(b.requests())-before)
+	}
+	link = Link{Base: b.URL, Code: "unknwn23"}
+	if _, err := (&Client{Now: clock}).Redeem(t.Context(), link, "bob", seal.NewSecretKey()); !mesh.IsCode(err, mesh.BrokerRefused) {
+		t.Errorf("an unknown code: got %v, want broker_refused", err)
+	}
+}
+
 func TestJoinIsRefused(t *testing.T) {
 	t.Parallel()
 	owner := seal.NewSecretKey()
