@@ -1,6 +1,10 @@
 package broker
 
 import (
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +13,52 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
+
+// What a broker answers is what is declared and documented, each series once and with its head in front.
+func TestMetricsAreThoseDeclared(t *testing.T) {
+	t.Parallel()
+	s := openSite(t, nil)
+	m := s.found(t)
+	c := m.enter(t, m.first, nil)
+	c.sendTo(t, "*", "1", 10)
+	c.send(t, []byte("no frame"))
+	c.send(t, []byte(`{"type":"list_peers","_reqId":"1"}`))
+	c.nextOf(t, "peers_list")
+	_, body := s.do(t, s.request(t, http.MethodGet, protocol.PathMetrics, nil))
+	declared := map[string]protocol.Metric{}
+	for _, m := range protocol.Metrics() {
+		declared[m.Name] = m
+	}
+	var got []string
+	var current protocol.Metric
+	for line := range strings.Lines(body) {
+		line = strings.TrimSpace(line)
+		if head, ok := strings.CutPrefix(line, "# HELP "); ok {
+			name, help, _ := strings.Cut(head, " ")
+			if current, ok = declared[name]; !ok || help != current.Help {
+				t.Errorf("%q is not declared", line)
+			}
+			got = append(got, name)
+			continue
+		}
+		if line == "# TYPE "+current.Name+" "+string(current.Kind) {
+			continue
+		}
+		label := ""
+		if current.Label != "" {
+			label = `(\{` + current.Label + `="[^"]*"\})?`
+		}
+		if current.Kind == protocol.Histogram {
+			label = `(_sum|_count|_bucket\{le="[^"]*"\})`
+		}
+		if !regexp.MustCompile(`^` + current.Name + label + ` [0-9.e+-]+$`).MatchString(line) {
+			t.Errorf("below %s stands %q", current.Name, line)
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(declared)), slices.Sorted(slices.Values(got))); diff != "" {
+		t.Errorf("series (-declared +answered):\n%s", diff)
+	}
+}
 
 func TestMetricsText(t *testing.T) {
 	t.Parallel()

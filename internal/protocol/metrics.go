@@ -27,7 +27,7 @@ var (
 	MetricOutbound    = Metric{"broker_outbound_bytes", Gauge, "", "Bytes that wait to be written to connections."}
 
 	MetricRouted   = Metric{"broker_messages_routed_total", Counter, "priority", "Messages that were accepted."}
-	MetricRejected = Metric{"broker_messages_rejected_total", Counter, "reason", "Messages and frames that were refused, by error code."}
+	MetricRejected = Metric{"broker_messages_rejected_total", Counter, "reason", "Messages and frames that were refused, by error code; `parse_or_handler` is what was no frame."}
 	MetricDepth    = Metric{"broker_queue_depth", Gauge, "", "Copies of messages that wait for their recipients."}
 	MetricAccept   = Metric{"broker_accept_seconds", Histogram, "", "From a whole send frame to its ack, which is after the disk."}
 
