@@ -28,8 +28,8 @@ type Daemon struct {
 	OfferedLimit   int           `key:"offered_limit" default:"20" min:"1" env:"CLAUDEMESH_OFFERED_LIMIT" doc:"Messages given to one session and not yet seen by it before the rest is summed up in one line."`
 	NoticeInterval time.Duration `key:"notice_interval" default:"10m" min:"1s" env:"CLAUDEMESH_NOTICE_INTERVAL" doc:"Least time between two notices to a session that messages are held for its human."`
 
-	IPCRequests  int           `key:"ipc_requests" default:"64" min:"1" env:"CLAUDEMESH_IPC_REQUESTS" doc:"Requests that the daemon serves at once; more are answered 503."`
-	IPCStreams   int           `key:"ipc_streams" default:"32" min:"1" env:"CLAUDEMESH_IPC_STREAMS" doc:"Event streams that the daemon keeps open at once; more are answered 503."`
+	IPCRequests  int           `key:"ipc_requests" default:"64" min:"1" env:"CLAUDEMESH_IPC_REQUESTS" doc:"Requests that the daemon serves at once; more are answered 429."`
+	IPCStreams   int           `key:"ipc_streams" default:"32" min:"1" env:"CLAUDEMESH_IPC_STREAMS" doc:"Event streams that the daemon keeps open at once; more are answered 429."`
 	IPCBodyBytes int64         `key:"ipc_body_bytes" default:"262144" min:"1024" env:"CLAUDEMESH_IPC_BODY_BYTES" doc:"Largest request body; larger ones are answered 413."`
 	SSEKeepalive time.Duration `key:"sse_keepalive" default:"15s" min:"10ms" env:"CLAUDEMESH_SSE_KEEPALIVE" doc:"How often an idle event stream says that it lives."`
 	TCP          bool          `key:"tcp" default:"false" env:"CLAUDEMESH_TCP" doc:"Serve on 127.0.0.1 too, for holders of the local token."`

@@ -44,7 +44,7 @@ type Options struct {
 type Server struct {
 	Options
 	mux      *http.ServeMux
-	requests chan struct{} // places for requests; a full house is answered 503
+	requests chan struct{} // places for requests; a full house is answered 429
 	streams  chan struct{} // places for event streams
 	notices  gate.Limiter
 	began    time.Time

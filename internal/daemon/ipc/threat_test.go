@@ -38,3 +38,34 @@ func TestThreat32AnotherUserIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// At its bounds of requests and of event streams the daemon refuses the next one, at once and with a code, and takes it
+// when there is room again.
+func TestRequestsAndStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, c := range []struct {
+		path   string
+		places chan struct{}
+		want   int // places, by the settings
+	}{
+		{"/v1/version", w.server.requests, w.server.Settings.IPCRequests},
+		{"/v1/events", w.server.streams, w.server.Settings.IPCStreams},
+	} {
+		if cap(c.places) != c.want {
+			t.Errorf("%s: got %d places, want %d", c.path, cap(c.places), c.want)
+		}
+		for range cap(c.places) {
+			c.places <- struct{}{}
+		}
+		for range 3 {
+			if status, e := w.do(t, ask{method: http.MethodGet, path: c.path}); status != http.StatusTooManyRequests || e.Code != mesh.RateLimited {
+				t.Errorf("%s: got %d %s over the bound, want 429 %s", c.path, status, e.Code, mesh.RateLimited)
+			}
+		}
+		<-c.places
+	}
+	if status, e := w.do(t, ask{method: http.MethodGet, path: "/v1/version"}); status != http.StatusOK {
+		t.Errorf("got %d %s with room again, want 200", status, e.Code)
+	}
+}
