@@ -85,13 +85,17 @@ func meetAddressConnects(t *testing.T, row config.BoundRow) {
 }
 
 func meetAddressFailures(t *testing.T, row config.BoundRow) {
-	s := openSite(t, settings(func(set *config.Broker) { set.AddressFailures = 3 }))
+	s := openSite(t, settings(func(set *config.Broker) { set.AddressFailures = 5 }))
 	m := s.found(t)
 	stranger := m.hello(m.first, func(r *protocol.HelloRequest) { r.MeshID = "nowhere" })
-	for _, frame := range []string{string(stranger), `{"type":"hello"`, strings.Repeat("x", 20_000)} {
+	for _, frame := range []string{
+		string(stranger), `{"type":"hello"`, strings.Repeat("x", 20_000), "\xff", strings.Repeat(`{"type":"list_peers"}`+"\n", maxStrangeFrames),
+	} {
 		ws := s.wantUpgrade(t, "192.0.2.1", "")
-		if err := ws.Write(t.Context(), websocket.MessageText, []byte(frame)); err != nil {
-			t.Fatal(err)
+		for line := range strings.SplitSeq(strings.TrimSpace(frame), "\n") {
+			if err := ws.Write(t.Context(), websocket.MessageText, []byte(line)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for err := error(nil); err == nil; { // until it is closed
 			_, _, err = ws.Read(t.Context())

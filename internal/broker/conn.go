@@ -112,10 +112,12 @@ func (c *conn) end(err error) {
 	var closed websocket.CloseError
 	switch {
 	case errors.Is(err, errTooBig):
+		c.blame()
 		c.tooBig()
 		c.link.scan.limitBytes.Store(lingerBytes)
 		c.out.Close(mesh.CloseTooBig, string(mesh.PayloadTooLarge))
 	case errors.Is(err, errUnmasked):
+		c.blame()
 		c.out.Close(mesh.CloseCode(websocket.StatusProtocolError), "")
 	case errors.As(err, &closed) && c.farewell(closed):
 		c.deliberate.Store(true)
@@ -139,7 +141,6 @@ func (c *conn) farewell(frame websocket.CloseError) bool {
 func (c *conn) tooBig() {
 	if c.guest.Load() == nil {
 		c.server.count.reached(config.BoundHelloBytes)
-		c.visit.failed()
 		return
 	}
 	c.server.count.reached(config.BoundFrameBytes)
@@ -180,6 +181,7 @@ func (c *conn) serve(data []byte, hello *time.Timer) {
 	switch {
 	case c.out.Closing(): // it will hear that it is late
 	case !utf8.Valid(data):
+		c.blame()
 		c.out.Close(mesh.CloseInvalidData, "not UTF-8")
 	case c.guest.Load() != nil:
 		c.dispatch(data)
@@ -208,6 +210,7 @@ func (c *conn) greet(data []byte, hello *time.Timer) {
 		c.strange++
 		wire.SendError(c.caller, h.ReqID, h.ID, mesh.Errorf(mesh.NoHello, "this connection has not said hello"))
 		if c.strange >= maxStrangeFrames {
+			c.blame()
 			c.out.Close(mesh.ClosePolicy, string(mesh.NoHello))
 		}
 		return
@@ -256,8 +259,8 @@ func (c *conn) refuse(err error) {
 	}
 	code := mesh.CodeOf(err)
 	c.server.count.refused.add(string(code))
-	if c.guest.Load() == nil && theirFault(code) {
-		c.visit.failed()
+	if theirFault(code) {
+		c.blame()
 	}
 	if code == mesh.HelloTimeout {
 		c.server.count.reached(config.BoundHelloTimeout)
@@ -265,6 +268,13 @@ func (c *conn) refuse(err error) {
 	c.server.log.Debug("connection refused", slog.Uint64(logkey.Conn, uint64(c.id)), slog.String(logkey.Code, string(code)), slog.Any(logkey.Err, err))
 	wire.SendError(wire.Caller{Send: c.answer}, "", "", err)
 	c.out.Close(closeFor(code))
+}
+
+// blame takes into account that a stranger's connection ends because of what it sent. It comes before the Close.
+func (c *conn) blame() {
+	if c.guest.Load() == nil && !c.out.Closing() {
+		c.visit.failed()
+	}
 }
 
 // theirFault reports whether a hello was refused for what it was, and not for the state of the broker.
