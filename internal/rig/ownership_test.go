@@ -43,6 +43,8 @@ func TestRenameReachesEveryDaemon(t *testing.T) {
 			t.Errorf("by a member: got %v, want not_owner", err)
 		}
 		w.Send(ada, "carol", "later")
+		w.Send(ada, "ben", "before")
+		w.wantTexts(ben, "before")
 		if err := rename(t, ada, "team", "crew"); err != nil {
 			t.Fatal(err)
 		}
@@ -50,6 +52,9 @@ func TestRenameReachesEveryDaemon(t *testing.T) {
 			t.Errorf("the owner has %q, want it renamed when the answer comes", got)
 		}
 		w.Until("ben calls it crew", func() bool { return joined(t, ben) == "crew" && ben.Mesh("crew").Status == "open" })
+		if got, err := localapi.Inbox.Do(t.Context(), ben, localapi.InboxRequest{Mesh: "crew"}); err != nil || len(got.Items) != 1 || got.Items[0].Mesh != "crew" {
+			t.Errorf("got %+v, %v, want what came before listed under the new name", got.Items, err)
+		}
 		carol.Start()
 		w.Until("carol calls it crew", func() bool { return joined(t, carol) == "crew" && carol.Mesh("crew").Status == "open" })
 		w.wantTexts(carol, "later")

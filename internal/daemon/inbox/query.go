@@ -209,3 +209,11 @@ func (b *Inbox) Unread(ctx context.Context, s Scope) (int, error) {
 	})
 	return n, sqlite.Coded(err)
 }
+
+// RenameMesh gives the messages of a mesh the slug by which they are listed.
+func (b *Inbox) RenameMesh(ctx context.Context, meshID mesh.ID, slug string) error {
+	return sqlite.Coded(b.db.Write(ctx, func(tx *sqlite.Tx) error {
+		_, err := tx.Exec("UPDATE inbox SET mesh = $2 WHERE mesh_id = $1", meshID, slug)
+		return err
+	}))
+}

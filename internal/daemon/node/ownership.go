@@ -15,7 +15,9 @@ type Ownership struct{ n *Node }
 
 // follower takes in what owners of the joined meshes changed.
 func follower(n *Node) *decree.Follower {
-	f := &decree.Follower{Records: decree.Records{Book: n.opt.Book, DB: n.opt.DB}, Now: n.opt.Now, Log: n.opt.Log}
+	f := &decree.Follower{Records: decree.Records{
+		Book: n.opt.Book, DB: n.opt.DB, Relabel: []func(context.Context, mesh.ID, string) error{n.opt.Inbox.RenameMesh, n.opt.Outbox.RenameMesh},
+	}, Now: n.opt.Now, Log: n.opt.Log}
 	f.Attach = func(id mesh.ID, anew bool) {
 		n.mu.Lock()
 		if at, ok := n.attached[id]; ok && anew {

@@ -179,6 +179,14 @@ func (o *Outbox) Reflected(ctx context.Context, nonce string, recipient mesh.Key
 	return n > 0, sqlite.Coded(err)
 }
 
+// RenameMesh gives the rows of a mesh the slug by which they are listed.
+func (o *Outbox) RenameMesh(ctx context.Context, meshID mesh.ID, slug string) error {
+	return sqlite.Coded(o.db.Write(ctx, func(tx *sqlite.Tx) error {
+		_, err := tx.Exec("UPDATE outbox SET mesh = $2 WHERE mesh_id = $1", meshID, slug)
+		return err
+	}))
+}
+
 // DropMesh ends what is pending for a mesh that was left: dead, no_broker_for_mesh. No Drain may run for it.
 func (o *Outbox) DropMesh(ctx context.Context, meshID mesh.ID) (int, error) {
 	var dead []mesh.ClientID

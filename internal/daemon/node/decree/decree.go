@@ -55,6 +55,8 @@ func News(msg protocol.PushedMessage, member mesh.ID) (said protocol.MeshFacts) 
 type Records struct {
 	Book *membership.Book
 	DB   *localdb.DB
+	// Relabel gives what is kept of a mesh its new slug.
+	Relabel []func(ctx context.Context, id mesh.ID, slug string) error
 }
 
 // Keep writes down how a mesh is called, and what we may do in it, and reports which of both changed. Fields of said that
@@ -80,7 +82,24 @@ func (r Records) Keep(ctx context.Context, id mesh.ID, said protocol.MeshFacts) 
 	if known && (renamed || role) {
 		err = r.DB.SaveMesh(ctx, facts)
 	}
+	if renamed {
+		err = errors.Join(err, r.relabel(ctx, id))
+	}
 	return renamed, role, err
+}
+
+// relabel follows the slug by which a mesh goes here, which may be another than its broker's.
+func (r Records) relabel(ctx context.Context, id mesh.ID) error {
+	list, err := r.Book.List()
+	for _, m := range list {
+		if m.ID != id {
+			continue
+		}
+		for _, each := range r.Relabel {
+			err = errors.Join(err, each(ctx, id, m.Slug))
+		}
+	}
+	return err
 }
 
 // NameOf is what a mesh is called for people, as it stands; otherwise where that cannot be read.
