@@ -2,9 +2,11 @@ package node
 
 import (
 	"context"
+	"errors"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
 	"github.com/claudemesh/claudemesh/internal/daemon/node/decree"
+	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -15,9 +17,10 @@ type Ownership struct{ n *Node }
 
 // follower takes in what owners of the joined meshes changed.
 func follower(n *Node) *decree.Follower {
-	f := &decree.Follower{Records: decree.Records{
-		Book: n.opt.Book, DB: n.opt.DB, Relabel: []func(context.Context, mesh.ID, string) error{n.opt.Inbox.RenameMesh, n.opt.Outbox.RenameMesh},
-	}, Now: n.opt.Now, Log: n.opt.Log}
+	f := &decree.Follower{Records: decree.Records{Book: n.opt.Book, DB: n.opt.DB}, Now: n.opt.Now, Log: n.opt.Log}
+	f.Relabel = func(ctx context.Context, id mesh.ID, slug string) error {
+		return errors.Join(n.opt.Inbox.RenameMesh(ctx, id, slug), outbox.RenameMesh(ctx, n.opt.Outbox, id, slug))
+	}
 	f.Attach = func(id mesh.ID, anew bool) {
 		n.mu.Lock()
 		if at, ok := n.attached[id]; ok && anew {

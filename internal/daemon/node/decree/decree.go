@@ -56,7 +56,7 @@ type Records struct {
 	Book *membership.Book
 	DB   *localdb.DB
 	// Relabel gives what is kept of a mesh its new slug.
-	Relabel []func(ctx context.Context, id mesh.ID, slug string) error
+	Relabel func(ctx context.Context, id mesh.ID, slug string) error
 }
 
 // Keep writes down how a mesh is called, and what we may do in it, and reports which of both changed. Fields of said that
@@ -92,11 +92,8 @@ func (r Records) Keep(ctx context.Context, id mesh.ID, said protocol.MeshFacts) 
 func (r Records) relabel(ctx context.Context, id mesh.ID) error {
 	list, err := r.Book.List()
 	for _, m := range list {
-		if m.ID != id {
-			continue
-		}
-		for _, each := range r.Relabel {
-			err = errors.Join(err, each(ctx, id, m.Slug))
+		if m.ID == id {
+			return r.Relabel(ctx, id, m.Slug)
 		}
 	}
 	return err
