@@ -131,6 +131,16 @@ func meetAddressRequests(t *testing.T, row config.BoundRow) {
 	if resp := ask("192.0.2.2", protocol.PathMeshes); resp.StatusCode == row.Code.Status() {
 		t.Error("another address was refused")
 	}
+	t.Run("who guesses the create-token", func(t *testing.T) {
+		s := openSite(t, settings(func(set *config.Broker) { set.AddressRequests = 2 }))
+		s.found(t) // with the token, as often as one likes
+		for i, want := range []int{http.StatusUnauthorized, http.StatusUnauthorized, row.Code.Status()} {
+			if status, body := s.do(t, s.request(t, http.MethodPost, protocol.PathMeshes, struct{}{})); status != want {
+				t.Errorf("guess %d: got %d %s, want %d", i, status, body, want)
+			}
+		}
+		s.wantMet(t, row.Bound, 1)
+	})
 }
 
 // padded makes a frame of exactly so many bytes by a name that nobody knows.

@@ -126,7 +126,14 @@ func (s *server) mayCreate(r *http.Request) error {
 	case "open":
 		return s.parts.visitors.ask(r)
 	case "token":
-		return s.bearer(r)
+		err := s.bearer(r)
+		if err == nil {
+			return nil
+		}
+		if often := s.parts.visitors.ask(r); often != nil {
+			return often
+		}
+		return err
 	}
 	return mesh.Errorf(mesh.Forbidden, "this broker makes no new meshes")
 }

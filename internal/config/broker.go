@@ -48,7 +48,7 @@ type Broker struct {
 	AddressConnections int `key:"address_connections" default:"1024" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_CONNECTIONS" doc:"Connections that one network address may hold; a /64 of IPv6 counts as one. This machine itself is not bounded."`
 	AddressConnects    int `key:"address_connects" default:"3000" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_CONNECTS" doc:"Connections a minute that one network address may open. This machine itself is not bounded."`
 	AddressFailures    int `key:"address_failures" default:"120" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_FAILURES" doc:"Hellos a minute of one network address that may be refused. This machine itself is not bounded."`
-	AddressRequests    int `key:"address_requests" default:"60" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_REQUESTS" doc:"Claims of invites, and meshes made without the create-token, a minute from one network address."`
+	AddressRequests    int `key:"address_requests" default:"60" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_REQUESTS" doc:"Claims of invites, and requests for meshes without the create-token, a minute from one network address."`
 
 	TrustedProxies []string `key:"trusted_proxies" default:"127.0.0.0/8,::1" env:"CLAUDEMESH_BROKER_TRUSTED_PROXIES" doc:"Addresses and networks of the proxies in front, whose X-Forwarded-For says who asks. A word of anybody else is not taken."`
 
