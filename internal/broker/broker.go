@@ -159,7 +159,7 @@ func newServer(work context.Context, opt Options, addr net.Addr, from parent) *s
 		Sees:      func(member mesh.ID, by, key mesh.Key) bool { return s.queue.Guard().Sees(member, by, key) },
 	})
 	s.queue = queue.New(queue.Options{DB: db, Settings: opt.Settings, Now: opt.Now, Log: opt.Log, Watch: watcher{s.presence}, Reached: count.reachedBy})
-	s.crowd.conns = map[mesh.ConnID]*conn{}
+	s.crowd.conns, s.crowd.ended = map[mesh.ConnID]*conn{}, map[mesh.ID]bool{}
 	signed := &authority.Authority{Now: opt.Now, Once: seen.First}
 	s.parts = parts{
 		invites: &invite.Invites{DB: db, Now: opt.Now, Owner: signed, SelfSigned: opt.Settings.SelfSigned},

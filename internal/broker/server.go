@@ -61,6 +61,7 @@ type crowd struct {
 	last   mesh.ConnID
 	inside int // of conns, those that said hello
 	closed bool
+	ended  map[mesh.ID]bool // meshes that ended while this process ran: few, as it takes their owners
 	gone   sync.WaitGroup
 }
 
@@ -136,11 +137,21 @@ func (w *crowd) tell(meshID mesh.ID, frame []byte) {
 	}
 }
 
-// dismiss closes the connections to a mesh.
+// dismiss closes the connections to a mesh that has ended, also those whose hello was under way.
 func (w *crowd) dismiss(meshID mesh.ID, code mesh.CloseCode, reason string) {
+	w.mu.Lock()
+	w.ended[meshID] = true
+	w.mu.Unlock()
 	for _, c := range w.of(meshID) {
 		c.out.Close(code, reason)
 	}
+}
+
+// over reports whether a mesh was dismissed.
+func (w *crowd) over(meshID mesh.ID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ended[meshID]
 }
 
 // count changes how many said hello by n, and returns how many did.
@@ -156,6 +167,9 @@ func (s *server) arrive(c *conn, g *guest) {
 	s.crowd.count(1)
 	s.count.connections.add("")
 	s.log.Debug("connected", describe(c, g)...)
+	if s.crowd.over(g.session.Mesh) {
+		c.out.Close(mesh.ClosePolicy, string(mesh.MeshArchived))
+	}
 	if !g.took {
 		return
 	}
