@@ -3,12 +3,38 @@ package rig
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
+
+// More than an absent recipient may keep waits with its sender, and another recipient's mail goes on; all of it comes in
+// the end, once and in order.
+func TestThreat18FullMailboxDelaysAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, settings{broker: func(b *config.Broker) { b.PairRows = 3 }}, "ada", "ben", "carol")
+		ada, ben, carol := w.homes[0], w.homes[1], w.homes[2]
+		ben.Stop()
+		for _, text := range numbers(10) {
+			w.Send(ada, "ben", text)
+		}
+		pass(time.Minute)
+		if rows := w.outbox(ada); rows["done"] != 3 {
+			t.Errorf("got the outbox %v, want the 3 that fit accepted", rows)
+		}
+		w.Send(ada, "carol", "to carol")
+		w.wantTexts(carol, "to carol")
+		ben.Start()
+		w.wantTexts(ben, numbers(10)...)
+		w.Until("the sender knows", func() bool { return w.delivered(ada, 11) })
+	})
+}
 
 // A name that could mean several sends nothing, and says whom it could mean.
 func TestThreat20AmbiguousTargets(t *testing.T) {
