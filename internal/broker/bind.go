@@ -16,6 +16,7 @@ import (
 // bind registers the handler of every frame.
 func (s *server) bind() {
 	m, guard := s.mux, s.queue.Guard()
+	m.Admit = s.doors.admit
 	wire.Handle(m, protocol.Hello, again[protocol.HelloRequest])
 	wire.Handle(m, protocol.SessionHello, again[protocol.SessionHelloRequest])
 	wire.Handle(m, protocol.Bye, s.bye)

@@ -59,6 +59,7 @@ func atBounds() map[config.Bound]meet {
 		config.BoundMeshConnections:   crowded(func(set *config.Broker) { set.MeshConnections = 2 }),
 		config.BoundMemberConnections: crowded(func(set *config.Broker) { set.MemberConnections = 2 }),
 		config.BoundMemberHellos:      meetMemberHellos,
+		config.BoundMemberRequests:    meetMemberRequests,
 
 		config.BoundAddressConnections: meetAddressConnections,
 		config.BoundAddressConnects:    meetAddressConnects,
@@ -320,5 +321,33 @@ func meetMemberHellos(t *testing.T, row config.BoundRow) {
 		m.site.wantMet(t, row.Bound, 1)
 		pass(30 * time.Second)
 		m.enter(t, m.first, nil)
+	})(t, row)
+}
+
+func meetMemberRequests(t *testing.T, row config.BoundRow) {
+	inBubble(settings(func(set *config.Broker) { set.MemberRequests = 4 }), func(t *testing.T, m *team, row config.BoundRow) {
+		bob := m.join(t, m.invite(t, 1), "bob") // one request of alice's
+		pass(time.Minute)
+		one := m.enter(t, m.first, nil)
+		two := m.enter(t, m.first, func(r *protocol.HelloRequest) { r.Timestamp++; r.Presence.SessionID = "two" })
+		ask := []byte(`{"type":"list_peers","_reqId":"1"}`)
+		for _, c := range []*client{one, two, one, two} { // share one bucket
+			c.send(t, ask)
+			c.nextOf(t, "peers_list")
+		}
+		two.send(t, ask)
+		if got := two.nextOf(t, "error"); !strings.Contains(got, `"code":"`+string(row.Code)+`"`) || !strings.Contains(got, `"_reqId":"1"`) {
+			t.Errorf("over the bound: got %s, want %s", got, row.Code)
+		}
+		if ack := two.sendTo(t, bob.pub(), "1", 10); !ack.Queued {
+			t.Errorf("a message: got %+v, want it accepted", ack)
+		}
+		other := m.enter(t, bob, nil)
+		other.send(t, ask)
+		other.nextOf(t, "peers_list")
+		m.site.wantMet(t, row.Bound, 1)
+		pass(15 * time.Second)
+		two.send(t, ask)
+		two.nextOf(t, "peers_list")
 	})(t, row)
 }

@@ -149,6 +149,7 @@ func newServer(work context.Context, opt Options, addr net.Addr, from parent) *s
 		doors: &doors{
 			db: db, set: opt.Settings, now: opt.Now, seen: seen,
 			seats: newSeats(opt.Settings, count.reached), hellos: newPace[seat](opt.Settings.MemberHellos),
+			requests: newPace[seat](opt.Settings.MemberRequests),
 		},
 		hosts: newHosts(opt.Settings, addr),
 		count: count,

@@ -27,7 +27,7 @@ type doors struct {
 	seen  *replay.Cache
 	seats *seats
 
-	hellos *pace[seat] // of each member; a seat of nobody
+	hellos, requests *pace[seat] // of each member; a seat of nobody
 }
 
 // guest is who came in.

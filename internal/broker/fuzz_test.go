@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"math"
 	"net"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func FuzzHello(f *testing.F) {
 	f.Add([]byte(`{"type":"hello"}`))
 	f.Add([]byte(`{"type":"session_hello","parentAttestation":{}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d := &doors{set: set, now: now, seen: replay.New(replayTime, now), seats: newSeats(set, func(config.Bound) {}), hellos: newPace[seat](set.MemberHellos)}
+		d := &doors{set: set, now: now, seen: replay.New(replayTime, now), seats: newSeats(set, func(config.Bound) {}), hellos: newPace[seat](set.MemberHellos), requests: newPace[seat](set.MemberRequests)}
 		for _, typ := range []string{protocol.Hello.Type, protocol.SessionHello.Type} {
 			p, err := d.prove(from, typ, data)
 			if err != nil {
@@ -106,7 +107,9 @@ func fuzzServer(f *testing.F) (*server, *session.Session) {
 		f.Fatal(err)
 	}
 	work, stop := context.WithCancel(context.Background())
-	s := newServer(work, Options{Settings: config.DefaultBroker(), Now: time.Now, Log: slog.New(slog.DiscardHandler)}, &net.TCPAddr{}, parent{db: db})
+	set := config.DefaultBroker()
+	set.MemberRequests = math.MaxInt32 // the bound is not what is looked for
+	s := newServer(work, Options{Settings: set, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, &net.TCPAddr{}, parent{db: db})
 	done := make(chan error, 1)
 	go func() { done <- s.queue.Run(work) }()
 	f.Cleanup(func() {

@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -185,6 +186,19 @@ func (d *doors) enter(p proof) error {
 func (d *doors) tooOften(wait time.Duration) error {
 	d.seats.reached(config.BoundMemberHellos)
 	return tooOften{mesh.Errorf(mesh.RateLimited, "this member connects too often"), wait}
+}
+
+// admit refuses a member that asks too often. Messages have a rate of their own, and what is never answered costs little.
+func (d *doors) admit(who *session.Session, e *wire.Entry) error {
+	if e.Reply == "" {
+		return nil
+	}
+	wait := d.requests.take(seat{mesh: who.Mesh, member: who.MemberKey}, d.now())
+	if wait == 0 {
+		return nil
+	}
+	d.seats.reached(config.BoundMemberRequests)
+	return tooOften{mesh.Errorf(mesh.RateLimited, "this member asks too often; try again in %d s", wholeSeconds(wait)), wait}
 }
 
 // owner is the member whose connections are counted together.

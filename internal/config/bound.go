@@ -24,6 +24,7 @@ const (
 	BoundMeshConnections   Bound = "mesh_connections"
 	BoundMemberConnections Bound = "member_connections"
 	BoundMemberHellos      Bound = "member_hellos"
+	BoundMemberRequests    Bound = "member_requests"
 
 	BoundAddressConnections Bound = "address_connections"
 	BoundAddressConnects    Bound = "address_connects"
@@ -63,6 +64,7 @@ func Bounds() []BoundRow {
 		{BoundMeshConnections, mesh.Capacity, "the hello is refused"},
 		{BoundMemberConnections, mesh.Capacity, "the hello is refused, unless it takes over from another of the same session"},
 		{BoundMemberHellos, mesh.RateLimited, "the hello is refused before its signature is checked"},
+		{BoundMemberRequests, mesh.RateLimited, "the request is refused; messages and their acknowledgements are none"},
 
 		{BoundAddressConnections, mesh.Capacity, "the connection is refused before its handshake"},
 		{BoundAddressConnects, mesh.RateLimited, "the connection is refused before its handshake, with `Retry-After`"},

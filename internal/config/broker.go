@@ -45,6 +45,7 @@ type Broker struct {
 	MemberConnections int `key:"member_connections" default:"64" min:"1" env:"CLAUDEMESH_BROKER_MEMBER_CONNECTIONS" doc:"Connections that one member may hold."`
 
 	MemberHellos       int `key:"member_hellos" default:"600" min:"1" env:"CLAUDEMESH_BROKER_MEMBER_HELLOS" doc:"Connections a minute that one member may open."`
+	MemberRequests     int `key:"member_requests" default:"6000" min:"1" env:"CLAUDEMESH_BROKER_MEMBER_REQUESTS" doc:"Requests a minute of one member, beside the messages that it sends."`
 	AddressConnections int `key:"address_connections" default:"1024" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_CONNECTIONS" doc:"Connections that one network address may hold; a /64 of IPv6 counts as one. This machine itself is not bounded."`
 	AddressConnects    int `key:"address_connects" default:"3000" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_CONNECTS" doc:"Connections a minute that one network address may open. This machine itself is not bounded."`
 	AddressFailures    int `key:"address_failures" default:"120" min:"1" env:"CLAUDEMESH_BROKER_ADDRESS_FAILURES" doc:"Hellos a minute of one network address that may be refused. This machine itself is not bounded."`

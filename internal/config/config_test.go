@@ -43,7 +43,7 @@ func TestBrokerDefaults(t *testing.T) {
 		PresenceLease: 90 * time.Second, StatusTTL: time.Minute, StatusFresh: 30 * time.Second,
 		PairRows: 1000, PairBytes: 16 << 20, RecipientBytes: 64 << 20, MeshBytes: 1 << 30, DedupeRows: 100_000,
 		SendPerSecond: 20, SendBurst: 200,
-		Connections: 20_000, MeshConnections: 10_000, MemberConnections: 64, MemberHellos: 600,
+		Connections: 20_000, MeshConnections: 10_000, MemberConnections: 64, MemberHellos: 600, MemberRequests: 6000,
 		AddressConnections: 1024, AddressConnects: 3000, AddressFailures: 120, AddressRequests: 60,
 		TrustedProxies: []string{"127.0.0.0/8", "::1"}, PeersPage: 1000,
 		FrameBytes: 64 << 10, HelloBytes: 16 << 10, HelloTimeout: 5 * time.Second,

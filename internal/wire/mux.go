@@ -10,6 +10,9 @@ import (
 // Mux dispatches the frames of a connection to handlers. S is what a handler knows of the caller.
 // Register everything before the first Serve; after that it is safe for use by many connections.
 type Mux[S any] struct {
+	// Admit refuses a request before a handler of Handle sees it; nil refuses none. It is set before the first Serve.
+	Admit func(S, *Entry) error
+
 	handlers map[string]handler[S]
 }
 
@@ -37,7 +40,16 @@ type Answer[Resp any] func(Resp, error)
 
 // Handle registers fn for a request. What fn returns is the answer.
 func Handle[S, Req, Resp any](m *Mux[S], c Call[Req, Resp], fn func(context.Context, S, Req) (Resp, error)) {
-	HandleAsync(m, c, func(ctx context.Context, s S, req Req, answer Answer[Resp]) { answer(fn(ctx, s, req)) })
+	HandleAsync(m, c, func(ctx context.Context, s S, req Req, answer Answer[Resp]) {
+		if m.Admit != nil {
+			if err := m.Admit(s, c.Entry); err != nil {
+				var none Resp
+				answer(none, err)
+				return
+			}
+		}
+		answer(fn(ctx, s, req))
+	})
 }
 
 // HandleAsync registers fn for a request that is answered later, when its effects are on disk.

@@ -182,6 +182,32 @@ func TestMux(t *testing.T) {
 	}
 }
 
+// What is not admitted is refused by the rules of its declaration, and its handler does not see it.
+func TestAdmit(t *testing.T) {
+	t.Parallel()
+	m := testMux()
+	var asked []string
+	m.Admit = func(_ *[]int, e *Entry) error {
+		if asked = append(asked, e.Type); e == mute.Entry {
+			return nil
+		}
+		return mesh.Errorf(mesh.RateLimited, "later")
+	}
+	for in, want := range map[string]outcome{
+		`{"type":"plain","_reqId":"1","n":5}`: {Frames: []string{`{"type":"error","_reqId":"1","code":"rate_limit","message":"later","hint":"` + mesh.RateLimited.Hint() + `"}`}},
+		`{"type":"quirk","n":5}`:              {}, // waits for nothing
+		`{"type":"mute","n":5}`:               {Seen: []int{5}},
+	} {
+		if diff := cmp.Diff(want, dispatch(m, true, in)); diff != "" {
+			t.Errorf("%s: -want +got\n%s", in, diff)
+		}
+	}
+	slices.Sort(asked)
+	if diff := cmp.Diff([]string{"mute", "plain", "quirk"}, asked); diff != "" {
+		t.Errorf("asked about (-want +got):\n%s", diff)
+	}
+}
+
 func TestDispatchRefusesWhatIsNoFrame(t *testing.T) {
 	t.Parallel()
 	m := testMux()
