@@ -61,11 +61,12 @@ func Run(ctx context.Context, opt Options) error {
 	if err != nil {
 		return errors.Join(err, closeGiven(opt.Listener), db.Close())
 	}
-	listener, err := listen(ctx, opt.Settings, opt.Listener, cert)
+	count := newMetrics()
+	listener, err := listen(ctx, opt.Settings, opt.Listener, cert, count)
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	return errors.Join(run(ctx, opt, listener, parent{db: db, token: token, cert: cert}), db.Close())
+	return errors.Join(run(ctx, opt, listener, parent{db: db, token: token, cert: cert, count: count}), db.Close())
 }
 
 // parent is what a server is made of that is opened before it.
@@ -73,6 +74,7 @@ type parent struct {
 	db    *sqlite.DB
 	token token
 	cert  *certificate // nil for a broker without TLS
+	count *metrics
 }
 
 // closeGiven closes a listener that nothing will serve.
@@ -142,7 +144,7 @@ func run(ctx context.Context, opt Options, listener net.Listener, from parent) e
 func newServer(work context.Context, opt Options, addr net.Addr, from parent) *server {
 	db := from.db
 	seen := replay.New(replayTime, opt.Now)
-	count := newMetrics()
+	count := from.count
 	s := &server{
 		set: opt.Settings, now: opt.Now, log: opt.Log, started: opt.Now(), work: work, token: from.token, db: db,
 		mux: wire.NewMux[*session.Session](),

@@ -116,7 +116,8 @@ func TestDoorman(t *testing.T) {
 	p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	set := config.DefaultBroker()
 	set.AddressConnections = 1
-	d := newDoorman(p, set)
+	count := newMetrics()
+	d := newDoorman(p, set, count)
 	d.free = 1
 	dial := func() net.Conn { return must(p.dial(t.Context())) }
 	go dial()
@@ -135,6 +136,9 @@ func TestDoorman(t *testing.T) {
 		t.Errorf("got %d free places, want none", d.free)
 	}
 	_ = second.Close()
+	if n := count.limits.values[string(config.BoundConnections)]; n != 1 {
+		t.Errorf("%d connections were counted, want the one that was closed", n)
+	}
 }
 
 // One address has its bound before anything is read of it; a proxy, and this machine, have not.
@@ -143,7 +147,8 @@ func TestDoormanCountsStrangers(t *testing.T) {
 	set := config.DefaultBroker()
 	set.AddressConnections, set.TrustedProxies = 1, []string{"10.0.0.0/8"}
 	p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-	d := newDoorman(p, set)
+	count := newMetrics()
+	d := newDoorman(p, set, count)
 	d.perVisit = 2
 	from := func(addr string) net.Conn {
 		_, server := net.Pipe()
@@ -176,6 +181,9 @@ func TestDoormanCountsStrangers(t *testing.T) {
 	}
 	for _, c := range conns {
 		_ = c.Close()
+	}
+	if n := count.limits.values[string(config.BoundAddressConnections)]; n != 3 {
+		t.Errorf("%d connections of strangers were counted, want the 3 that were closed", n)
 	}
 	if len(d.open) != 0 || d.free != places(set.Connections, maxFiles()) {
 		t.Errorf("got %v and %d places after all left, want none taken", d.open, d.free)

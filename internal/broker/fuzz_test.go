@@ -109,7 +109,7 @@ func fuzzServer(f *testing.F) (*server, *session.Session) {
 	work, stop := context.WithCancel(context.Background())
 	set := config.DefaultBroker()
 	set.MemberRequests = math.MaxInt32 // the bound is not what is looked for
-	s := newServer(work, Options{Settings: set, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, &net.TCPAddr{}, parent{db: db})
+	s := newServer(work, Options{Settings: set, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, &net.TCPAddr{}, parent{db: db, count: newMetrics()})
 	done := make(chan error, 1)
 	go func() { done <- s.queue.Run(work) }()
 	f.Cleanup(func() {

@@ -217,7 +217,7 @@ func TestLesson16Liveness(t *testing.T) {
 func TestEveryRequestHasAHandler(t *testing.T) {
 	t.Parallel()
 	opt := Options{Settings: config.DefaultBroker(), Now: time.Now, Log: slog.New(slog.DiscardHandler)}
-	s := newServer(t.Context(), opt, &net.TCPAddr{}, parent{})
+	s := newServer(t.Context(), opt, &net.TCPAddr{}, parent{count: newMetrics()})
 	var declared []string
 	for _, e := range wire.Catalogue() {
 		if e.Event {

@@ -12,7 +12,7 @@ import (
 )
 
 // listen opens the port: for TLS where there is a certificate.
-func listen(ctx context.Context, set config.Broker, given net.Listener, cert *certificate) (net.Listener, error) {
+func listen(ctx context.Context, set config.Broker, given net.Listener, cert *certificate, count *metrics) (net.Listener, error) {
 	l := given
 	if l == nil {
 		var err error
@@ -20,7 +20,7 @@ func listen(ctx context.Context, set config.Broker, given net.Listener, cert *ce
 			return nil, refusedPort(set.Listen, err)
 		}
 	}
-	l = newDoorman(l, set)
+	l = newDoorman(l, set, count)
 	if cert != nil {
 		l = bothWays{Listener: l, config: cert.config()}
 	}
@@ -55,6 +55,7 @@ const spareVisits = 64
 // file descriptors. A proxy brings the connections of many, and this machine may harm itself.
 type doorman struct {
 	net.Listener
+	count    *metrics
 	proxies  proxies
 	perVisit int
 
@@ -63,10 +64,10 @@ type doorman struct {
 	open map[netip.Prefix]int // connections of strangers
 }
 
-func newDoorman(l net.Listener, set config.Broker) *doorman {
+func newDoorman(l net.Listener, set config.Broker, count *metrics) *doorman {
 	trusted, _ := set.Proxies() // was checked when the settings were loaded
 	return &doorman{
-		Listener: l, proxies: trusted, perVisit: set.AddressConnections + spareVisits,
+		Listener: l, count: count, proxies: trusted, perVisit: set.AddressConnections + spareVisits,
 		free: places(set.Connections, maxFiles()), open: map[netip.Prefix]int{},
 	}
 }
@@ -100,7 +101,12 @@ func (d *doorman) stranger(conn net.Conn) netip.Prefix {
 func (d *doorman) enter(from netip.Prefix) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.free <= 0 || from.IsValid() && d.open[from] >= d.perVisit {
+	switch {
+	case d.free <= 0:
+		d.count.reached(config.BoundConnections)
+		return false
+	case from.IsValid() && d.open[from] >= d.perVisit:
+		d.count.reached(config.BoundAddressConnections)
 		return false
 	}
 	d.free--

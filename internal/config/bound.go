@@ -60,13 +60,13 @@ func Bounds() []BoundRow {
 		{BoundSendPerSecond, mesh.RateLimited, "the send is refused, with the time until the next one is taken"},
 		{BoundSendBurst, mesh.RateLimited, "as with `send_per_second`, which it shares its count with"},
 
-		{BoundConnections, mesh.Capacity, "the hello is refused"},
+		{BoundConnections, mesh.Capacity, "the hello is refused; what comes beyond some spare places is closed unread"},
 		{BoundMeshConnections, mesh.Capacity, "the hello is refused"},
 		{BoundMemberConnections, mesh.Capacity, "the hello is refused, unless it takes over from another of the same session"},
 		{BoundMemberHellos, mesh.RateLimited, "the hello is refused before its signature is checked"},
 		{BoundMemberRequests, mesh.RateLimited, "the request is refused; messages and their acknowledgements are none"},
 
-		{BoundAddressConnections, mesh.Capacity, "the connection is refused before its handshake"},
+		{BoundAddressConnections, mesh.Capacity, "the connection is refused before its handshake; what comes beyond some spare places is closed unread"},
 		{BoundAddressConnects, mesh.RateLimited, "the connection is refused before its handshake, with `Retry-After`"},
 		{BoundAddressFailures, mesh.RateLimited, "further connections are refused before their handshake, with `Retry-After`"},
 		{BoundAddressRequests, mesh.RateLimited, "the request is refused before it is read, with `Retry-After`"},
