@@ -4,12 +4,14 @@ package enroll
 
 import (
 	"context"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
 	"github.com/claudemesh/claudemesh/internal/wire"
@@ -85,6 +87,23 @@ func founded(f Founding, answer protocol.MeshCreateAnswer, root seal.SymmetricKe
 		ID: answer.MeshID, MemberID: answer.MemberID, Slug: slug, Name: f.Name, Secret: f.Member, BrokerURL: f.BrokerURL,
 		JoinedAt: now, RootKey: root, InviteVersion: inviteVersion,
 	}}, nil
+}
+
+// LocalCreateToken is the create token of this machine's own broker; empty when there is none.
+func LocalCreateToken(broker paths.Broker) string {
+	data, err := os.ReadFile(broker.CreateToken())
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// MemberName is what a new member of a user is called: as wanted, else as the user.
+func MemberName(wanted, user string) (string, error) {
+	if wanted == "" {
+		return mesh.SafeName(user, "member"), nil
+	}
+	return wanted, mesh.CheckName(wanted)
 }
 
 // inviteVersion is that of our invites, as config.json records it.

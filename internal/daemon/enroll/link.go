@@ -106,6 +106,11 @@ func (l Link) Of(id mesh.ID, owner mesh.Key) bool {
 	return err == nil && l.Fingerprint != "" && l.Fingerprint == seal.OwnerFingerprint(string(id), key)
 }
 
+// LeadsTo reports whether the link is to a broker by the address and pin that a member has.
+func (l Link) LeadsTo(brokerURL, pin string) bool {
+	return socketOf(l.Base) == brokerURL && l.Pin == pin
+}
+
 // String writes the link as ParseLink reads it. It is a secret while the invite lasts.
 func (l Link) String() string {
 	if l.Token != "" {

@@ -3,9 +3,7 @@ package node
 import (
 	"context"
 	"errors"
-	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/enroll"
@@ -15,7 +13,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
-	"github.com/claudemesh/claudemesh/internal/paths"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
 	"github.com/claudemesh/claudemesh/internal/wire"
@@ -64,7 +61,7 @@ func (a *attachment) describe(ctx context.Context) (localapi.Mesh, error) {
 
 // CreateMesh makes a mesh whose owner's key stays on this device (design C1).
 func (n *Node) CreateMesh(ctx context.Context, req localapi.MeshCreateRequest) (localapi.MeshAnswer, error) {
-	name, err := memberName(req.DisplayName, n.opt.User)
+	name, err := enroll.MemberName(req.DisplayName, n.opt.User)
 	if err != nil {
 		return localapi.MeshAnswer{}, err
 	}
@@ -79,7 +76,7 @@ func (n *Node) CreateMesh(ctx context.Context, req localapi.MeshCreateRequest) (
 	}
 	token := req.Token
 	if token == "" && decree.OnThisMachine(broker) {
-		token = localCreateToken(n.opt.Home.Broker)
+		token = enroll.LocalCreateToken(n.opt.Home.Broker)
 	}
 	owner, err := n.opt.Book.NewOwner(n.opt.Now())
 	if err != nil {
@@ -101,23 +98,6 @@ func (n *Node) CreateMesh(ctx context.Context, req localapi.MeshCreateRequest) (
 		ID: founded.Mesh.ID, Slug: founded.Mesh.Slug, Name: founded.Mesh.Name, Owner: mesh.Key(owner.Public().String()), Role: founded.Role, IsOwner: true,
 		BrokerPin: req.BrokerPin,
 	})
-}
-
-// localCreateToken is the create token of this machine's own broker; empty when there is none.
-func localCreateToken(broker paths.Broker) string {
-	data, err := os.ReadFile(broker.CreateToken())
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(data))
-}
-
-// memberName is what a new member is called.
-func memberName(wanted, user string) (string, error) {
-	if wanted == "" {
-		return mesh.SafeName(user, "member"), nil
-	}
-	return wanted, mesh.CheckName(wanted)
 }
 
 // enter writes a mesh down and attaches to it. The facts go first: without them the mesh would be of an unknown owner.
@@ -158,9 +138,10 @@ func (a *attachment) settle(ctx context.Context) {
 	}
 }
 
-// JoinMesh joins by an invite. A mesh that is joined already is found by the owner's fingerprint and claims nothing.
+// JoinMesh joins by an invite. A mesh that is joined already is found by the owner's fingerprint and claims nothing, unless
+// its broker is not there and the link leads elsewhere: then it has moved, and the same key goes on at the new place.
 func (n *Node) JoinMesh(ctx context.Context, req localapi.MeshJoinRequest) (localapi.MeshAnswer, error) {
-	name, err := memberName(req.DisplayName, n.opt.User)
+	name, err := enroll.MemberName(req.DisplayName, n.opt.User)
 	if err != nil {
 		return localapi.MeshAnswer{}, err
 	}
@@ -169,10 +150,14 @@ func (n *Node) JoinMesh(ctx context.Context, req localapi.MeshJoinRequest) (loca
 		return localapi.MeshAnswer{}, err
 	}
 	for _, at := range n.meshes() {
-		if link.Of(at.mesh.ID, at.facts.Owner) {
-			view, err := at.describe(ctx)
-			return localapi.MeshAnswer{Mesh: view, AlreadyJoined: true}, err
+		if !link.Of(at.mesh.ID, at.facts.Owner) {
+			continue
 		}
+		if at.link.Peer() == nil && !link.LeadsTo(at.mesh.BrokerURL, at.facts.BrokerPin) {
+			return move(ctx, n, at, link, name)
+		}
+		view, err := at.describe(ctx)
+		return localapi.MeshAnswer{Mesh: view, AlreadyJoined: true}, err
 	}
 	joined, err := n.enroll.Redeem(ctx, link, name, seal.NewSecretKey())
 	if err != nil {
@@ -182,6 +167,22 @@ func (n *Node) JoinMesh(ctx context.Context, req localapi.MeshJoinRequest) (loca
 		ID: joined.Mesh.ID, Slug: joined.Mesh.Slug, Name: joined.Mesh.Name, Owner: joined.Owner, Role: joined.Role,
 		BrokerPin: joined.Pin, Unpinned: joined.Unpinned,
 	})
+}
+
+// move goes on with a mesh at the broker that a link of its owner leads to.
+func move(ctx context.Context, n *Node, at *attachment, link enroll.Link, name string) (localapi.MeshAnswer, error) {
+	joined, err := n.enroll.Redeem(ctx, link, name, at.mesh.Secret)
+	if err != nil {
+		return localapi.MeshAnswer{}, err
+	}
+	m, facts := at.mesh, at.facts
+	m.BrokerURL, m.MemberID, facts.BrokerPin = joined.Mesh.BrokerURL, joined.Mesh.MemberID, joined.Pin
+	answer, err := n.enter(ctx, m, facts)
+	if err == nil && m.BrokerURL == at.mesh.BrokerURL { // only the pin is another: the connections do not show it
+		n.owners.Attach(m.ID, true)
+	}
+	answer.AlreadyJoined = true
+	return answer, err
 }
 
 // forget takes a mesh off this device, and tells how many unsent messages end with it.
