@@ -49,6 +49,9 @@ func (f *Follower) Run(ctx context.Context) error {
 // Hear takes in an event of a mesh, as it was attached.
 func (f *Follower) Hear(m membership.Mesh, facts localdb.Mesh, msg protocol.PushedMessage) {
 	f.Learn(m, facts, News(msg, m.MemberID))
+	if facts.IsOwner { // who gave the order forgets the mesh, and says so
+		return
+	}
 	var e protocol.ArchivedEvent
 	if msg.Event != protocol.MeshArchived || wire.Decode(msg.EventData, &e) != nil || !Ended(m.ID, facts.Owner, e, f.Now()) {
 		return
