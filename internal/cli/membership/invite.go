@@ -131,12 +131,12 @@ func writeShared(s term.Stream, v shareView, qr bool, now time.Time) {
 	}
 	s.OK("invite to "+v.Mesh, shell.Facts(v.Role, shell.Count(v.Uses, "use", "uses"), "ends "+shell.Ago(now, v.ExpiresAt), copied))
 	s.Blank()
-	if qr && s.QR(v.URL) == nil { // it fits
-		s.Blank()
-	}
 	s.Line("  %s", s.Paint(term.Cyan, "claudemesh join '"+v.URL+"'"))
 	s.Blank()
 	s.Hint("the link is not kept; claudemesh invites revoke " + string(v.InviteID) + " ends it")
+	if qr { // last, so that all of it is on the screen
+		_ = s.QR(v.URL) // it fits
+	}
 }
 
 // NewInvites is the noun invites: list and revoke.
