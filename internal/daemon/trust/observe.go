@@ -79,7 +79,7 @@ func (p *Pins) meet(current map[mesh.Key]string, now time.Time) {
 	}
 	slices.SortFunc(fresh, func(a, b localdb.Pin) int { return cmp.Compare(a.Member, b.Member) })
 	for _, pin := range fresh { // afterwards: of two that are new under one name neither was first
-		if _, known := p.pins[pin.Member]; !known && len(p.pins) >= maxPins {
+		if _, known := p.pins[pin.Member]; !known && len(p.pins) >= p.limit {
 			p.opt.Log.Warn("too many members to pin their keys", slog.Int(logkey.Count, len(current)))
 			return
 		}

@@ -37,9 +37,10 @@ const seenEvery = time.Hour
 // Pins are the keys of one mesh. The methods may be called from any goroutine; what they learn is written to the
 // database before they return.
 type Pins struct {
-	opt  Options
-	turn chan struct{} // holds a token while something is written
-	done *checked
+	opt   Options
+	limit int           // maxPins, or less in a test
+	turn  chan struct{} // holds a token while something is written
+	done  *checked
 
 	spoken atomic.Int64 // see Spoken
 
@@ -65,7 +66,7 @@ func Open(ctx context.Context, opt Options) (*Pins, error) {
 		return nil, err
 	}
 	p := &Pins{
-		opt: opt, turn: make(chan struct{}, 1), done: newChecked(), pins: map[mesh.Key]localdb.Pin{},
+		opt: opt, limit: maxPins, turn: make(chan struct{}, 1), done: newChecked(), pins: map[mesh.Key]localdb.Pin{},
 		sessions: map[mesh.Key]localdb.PinnedSession{}, dirty: newDirt(),
 	}
 	spoken, err := opt.DB.Handshake(ctx, opt.MeshID)
