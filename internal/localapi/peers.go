@@ -1,6 +1,9 @@
 package localapi
 
-import "github.com/claudemesh/claudemesh/internal/protocol"
+import (
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
 
 // PeersRequest asks who is there.
 type PeersRequest struct {
@@ -20,9 +23,11 @@ type Peer struct {
 
 // MeshState says whether a mesh's roster is current, so that "nobody" and "not connected" differ.
 type MeshState struct {
-	Mesh   string `json:"mesh"`
-	Status string `json:"status"`
-	OK     bool   `json:"ok"`
+	Mesh   string    `json:"mesh"`
+	Status string    `json:"status"`
+	OK     bool      `json:"ok"`
+	Code   mesh.Code `json:"code,omitzero" jsonschema:"why it is not, where it does not come back by itself"`
+	Detail string    `json:"detail,omitzero" jsonschema:"the same as one sentence"`
 }
 
 // PeersAnswer is the roster of the meshes asked for; own rows first.

@@ -78,6 +78,7 @@ const (
 	Replay               Code = "replay"
 	Unauthorized         Code = "unauthorized"
 	Revoked              Code = "revoked"
+	Kicked               Code = "kicked"
 	Capacity             Code = "capacity"
 	ShuttingDown         Code = "shutting_down"
 	SlowConsumer         Code = "slow_consumer"
@@ -165,7 +166,8 @@ var Codes = []Row{
 	{WeakKey, http.StatusBadRequest, ExitAuth, false, "make a new key by joining again"},
 	{Replay, http.StatusUnauthorized, ExitAuth, true, ""},
 	{Unauthorized, http.StatusUnauthorized, ExitAuth, false, "join the mesh again with a new invite"},
-	{Revoked, http.StatusForbidden, ExitPermission, false, "ask the mesh's owner"},
+	{Revoked, http.StatusForbidden, ExitPermission, false, "ask the mesh's owner; once the ban is lifted, run `claudemesh daemon down`, then any verb"},
+	{Kicked, http.StatusForbidden, ExitPermission, false, "start the session again"},
 	{Capacity, http.StatusServiceUnavailable, ExitNetwork, true, "the broker is full; it is tried again"},
 	{ShuttingDown, http.StatusServiceUnavailable, ExitNetwork, true, ""},
 	{SlowConsumer, http.StatusServiceUnavailable, ExitNetwork, true, ""},

@@ -116,7 +116,7 @@ func TestLesson17WhatOthersHearOfALostConnection(t *testing.T) {
 // listen gathers the events that the daemon of a home passes on, but for those of its connections.
 func (w *world) listen(h *Home) (heard func() []string) {
 	h.mu.Lock()
-	events, stop := h.process.daemon.Server().Node.Subscribe()
+	events, stop := h.process.daemon.Server().Node.Events.Subscribe()
 	h.mu.Unlock()
 	w.T.Cleanup(stop)
 	return func() (got []string) {

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/events"
 	"github.com/claudemesh/claudemesh/internal/daemon/gate"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
-	"github.com/claudemesh/claudemesh/internal/daemon/node"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -117,7 +117,7 @@ func (s *Server) events(ctx context.Context, c caller, req localapi.EventsReques
 	if req.Deliver && c.session == nil {
 		return mesh.Errorf(mesh.SessionUnknown, "only a session has messages delivered")
 	}
-	other, unsubscribe := s.Node.Subscribe()
+	other, unsubscribe := s.Node.Events.Subscribe()
 	defer unsubscribe()
 	var source messages
 	var err error
@@ -142,7 +142,7 @@ type messages interface {
 }
 
 // pump writes until the subscriber goes, falls behind, is replaced, or the daemon stops.
-func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source messages, other <-chan node.Event) error {
+func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source messages, other <-chan events.Event) error {
 	keepalive := time.NewTicker(s.Settings.SSEKeepalive)
 	defer keepalive.Stop()
 	for {
@@ -183,7 +183,7 @@ func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source mes
 }
 
 // visible reports whether an event is of a mesh that the session is in.
-func visible(c caller, ev node.Event) bool {
+func visible(c caller, ev events.Event) bool {
 	if c.session == nil {
 		return true
 	}

@@ -8,8 +8,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/events"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/daemon/order"
 	"github.com/claudemesh/claudemesh/internal/daemon/trust"
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -27,16 +29,22 @@ type attachment struct {
 	link    *uplink.Link
 	seating *seating // of the member
 	voices  *voices
-	ending  chan struct{} // closed by stop
-	ended   chan struct{} // closed when run has returned
-	wake    broadcast     // fired when a connection changes
-	missed  chan struct{} // holds one wish to read the receipts that were missed
-	roster  *roster
+	life
+	wake   events.Broadcast // fired when a connection changes
+	missed chan struct{}    // holds one wish to read the receipts that were missed
+	roster *roster
+	order  *order.Order
 
 	mu       sync.Mutex
 	spawn    spawn                   // nil unless run runs
 	redrain  func()                  // makes the drain begin anew; nil before the first
 	sessions map[string]*sessionLink // by host session id
+}
+
+// life is how long an attachment runs.
+type life struct {
+	ending chan struct{} // closed by stop
+	ended  chan struct{} // closed when run has returned
 }
 
 func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
@@ -46,14 +54,17 @@ func newAttachment(n *Node, m membership.Mesh) (*attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := &attachment{node: n, mesh: m, facts: facts, wake: newBroadcast(), sessions: map[string]*sessionLink{}}
+	at := &attachment{node: n, mesh: m, facts: facts, wake: events.NewBroadcast(), sessions: map[string]*sessionLink{}}
 	at.roster = &roster{at: at}
 	if at.roster.pins, err = trust.Open(ctx, trust.Options{DB: n.opt.DB, MeshID: m.ID, Now: n.opt.Now, Log: n.opt.Log.With(logkey.Mesh, m.Slug)}); err != nil {
 		return nil, err
 	}
 	at.ending, at.ended, at.missed = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 	at.seating, at.voices = newSeating(at, ""), newVoices(at)
-	at.link, err = at.newLink(seal.SecretKey{}, at.memberPresence, at.seating)
+	if at.link, err = at.newLink(seal.SecretKey{}, at.memberPresence, at.seating); err != nil {
+		return nil, err
+	}
+	at.order, err = newOrder(at)
 	return at, err
 }
 
@@ -229,14 +240,14 @@ func senders(a *attachment) map[mesh.Key]bool {
 
 // onState tells the rest of a change of a connection.
 func (a *attachment) onState(member bool, s uplink.State) {
-	a.wake.fire()
-	a.node.peers.fire()
+	a.wake.Fire()
+	a.node.peers.Fire()
 	if !member {
 		return
 	}
 	n := a.node
 	n.opt.Log.Info("broker status", logkey.Mesh, a.mesh.Slug, logkey.State, string(s))
-	n.events.publish(Event{Kind: localapi.EventBrokerStatus, Mesh: a.mesh.ID, Body: localapi.BrokerStatus{
+	n.Events.Publish(events.Event{Kind: localapi.EventBrokerStatus, Mesh: a.mesh.ID, Body: localapi.BrokerStatus{
 		TS: mesh.FormatTime(n.opt.Now()), Mesh: a.mesh.Slug, Status: string(s),
 	}})
 	if s == uplink.Open {
@@ -246,5 +257,6 @@ func (a *attachment) onState(member bool, s uplink.State) {
 		}
 		a.missReceipts()
 		a.later(a.voices.keepSessions)
+		a.later(a.order.Meet)
 	}
 }

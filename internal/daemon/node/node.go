@@ -13,6 +13,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/daemon/enroll"
+	"github.com/claudemesh/claudemesh/internal/daemon/events"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
@@ -41,20 +42,21 @@ type Options struct {
 
 // Node is the state. Its methods may be called from any goroutine.
 type Node struct {
+	Events *events.Events // what happens besides messages: those are read from the inbox (design D6)
+
 	opt    Options
 	boxes  *seal.Boxes
 	enroll *enroll.Client
-	events *events
 
 	owners *decree.Follower
 
 	mu       sync.Mutex
 	attached map[mesh.ID]*attachment
-	order    []mesh.ID       // of config.json
-	lines    map[lineID]line // the sessions' places in meshes, attached or not
-	spawn    spawn           // nil unless Run runs
-	changed  broadcast       // fired when a mesh comes or goes
-	peers    broadcast       // fired when a connection changes
+	order    []mesh.ID        // of config.json
+	lines    map[lineID]line  // the sessions' places in meshes, attached or not
+	spawn    spawn            // nil unless Run runs
+	changed  events.Broadcast // fired when a mesh comes or goes
+	peers    events.Broadcast // fired when a connection changes
 	ready    chan struct{}
 	first    sync.Once // closes ready
 }
@@ -65,8 +67,8 @@ const keptBoxes = 4096
 // New returns a node that is attached to nothing until Run.
 func New(opt Options) *Node {
 	n := &Node{
-		opt: opt, boxes: seal.NewBoxes(keptBoxes), enroll: &enroll.Client{Dial: opt.Dial, Now: opt.Now}, events: newEvents(),
-		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: newBroadcast(), peers: newBroadcast(),
+		opt: opt, boxes: seal.NewBoxes(keptBoxes), enroll: &enroll.Client{Dial: opt.Dial, Now: opt.Now}, Events: events.New(),
+		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: events.NewBroadcast(), peers: events.NewBroadcast(),
 		ready: make(chan struct{}),
 	}
 	n.owners = follower(n)
@@ -165,7 +167,7 @@ func (n *Node) reconcile() {
 			delete(n.attached, id)
 		}
 	}
-	n.changed.fire()
+	n.changed.Fire()
 }
 
 // attach begins the connections of one mesh. n.mu is held.
@@ -188,7 +190,7 @@ func (n *Node) attach(m membership.Mesh) {
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Changed gives a channel that is closed when a mesh comes or goes.
-func (n *Node) Changed() <-chan struct{} { return n.changed.wait() }
+func (n *Node) Changed() <-chan struct{} { return n.changed.Wait() }
 
 // meshes lists what is attached, in the order of config.json.
 func (n *Node) meshes() []*attachment {
@@ -226,29 +228,4 @@ func narrow(n *Node, slug string) ([]*attachment, error) {
 		return nil, err
 	}
 	return []*attachment{at}, nil
-}
-
-// broadcast wakes everyone who waits for a change.
-type broadcast struct {
-	mu *sync.Mutex
-	ch *chan struct{}
-}
-
-func newBroadcast() broadcast {
-	ch := make(chan struct{})
-	return broadcast{mu: &sync.Mutex{}, ch: &ch}
-}
-
-// wait gives a channel that is closed by the next fire.
-func (b broadcast) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return *b.ch
-}
-
-func (b broadcast) fire() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(*b.ch)
-	*b.ch = make(chan struct{})
 }

@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/events"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
@@ -42,6 +44,10 @@ func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.Pushe
 		return nil
 	}
 	switch err := a.keep(ctx, msg); {
+	case errors.Is(err, errHeld):
+		if a.link.Has(protocol.CapGo) {
+			return nil // not acknowledged: the broker keeps it, as for somebody who is away (design D5)
+		}
 	case mesh.IsCode(err, mesh.BadRequest): // it says of itself what no message says
 		a.node.opt.Log.Warn("message makes no sense", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
 		return nil
@@ -56,6 +62,9 @@ func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.Pushe
 	return nil
 }
 
+// errHeld says that the user does not let the sender write.
+var errHeld = errors.New("the sender is blocked")
+
 // keep stores one message. Nil means that it is on the disk, was there already, or is refused for good.
 func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	n := a.node
@@ -68,6 +77,10 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	if reflected {
 		n.opt.Log.Warn("reflected message dropped", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
 		return nil
+	}
+	if !a.order.Admits(ctx, msg, direct(msg), authorOf(opened)) {
+		n.opt.Log.Debug("message of a blocked sender not let in", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
+		return errHeld
 	}
 	row, verdict, err := n.opt.Inbox.Put(ctx, a.draft(ctx, msg, opened, unread))
 	if err != nil {
@@ -119,9 +132,17 @@ func (a intake) draft(ctx context.Context, msg protocol.PushedMessage, opened se
 		nonce, _ := seal.ParseNonce(msg.Nonce) // a box that opened has one
 		hash := seal.NonceHash(opened.Sender, opened.Recipient, nonce)
 		d.NonceHash = hash[:]
-		d.From.Verified = d.From.Verified || a.ownKeys()[mesh.Key(opened.Sender.String())]
+		d.From.Verified = d.From.Verified || a.ownKeys()[authorOf(opened)]
 	}
 	return d
+}
+
+// authorOf is the key with which a box was sealed that opened; empty for what was none.
+func authorOf(opened seal.Opened) mesh.Key {
+	if !opened.Boxed {
+		return ""
+	}
+	return mesh.Key(opened.Sender.String())
 }
 
 // topicOf is to whom a message went besides its recipient: a topic, a group, or everyone.
@@ -199,7 +220,7 @@ func (a intake) systemEvent(msg protocol.PushedMessage) {
 		kind = localapi.EventPeerLeave
 	}
 	n := a.node
-	n.events.publish(Event{Kind: kind, Mesh: a.mesh.ID, Body: localapi.SystemEvent{
+	n.Events.Publish(events.Event{Kind: kind, Mesh: a.mesh.ID, Body: localapi.SystemEvent{
 		TS: mesh.FormatTime(n.opt.Now()), Mesh: a.mesh.Slug, Event: msg.Event, Data: fields,
 	}})
 }

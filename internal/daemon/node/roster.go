@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/address"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/node/view"
 	"github.com/claudemesh/claudemesh/internal/daemon/trust"
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -215,6 +215,9 @@ func (r *roster) orMet(ctx context.Context, read func(context.Context) ([]protoc
 		return peers, state
 	}
 	state.OK = false
+	if refusal := barred(a, ""); refusal != nil {
+		state.Code, state.Detail = mesh.CodeOf(refusal), refusal.Error()
+	}
 	if a.link.State() == uplink.Open {
 		a.node.opt.Log.Info("roster not read", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
 	}
@@ -229,69 +232,11 @@ func (r *roster) orMet(ctx context.Context, read func(context.Context) ([]protoc
 	return peers, state
 }
 
-// view is a roster as one caller sees it. A member whose only connection is its daemon is shown as a member that is
-// online: it can be written to, and its daemon itself is nobody's peer (design B4).
+// view is a roster as one caller sees it.
 func (r *roster) view(all []protocol.Peer, sessionID string, req localapi.PeersRequest) []localapi.Peer {
-	a := r.at
-	var self mesh.Key
-	if s := a.session(sessionID); s != nil {
-		self = s.Pubkey()
+	v := view.View{Mesh: r.at.mesh.Slug, Own: r.at.mesh.Pubkey(), Proved: r.pins.Shows}
+	if s := r.at.session(sessionID); s != nil {
+		v.Self = s.Pubkey()
 	}
-	daemons := map[mesh.Key]protocol.Peer{}
-	sessions := map[mesh.Key]bool{}
-	for _, p := range all {
-		switch {
-		case p.PeerRole == mesh.ControlPlane:
-			daemons[p.MemberPubkey] = p
-		case online(p):
-			sessions[p.MemberPubkey] = true
-		}
-	}
-	out := []localapi.Peer{}
-	add := func(p protocol.Peer) {
-		p.DisplayName = mesh.SafeName(p.DisplayName, p.Pubkey.Short())
-		out = append(out, localapi.Peer{
-			Peer: p, Mesh: a.mesh.Slug, IsSelf: p.MemberPubkey == a.mesh.Pubkey(), IsThisSession: self != "" && p.Pubkey == self,
-			Verified: p.MemberPubkey == a.mesh.Pubkey() || a.roster.pins.Shows(p),
-		})
-	}
-	for _, p := range all {
-		daemon := p.PeerRole == mesh.ControlPlane
-		if daemon && req.All || !daemon && (online(p) || req.Offline && (p.Pubkey != p.MemberPubkey || daemons[p.MemberPubkey].Pubkey == "")) {
-			add(p)
-		}
-	}
-	for _, p := range memberRows(daemons, sessions) {
-		add(p)
-	}
-	slices.SortStableFunc(out, func(x, y localapi.Peer) int { return selfRank(x) - selfRank(y) })
-	return out
-}
-
-// memberRows makes the rows of members who are reached by their daemon alone.
-func memberRows(daemons map[mesh.Key]protocol.Peer, sessions map[mesh.Key]bool) []protocol.Peer {
-	var rows []protocol.Peer
-	for member, d := range daemons {
-		if sessions[member] {
-			continue
-		}
-		on := true
-		rows = append(rows, protocol.Peer{
-			Pubkey: member, MemberPubkey: member, MemberName: d.MemberName, DisplayName: cmp.Or(d.MemberName, d.DisplayName), Status: d.Status,
-			Summary: d.Summary, Stats: d.Stats, Visible: d.Visible, Profile: d.Profile, Reconnecting: d.Reconnecting,
-			Groups: d.Groups, ConnectedAt: d.ConnectedAt, PeerRole: mesh.SessionRole, Online: &on, PeerType: "human",
-		})
-	}
-	slices.SortFunc(rows, func(x, y protocol.Peer) int { return cmp.Compare(x.MemberPubkey, y.MemberPubkey) })
-	return rows
-}
-
-func selfRank(p localapi.Peer) int {
-	switch {
-	case p.IsThisSession:
-		return 0
-	case p.IsSelf:
-		return 1
-	}
-	return 2
+	return v.Rows(all, req)
 }

@@ -19,7 +19,7 @@ func (r route) Open(sender mesh.Key) bool {
 }
 
 // Changed is closed at the next change of a connection.
-func (r route) Changed() <-chan struct{} { return r.wake.wait() }
+func (r route) Changed() <-chan struct{} { return r.wake.Wait() }
 
 // Limits are those of the broker, or what this user has set instead.
 func (r route) Limits() protocol.Limits {

@@ -187,7 +187,7 @@ func (l letter) accept(ctx context.Context) (accepted, error) {
 func (l letter) draft(ctx context.Context) (outbox.Draft, *bool, error) {
 	to, err := l.resolve(ctx)
 	if err != nil {
-		return outbox.Draft{}, nil, err
+		return outbox.Draft{}, nil, l.unheard(err)
 	}
 	if to.RecipientKey == "" {
 		if err := l.mayBeRead(to); err != nil {
@@ -253,6 +253,9 @@ func (l letter) sealed(at *attachment, to address.Result) (outbox.Draft, error) 
 	secret := at.mesh.Secret
 	if s := at.session(l.session); s != nil && s.speaks() {
 		secret, d.Sender = s.Secret, s.Pubkey()
+	}
+	if err := barred(at, d.Sender); err != nil {
+		return d, err
 	}
 	if to.RecipientKey == "" {
 		d.Nonce, d.Ciphertext = seal.NewNonce().String(), base64.StdEncoding.EncodeToString(d.Body)

@@ -72,6 +72,7 @@ func (a *attachment) addSession(l line) {
 			if old.seating.register(l.session.Groups) && a.spawn != nil {
 				a.spawn(old.seating.tellLater)
 			}
+			knock(a.link, old.link)
 			return
 		}
 		old.end()
@@ -89,7 +90,17 @@ func (a *attachment) addSession(l line) {
 	if a.spawn != nil {
 		a.start(sl)
 	}
-	a.wake.fire()
+	knock(a.link)
+	a.wake.Fire()
+}
+
+// knock asks once more at brokers that would not hear us any more: somebody has started a session.
+func knock(links ...*uplink.Link) {
+	for _, l := range links {
+		if l.State().Final() {
+			l.Retry()
+		}
+	}
 }
 
 // start runs a session's connection. a.mu is held and a.spawn is set.
@@ -131,8 +142,8 @@ func (a *attachment) removeSession(id string) {
 	if s, ok := a.sessions[id]; ok {
 		s.end()
 		delete(a.sessions, id)
-		a.wake.fire()
-		a.node.peers.fire()
+		a.wake.Fire()
+		a.node.peers.Fire()
 		if a.redrain != nil {
 			a.redrain()
 		}

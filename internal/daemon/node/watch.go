@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/events"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -30,14 +31,14 @@ func (p Presence) Peers(ctx context.Context, sessionID string, req localapi.Peer
 // change, until ctx ends or tell fails. Tell is given what belongs together, and from time to time nothing.
 func (p Presence) Watch(ctx context.Context, sessionID string, req localapi.PeersRequest, tell func([]localapi.PeerChange) error) error {
 	n := p.node
-	events, unsubscribe := n.Subscribe()
+	happened, unsubscribe := n.Events.Subscribe()
 	defer func() { unsubscribe() }()
 	w := watch{node: n, peers: map[peerPlace]watched{}, meshes: map[string]localapi.MeshState{}}
 	tick := time.NewTicker(watchTime)
 	defer tick.Stop()
 	since := time.Time{}
 	for first := true; ; first = false {
-		changed, moved := n.Changed(), n.peers.wait()
+		changed, moved := n.Changed(), n.peers.Wait()
 		answer, err := peersSince(ctx, n, sessionID, req, since)
 		if err != nil {
 			return err
@@ -57,15 +58,15 @@ func (p Presence) Watch(ctx context.Context, sessionID string, req localapi.Peer
 			continue
 		case <-changed:
 		case <-moved:
-		case _, ok := <-events:
+		case _, ok := <-happened:
 			if !ok { // too many at once: each means the same here
-				events, unsubscribe = n.Subscribe()
+				happened, unsubscribe = n.Events.Subscribe()
 			}
 		}
 		if !pause(ctx, watchPause) {
 			return nil
 		}
-		drop(events)
+		drop(happened)
 		since = n.opt.Now()
 	}
 }
@@ -83,10 +84,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // drop takes what has gathered.
-func drop(events <-chan Event) {
+func drop(gathered <-chan events.Event) {
 	for {
 		select {
-		case _, ok := <-events:
+		case _, ok := <-gathered:
 			if !ok {
 				return
 			}

@@ -14,6 +14,7 @@ import (
 type scripted struct {
 	mu       sync.Mutex
 	closed   map[mesh.Key]bool // connections that are not open
+	barred   map[mesh.Key]mesh.Code
 	changed  chan struct{}
 	limits   protocol.Limits
 	delay    time.Duration                                // until an ack comes
@@ -51,6 +52,12 @@ func newScripted() *scripted {
 		tries:  map[mesh.ClientID]int{}, known: map[mesh.ClientID]mesh.ID{},
 		flying: map[string]int{}, most: map[string]int{},
 	}
+}
+
+func (s *scripted) Barred(sender mesh.Key) mesh.Code {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.barred[sender]
 }
 
 func (s *scripted) Open(sender mesh.Key) bool {

@@ -111,6 +111,7 @@ func (d *drain) run(ctx, acks context.Context) error {
 		now := d.o.now()
 		d.plan.limit(d.route.Limits())
 		d.expire(now)
+		d.giveUp()
 		picked := d.plan.pick(now, d.route.Open)
 		if len(picked) > 0 || len(d.changes) > 0 {
 			frames, err := d.write(ctx, picked)
@@ -206,6 +207,15 @@ func (d *drain) expire(now time.Time) {
 	for _, a := range d.plan.expire(now.Add(-maxAge(d.route.Limits()))) {
 		d.log.Warn("message was not accepted in time", slog.String(logkey.ClientMessageID, string(a.id)))
 		d.changes = append(d.changes, change{attempt: a, from: Pending, to: Dead, error: string(mesh.MaxAge)})
+	}
+}
+
+// giveUp ends the rows of senders whom the broker will not hear again.
+func (d *drain) giveUp() {
+	for _, a := range d.plan.abandon(func(sender mesh.Key) bool { return d.route.Barred(sender) != "" }) {
+		code := d.route.Barred(a.lane.key.sender)
+		d.log.Warn("message was given up", slog.String(logkey.ClientMessageID, string(a.id)), slog.String(logkey.Reason, string(code)))
+		d.changes = append(d.changes, change{attempt: a, from: Pending, to: Dead, error: string(code)})
 	}
 }
 

@@ -352,6 +352,35 @@ func TestDrainEndsWhatIsTooOld(t *testing.T) {
 	})
 }
 
+// A broker that will not hear a sender again gets nothing of it, and the sender is told; others go on.
+func TestDrainGivesUpWhoIsBarred(t *testing.T) {
+	inBubble(t, func(t *testing.T, o *Outbox, s *scripted) {
+		s.script = func(try int, r protocol.SendRequest) answer {
+			return answer{dropped: r.TargetSpec == "stuck"}
+		}
+		s.limits.SendWindow = 1
+		flying := acceptMany(t, o, "flying", "stuck", 2)
+		stop := start(t, o, s)
+		pass(time.Second)
+		s.set(func() { s.barred, s.closed[""] = map[mesh.Key]mesh.Code{"": mesh.Revoked}, true })
+		late := acceptMany(t, o, "late", "other", 2)
+		pass(time.Minute) // the ack that never comes is given up
+		for _, id := range append(flying, late...) {
+			m, err := o.Status(context.Background(), string(id), "")
+			if err != nil || m.Status != Dead || m.State != mesh.StateRejected || m.LastError != string(mesh.Revoked) {
+				t.Errorf("%s: got %s, %s, %q, %v; want dead, rejected, revoked", id, m.Status, m.State, m.LastError, err)
+			}
+		}
+		s.set(func() { s.barred, s.closed[""] = nil, false })
+		again := acceptMany(t, o, "again", "other", 1)
+		pass(time.Second)
+		if m, err := o.Status(context.Background(), string(again[0]), ""); err != nil || m.Status != Done {
+			t.Errorf("after it: got %+v, %v", m, err)
+		}
+		stop()
+	})
+}
+
 func TestDrainStops(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *Outbox, s *scripted) {
 		s.delay = time.Second

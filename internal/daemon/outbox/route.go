@@ -16,7 +16,10 @@ type Reply func(ctx context.Context) (protocol.Ack, error)
 type Route interface {
 	// Open reports whether this sender's connection takes frames: a session key, or empty for the member's own.
 	Open(sender mesh.Key) bool
-	// Changed returns a channel that is closed at the next change of what Open or Limits answer.
+	// Barred says why this sender's connection will not open again by itself: revoked, kicked. Empty while it may. What waits
+	// for it is then ended, and its sender told.
+	Barred(sender mesh.Key) mesh.Code
+	// Changed returns a channel that is closed at the next change of what Open, Barred or Limits answer.
 	Changed() <-chan struct{}
 	// Limits are those of the broker's welcome; zero where it sent none.
 	Limits() protocol.Limits

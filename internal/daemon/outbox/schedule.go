@@ -190,21 +190,43 @@ func (s *schedule) release(l *lane) {
 
 // expire removes and returns the waiting rows that were accepted here before a time.
 func (s *schedule) expire(before time.Time) []attempt {
-	var old []attempt
-	for _, l := range s.lanes {
-		for len(l.waiting) > 0 && l.waiting[0].enqueuedMs <= before.UnixMilli() {
-			old = append(old, attempt{ref: l.waiting[0], lane: l})
-			l.waiting = l.waiting[1:]
+	return s.remove(func(l *lane) int {
+		n := slices.IndexFunc(l.waiting, func(r ref) bool { return r.enqueuedMs > before.UnixMilli() })
+		if n < 0 {
+			n = len(l.waiting)
 		}
+		return n
+	})
+}
+
+// abandon removes and returns the waiting rows of senders.
+func (s *schedule) abandon(which func(mesh.Key) bool) []attempt {
+	return s.remove(func(l *lane) int {
+		if which(l.key.sender) {
+			return len(l.waiting)
+		}
+		return 0
+	})
+}
+
+// remove takes the first rows that wait out of each lane, as many as count says.
+func (s *schedule) remove(count func(*lane) int) []attempt {
+	var gone []attempt
+	for _, l := range s.lanes {
+		n := count(l)
+		for _, r := range l.waiting[:n] {
+			gone = append(gone, attempt{ref: r, lane: l})
+		}
+		l.waiting = l.waiting[n:]
 	}
-	if old == nil {
+	if gone == nil {
 		return nil
 	}
 	s.queue = slices.DeleteFunc(s.queue, func(l *lane) bool { return len(l.waiting) == 0 })
-	for _, a := range old {
+	for _, a := range gone {
 		if l := a.lane; len(l.waiting) == 0 && !l.active {
 			delete(s.lanes, l.key)
 		}
 	}
-	return old
+	return gone
 }

@@ -1,4 +1,5 @@
-package node
+// Package events hands what happens in the daemon besides messages to whoever listens.
+package events
 
 import (
 	"sync"
@@ -16,19 +17,19 @@ type Event struct {
 // eventBuffer is how many events a subscriber may be behind; one that is further behind is cut off (daemon 9).
 const eventBuffer = 256
 
-// events hands events to subscribers.
-type events struct {
+// Events hands events to subscribers. Its methods may be called from any goroutine.
+type Events struct {
 	mu   sync.Mutex
 	subs map[chan Event]bool
 }
 
-func newEvents() *events { return &events{subs: map[chan Event]bool{}} }
+// New returns events without subscribers.
+func New() *Events { return &Events{subs: map[chan Event]bool{}} }
 
 // Subscribe gives the events from now on. The channel is closed when the subscriber is too far behind, or by the
 // returned function, which must be called.
-func (n *Node) Subscribe() (<-chan Event, func()) {
+func (e *Events) Subscribe() (<-chan Event, func()) {
 	ch := make(chan Event, eventBuffer)
-	e := n.events
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.subs[ch] = true
@@ -39,7 +40,8 @@ func (n *Node) Subscribe() (<-chan Event, func()) {
 	}
 }
 
-func (e *events) publish(ev Event) {
+// Publish hands an event to every subscriber.
+func (e *Events) Publish(ev Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for ch := range e.subs {
@@ -52,7 +54,7 @@ func (e *events) publish(ev Event) {
 }
 
 // drop ends a subscription once. e.mu is held.
-func (e *events) drop(ch chan Event) {
+func (e *Events) drop(ch chan Event) {
 	if e.subs[ch] {
 		delete(e.subs, ch)
 		close(ch)
