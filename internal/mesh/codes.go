@@ -166,7 +166,7 @@ var Codes = []Row{
 	{WeakKey, http.StatusBadRequest, ExitAuth, false, "make a new key by joining again"},
 	{Replay, http.StatusUnauthorized, ExitAuth, true, ""},
 	{Unauthorized, http.StatusUnauthorized, ExitAuth, false, "join the mesh again with a new invite"},
-	{Revoked, http.StatusForbidden, ExitPermission, false, "ask the mesh's owner; once the ban is lifted, run `claudemesh daemon down`, then any verb"},
+	{Revoked, http.StatusForbidden, ExitPermission, false, "ask the mesh's owner"},
 	{Kicked, http.StatusForbidden, ExitPermission, false, "start the session again"},
 	{Capacity, http.StatusServiceUnavailable, ExitNetwork, true, "the broker is full; it is tried again"},
 	{ShuttingDown, http.StatusServiceUnavailable, ExitNetwork, true, ""},
