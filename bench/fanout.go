@@ -134,17 +134,15 @@ func benchFanout(ctx context.Context, p plan, r *report) error {
 	defer theirs.stop()
 	var a, b, spentA, spentB []float64
 	for range p.rounds {
-		before := cpu(pid)
-		n, err := ourFanout(ctx, p, m)
+		n, spent, err := ourFanout(ctx, p, m, pid)
 		if err != nil {
 			return fmt.Errorf("ours: %w", err)
 		}
-		spentA, a = append(spentA, perDelivery(cpu(pid)-before, n)), append(a, float64(n)/p.slice.Seconds())
-		before = cpu(theirs.pid)
-		if n, err = natsFanout(p, theirs.addr); err != nil {
+		spentA, a = append(spentA, perDelivery(spent, n)), append(a, float64(n)/p.slice.Seconds())
+		if n, spent, err = natsFanout(p, theirs); err != nil {
 			return fmt.Errorf("NATS: %w", err)
 		}
-		spentB, b = append(spentB, perDelivery(cpu(theirs.pid)-before, n)), append(b, float64(n)/p.slice.Seconds())
+		spentB, b = append(spentB, perDelivery(spent, n)), append(b, float64(n)/p.slice.Seconds())
 	}
 	rate := func(v []float64) string { return fmt.Sprintf("%.0f/s", quantile(v, 0.5)) }
 	us := func(v []float64) string { return fmt.Sprintf("%.1f µs", quantile(v, 0.5)) }
@@ -190,41 +188,41 @@ func (t *throttle) wait(sent int, end time.Time) bool {
 	return time.Now().Before(end)
 }
 
-// ourFanout counts the deliveries of a slice.
-func ourFanout(ctx context.Context, p plan, m member) (int, error) {
+// ourFanout counts the deliveries of a slice, and the processor time of the broker.
+func ourFanout(ctx context.Context, p plan, m member, pid int) (int, time.Duration, error) {
 	t := newThrottle()
 	var readers sync.WaitGroup
 	defer readers.Wait()
 	for i := range subscribers {
 		s, err := dialLean(ctx, m, "sub-"+strconv.Itoa(i))
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		defer s.close()
+		defer s.bye()
 		readers.Go(func() { s.receive(t.came) })
 	}
 	from, err := dialLean(ctx, m, "publisher")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	defer from.close()
+	defer from.bye()
 	refused := make(chan error, 1)
 	readers.Go(func() { from.acks(refused) })
 	frame, err := broadcastFrame()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	end := time.Now().Add(p.slice)
+	before, end := cpu(pid), time.Now().Add(p.slice)
 	for sent := 0; t.wait(sent, end); sent++ {
 		if err := from.send(frame, sent); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	select {
 	case err := <-refused:
-		return 0, err
+		return 0, 0, err
 	default:
-		return int(t.got.Load()), nil
+		return int(t.got.Load()), cpu(pid) - before, nil
 	}
 }
 
@@ -237,36 +235,36 @@ func broadcastFrame() ([]string, error) {
 	return strings.Split(string(frame), idMark), err
 }
 
-// natsFanout counts the deliveries of a slice.
-func natsFanout(p plan, url string) (int, error) {
+// natsFanout does the same with NATS.
+func natsFanout(p plan, theirs contender) (int, time.Duration, error) {
 	t := newThrottle()
 	for range subscribers {
-		nc, err := nats.Connect(url)
+		nc, err := nats.Connect(theirs.addr)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		defer nc.Close()
 		sub, err := nc.Subscribe("f", func(*nats.Msg) { t.came(1) })
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if err := sub.SetPendingLimits(-1, -1); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if err := nc.Flush(); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	from, err := nats.Connect(url)
+	from, err := nats.Connect(theirs.addr)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer from.Close()
-	end := time.Now().Add(p.slice)
+	before, end := cpu(theirs.pid), time.Now().Add(p.slice)
 	for sent := 0; t.wait(sent, end); sent++ {
 		if err := from.Publish("f", body); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	return int(t.got.Load()), nil
+	return int(t.got.Load()), cpu(theirs.pid) - before, nil
 }

@@ -88,6 +88,12 @@ func upgradeLean(ctx context.Context, rawURL string) (*lean, error) {
 
 func (c *lean) close() { c.conn.Close() }
 
+// bye leaves for good: without it the broker expects the session back for a while.
+func (c *lean) bye() {
+	c.write([]byte(`{"type":"bye"}`))
+	c.conn.Close()
+}
+
 // wide gives the client a larger buffer, for one that is sent much.
 func (c *lean) wide() { c.r = bufio.NewReaderSize(c.r, 64<<10) }
 

@@ -165,10 +165,8 @@ func (a *accept) apply(tx *sqlite.Tx, l *ledger) error {
 		return a.repeated(tx)
 	}
 	l.messages++
-	for _, to := range a.placed {
-		if err := a.deliver(tx, l, to); err != nil {
-			return err
-		}
+	if err := a.deliver(tx, l, a.placed...); err != nil {
+		return err
 	}
 	for _, f := range a.rejected {
 		f.row = a.row()
@@ -218,10 +216,15 @@ func (a *accept) divide(tx *sqlite.Tx, l *ledger) error {
 	return nil
 }
 
-func (a *accept) deliver(tx *sqlite.Tx, l *ledger, to *address) error {
-	d := store.Delivery{Message: a.msg.N, To: to.n, Sender: a.from.N, Urgent: a.msg.Priority == mesh.Now, Bytes: a.bytes}
-	l.charge(a.mesh, d)
-	return store.AddDelivery(tx, d)
+// deliver stores copies that wait.
+func (a *accept) deliver(tx *sqlite.Tx, l *ledger, to ...*address) error {
+	d := store.Delivery{Message: a.msg.N, Sender: a.from.N, Urgent: a.msg.Priority == mesh.Now, Bytes: a.bytes}
+	boxes := make([]store.Box, len(to))
+	for i, box := range to {
+		d.To, boxes[i] = box.n, box.n
+		l.charge(a.mesh, d)
+	}
+	return store.AddDeliveries(tx, d, boxes)
 }
 
 // repeated answers with what the sender's id was used for before, else with the refusal. Nothing was changed, so a
