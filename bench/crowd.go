@@ -176,7 +176,7 @@ func crowdRounds(ctx context.Context, p plan, r *report, m member, pid int, bare
 	}
 	var resting sync.WaitGroup
 	c.rest(&resting)
-	time.Sleep(5 * time.Second) // what came with connecting is collected
+	time.Sleep(8 * time.Second) // what came with connecting is collected
 	full, err := residentKiB(pid)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/claudemesh/claudemesh/internal/broker"
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
@@ -84,6 +85,11 @@ func runBroker(ctx context.Context, s shell.Service) error {
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(brokerGC)
 	}
+	ctx, stop := context.WithCancel(ctx)
+	var resting sync.WaitGroup
+	defer resting.Wait()
+	defer stop()
+	resting.Go(func() { giveBack(ctx) })
 	return broker.Run(ctx, broker.Options{Settings: settings, Data: data, Now: s.Now, Log: logger(s.Log, settings.LogLevel)})
 }
 

@@ -154,18 +154,23 @@ func (b *book) leave(c hub.Conn, deliberate bool, now time.Time) (lost *entry, e
 
 // crowdOut ends the oldest presences of a member that has too many without a connection.
 func (b *book) crowdOut(of *entry) (ended []*entry) {
-	var away []*entry
-	for _, e := range b.meshes[of.Mesh] {
-		if e.Member == of.Member && e.out == nil {
-			away = append(away, e)
+	for {
+		var oldest *entry
+		away := 0
+		for _, e := range b.meshes[of.Mesh] {
+			if e.Member != of.Member || e.out != nil {
+				continue
+			}
+			if away++; oldest == nil || e.Lost.Before(oldest.Lost) {
+				oldest = e
+			}
 		}
+		if away <= b.away {
+			return ended
+		}
+		b.end(oldest)
+		ended = append(ended, oldest)
 	}
-	slices.SortStableFunc(away, func(x, y *entry) int { return x.Lost.Compare(y.Lost) })
-	for len(away) > b.away {
-		b.end(away[0])
-		ended, away = append(ended, away[0]), away[1:]
-	}
-	return ended
 }
 
 // end forgets a presence and tells the others.
