@@ -1,8 +1,10 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"os"
+	"os/exec"
 	"slices"
 	"sync"
 
@@ -149,24 +151,53 @@ type Session struct {
 	ID, Token string
 	Key       mesh.Key // in the first mesh
 	home      *Home
+	pid       int       // 0: this process
+	process   *exec.Cmd // its own; nil for this one
 }
 
 // Do asks the daemon as a process of the session.
 func (s *Session) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
-	return s.home.do(ctx, registry.Caller{PID: os.Getpid(), UID: os.Getuid()}, s.Token, r)
+	return s.home.do(ctx, registry.Caller{PID: cmp.Or(s.pid, os.Getpid()), UID: os.Getuid()}, s.Token, r)
+}
+
+// Kill ends the process of a session that has one of its own, as kill -9 does, and returns when it is over.
+func (s *Session) Kill() {
+	_ = s.process.Process.Kill() // it may be over
+	_ = s.process.Wait()         // of what it died is known
+}
+
+// Spawn makes a process of its own a session, and returns it also where the daemon did not answer.
+func (h *Home) Spawn(id string) (*Session, error) {
+	h.rig.T.Helper()
+	cmd := exec.Command("cat") // ends with this process, when its input does
+	_, err := cmd.StdinPipe()
+	h.rig.must(err)
+	h.rig.must(cmd.Start())
+	s := &Session{ID: id, home: h, pid: cmd.Process.Pid, process: cmd}
+	h.rig.T.Cleanup(s.Kill)
+	req := h.registration(id, nil)
+	req.PID = s.pid
+	return s, s.register(req)
 }
 
 // Register makes this process a session that is shown what comes. Old is the registration that it replaces, or nil.
 func (h *Home) Register(id string, old *Session) *Session {
 	h.rig.T.Helper()
 	s := &Session{ID: id, home: h}
-	answer, err := localapi.SessionRegister.Do(h.rig.T.Context(), s, h.registration(id, old))
-	h.rig.must(err)
+	h.rig.must(s.register(h.registration(id, old)))
+	return s
+}
+
+func (s *Session) register(req localapi.RegisterRequest) error {
+	answer, err := localapi.SessionRegister.Do(s.home.rig.T.Context(), s, req)
+	if err != nil {
+		return err
+	}
 	s.Token = answer.Token
 	if len(answer.Sessions) > 0 {
 		s.Key = answer.Sessions[0].SessionPubkey
 	}
-	return s
+	return nil
 }
 
 // registration makes this process a session.

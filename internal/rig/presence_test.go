@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -210,10 +209,4 @@ func TestWatch(t *testing.T) {
 		cancel()
 		w.must(<-over)
 	})
-}
-
-// quickPresence lets presence change within a test in real time.
-func quickPresence(b *config.Broker) {
-	quick.broker(b)
-	b.PresenceLease = 400 * time.Millisecond
 }

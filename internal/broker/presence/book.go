@@ -59,7 +59,8 @@ type book struct {
 	sees   func(member mesh.ID, by, session mesh.Key) bool
 	seats  map[seat]*entry
 	conns  map[mesh.ConnID]*entry
-	meshes map[mesh.ID][]*entry // by N
+	meshes map[mesh.ID][]*entry              // by N
+	served map[mesh.ConnID]map[mesh.Key]bool // sessions that the daemon behind a connection says it serves
 	last   uint64
 	news   []news
 }
@@ -76,6 +77,7 @@ func newBook(rules Rules, lease time.Duration, away int, sees func(mesh.ID, mesh
 	return &book{
 		rules: rules, lease: lease, away: away, sees: sees,
 		seats: map[seat]*entry{}, conns: map[mesh.ConnID]*entry{}, meshes: map[mesh.ID][]*entry{},
+		served: map[mesh.ConnID]map[mesh.Key]bool{},
 	}
 }
 
@@ -117,6 +119,7 @@ func (b *book) enter(p Peer, out Outbound, back *protocol.PeerEvent, now time.Ti
 func (b *book) reattach(e *entry, p Peer, out Outbound) {
 	if b.conns[e.ID] == e {
 		delete(b.conns, e.ID)
+		delete(b.served, e.ID)
 	}
 	since := e.ConnectedAt
 	e.Conn, e.out, e.Lost = p.Conn, out, time.Time{}
@@ -142,9 +145,10 @@ func (b *book) leave(c hub.Conn, deliberate bool, now time.Time) (lost *entry, e
 		return nil, nil
 	}
 	delete(b.conns, c.ID)
+	delete(b.served, c.ID)
 	groups := c.Groups
 	_, lasting := seatOf(e.Conn)
-	if deliberate || !lasting || b.lease <= 0 {
+	if deliberate || !lasting || b.lease <= 0 || b.over(e) {
 		b.end(e)
 		return nil, []*entry{e}
 	}
@@ -178,6 +182,7 @@ func (b *book) end(e *entry) {
 	delete(b.seats, e.seat)
 	if b.conns[e.ID] == e {
 		delete(b.conns, e.ID)
+		delete(b.served, e.ID)
 	}
 	rest := slices.DeleteFunc(b.meshes[e.Mesh], func(o *entry) bool { return o == e })
 	if b.meshes[e.Mesh] = rest; len(rest) == 0 {
@@ -206,10 +211,11 @@ func (b *book) tick(now time.Time) (ended, idle []*entry) {
 	return ended, idle
 }
 
-// keep ends the leases of a member's proved sessions that are not among keys.
-func (b *book) keep(meshID, member mesh.ID, keys map[mesh.Key]bool) (ended []*entry) {
-	for _, e := range b.meshes[meshID] {
-		if e.Member == member && e.out == nil && e.Proved && e.Go && !keys[e.SessionKey] {
+// keep notes which sessions a daemon serves, and ends the leases of its member's other ones.
+func (b *book) keep(daemon *entry, keys map[mesh.Key]bool) (ended []*entry) {
+	b.served[daemon.ID] = keys
+	for _, e := range b.meshes[daemon.Mesh] {
+		if e.out == nil && e.Member == daemon.Member && b.over(e) {
 			ended = append(ended, e)
 		}
 	}
@@ -217,6 +223,19 @@ func (b *book) keep(meshID, member mesh.ID, keys map[mesh.Key]bool) (ended []*en
 		b.end(e)
 	}
 	return ended
+}
+
+// over reports whether a presence is a session that its member's daemon, which is connected, does not serve any more.
+func (b *book) over(e *entry) bool {
+	if !e.Proved || !e.Go || e.Role != mesh.SessionRole {
+		return false
+	}
+	for _, o := range b.meshes[e.Mesh] {
+		if keys := b.served[o.ID]; keys != nil && o.Member == e.Member && o.out != nil {
+			return !keys[e.SessionKey]
+		}
+	}
+	return false
 }
 
 // drop ends all presences of a member.

@@ -140,7 +140,11 @@ func (p *Presence) keepSessions(_ context.Context, s *session.Session, req proto
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	ended := p.book.keep(s.Mesh, s.Member, keys)
+	daemon := p.book.conns[s.Conn]
+	if daemon == nil {
+		return protocol.KeepSessionsAnswer{}, nil // its connection is over
+	}
+	ended := p.book.keep(daemon, keys)
 	p.ended(ended)
 	return protocol.KeepSessionsAnswer{Ended: len(ended)}, nil
 }

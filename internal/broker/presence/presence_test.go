@@ -337,7 +337,7 @@ func TestKeptSessions(t *testing.T) {
 		}
 		w.enter("ada", sessionKey("theirs"), old).lose()
 		w.enter("cy", sessionKey("three")).lose()
-		w.enter("ada", sessionKey("live"))
+		live := w.enter("ada", sessionKey("live"))
 		ada := w.enter("ada", daemon)
 		ben.heard = nil
 		answer, err := w.p.keepSessions(t.Context(), ada.session(), protocol.KeepSessionsRequest{Keys: []mesh.Key{key("two")}})
@@ -347,9 +347,15 @@ func TestKeptSessions(t *testing.T) {
 		}
 		ben.wantHeard("left one")
 		w.wantHere("ben", "live", "ada", "two?", "theirs?", "three?")
+		live.lose() // it is not served any more, as the daemon said
+		ben.wantHeard("left live")
 		if _, err := w.p.keepSessions(t.Context(), w.enter("ada", sessionKey("x")).session(), protocol.KeepSessionsRequest{}); !mesh.IsCode(err, mesh.Forbidden) {
 			t.Errorf("from a session: got %v, want forbidden", err)
 		}
+		ada.leave()
+		later := w.enter("ada", sessionKey("later"))
+		later.lose() // nobody says what is served: it has its lease
+		w.wantHere("ben", "x", "two?", "theirs?", "three?", "later?")
 	})
 }
 

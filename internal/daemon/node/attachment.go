@@ -256,7 +256,7 @@ func (a *attachment) onState(member bool, s uplink.State) {
 			n.owners.Learn(a.mesh, a.facts, *said)
 		}
 		a.missReceipts()
-		a.later(a.voices.keepSessions)
 		a.later(a.order.Meet)
+		a.voices.move()
 	}
 }

@@ -87,6 +87,7 @@ func (a *attachment) addSession(l line) {
 	}
 	sl.link = link
 	a.sessions[l.session.ID] = sl
+	a.voices.move()
 	if a.spawn != nil {
 		a.start(sl)
 	}
@@ -142,6 +143,7 @@ func (a *attachment) removeSession(id string) {
 	if s, ok := a.sessions[id]; ok {
 		s.end()
 		delete(a.sessions, id)
+		a.voices.move()
 		a.wake.Fire()
 		a.node.peers.Fire()
 		if a.redrain != nil {

@@ -12,11 +12,22 @@ import (
 
 // voices are those of the connections of one mesh.
 type voices struct {
-	at  *attachment
-	own *voice // the member's
+	at    *attachment
+	own   *voice        // the member's
+	moved chan struct{} // holds one wish to tell which sessions are served
 }
 
-func newVoices(a *attachment) *voices { return &voices{at: a, own: newVoice(a, "")} }
+func newVoices(a *attachment) *voices {
+	return &voices{at: a, own: newVoice(a, ""), moved: make(chan struct{}, 1)}
+}
+
+// move says that the sessions, or the daemon's own connection, are others than before.
+func (o *voices) move() {
+	select {
+	case o.moved <- struct{}{}:
+	default: // it is known
+	}
+}
 
 // introduce tells the broker on a new connection what is kept of a session, or of the user.
 func (o *voices) introduce(sessionID string) func(context.Context) error {
@@ -32,7 +43,7 @@ func (o *voices) introduce(sessionID string) func(context.Context) error {
 	}
 }
 
-// report reports the counts of all connections from time to time, until ctx ends.
+// report tells the broker, until ctx ends, which sessions are served, and from time to time the counts of all connections.
 func (o *voices) report(ctx context.Context) error {
 	tick := time.NewTicker(statsTime)
 	defer tick.Stop()
@@ -41,6 +52,9 @@ func (o *voices) report(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-o.moved:
+			o.keepSessions(ctx)
+			continue
 		case <-tick.C:
 		}
 		next := map[*voice]protocol.Stats{}
@@ -94,9 +108,9 @@ func (o *voices) find(sessionID string) *voice {
 
 // keepSessions tells the broker which sessions this daemon still serves, so that those that ended while it was down are
 // gone at once and not when their lease ends.
-func (o *voices) keepSessions(ctx context.Context) error {
+func (o *voices) keepSessions(ctx context.Context) {
 	if !o.at.link.Has(protocol.CapGo) {
-		return nil
+		return
 	}
 	req := protocol.KeepSessionsRequest{Keys: []mesh.Key{}}
 	o.at.mu.Lock()
@@ -111,5 +125,4 @@ func (o *voices) keepSessions(ctx context.Context) error {
 	case answer.Ended > 0:
 		o.at.node.opt.Log.Info("sessions that ended meanwhile are gone", logkey.Mesh, o.at.mesh.Slug, logkey.Count, answer.Ended)
 	}
-	return nil
 }
