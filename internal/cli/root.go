@@ -6,10 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/claudemesh/claudemesh/internal/cli/grant"
 	"github.com/claudemesh/claudemesh/internal/cli/group"
 	"github.com/claudemesh/claudemesh/internal/cli/machine"
 	"github.com/claudemesh/claudemesh/internal/cli/membership"
 	"github.com/claudemesh/claudemesh/internal/cli/message"
+	"github.com/claudemesh/claudemesh/internal/cli/moderation"
 	"github.com/claudemesh/claudemesh/internal/cli/peer"
 	"github.com/claudemesh/claudemesh/internal/cli/presence"
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
@@ -43,7 +45,7 @@ func contents() []section {
 		}},
 		{"Meshes and peers", []verb{
 			{[]string{"peers"}, peer.NewPeers},
-			{[]string{"peer"}, peer.New},
+			{[]string{"peer"}, newPeer},
 			{[]string{"group", "groups"}, group.New},
 			{[]string{"whoami"}, peer.NewWhoami},
 			{[]string{"verify"}, peer.NewVerify},
@@ -65,6 +67,18 @@ func contents() []section {
 			{[]string{"delete", "rm"}, membership.NewDelete},
 			{[]string{"member"}, membership.NewMember},
 		}},
+		{"Who may what", []verb{
+			{[]string{"grant"}, grant.NewGrant},
+			{[]string{"revoke"}, grant.NewRevoke},
+			{[]string{"block"}, grant.NewBlock},
+			{[]string{"unblock"}, grant.NewUnblock},
+			{[]string{"grants"}, grant.NewGrants},
+			{[]string{"kick"}, moderation.NewKick},
+			{[]string{"disconnect"}, moderation.NewDisconnect},
+			{[]string{"ban"}, moderation.NewBan},
+			{[]string{"unban"}, moderation.NewUnban},
+			{[]string{"bans"}, moderation.NewBans},
+		}},
 		{"Daemon and broker", []verb{
 			{[]string{"daemon"}, machine.NewDaemon},
 			{[]string{"broker"}, machine.NewBroker},
@@ -81,6 +95,13 @@ func contents() []section {
 			{[]string{"docs"}, newDocs},
 		}},
 	}
+}
+
+// newPeer is the noun peer: who is there, and who is not to be.
+func newPeer(a *shell.App) *cobra.Command {
+	cmd := peer.New(a)
+	cmd.AddCommand(moderation.Under(a)...)
+	return cmd
 }
 
 // newTree makes the verb that the arguments name, or all of them where they name none: the whole tree costs each start a

@@ -225,6 +225,10 @@ func Samples() map[string]any {
 		localapi.Groups.Route:       Groups(),
 		localapi.GroupJoin.Route:    localapi.GroupAnswer{Group: "backend", Role: "lead", Meshes: []string{"team"}},
 		localapi.GroupLeave.Route:   localapi.GroupAnswer{Group: "backend", Meshes: []string{"team"}, Pending: []string{"research"}},
+		localapi.Moderate.Route:     localapi.ModerateAnswer{Mesh: "team", Verb: "kick", Affected: []string{"docs"}, SkippedControlPlane: []string{"dave@laptop"}},
+		localapi.Bans.Route:         Bans(),
+		localapi.Grant.Route:        localapi.GrantAnswer{Mesh: "team", Peer: "bob@laptop", Pubkey: Key("bob"), Caps: []mesh.Cap{mesh.CapRead, mesh.CapDM}, BrokerTold: true},
+		localapi.Grants.Route:       Grants(),
 		localapi.Trust.Route:        Trusted(),
 		localapi.TrustAccept.Route:  localapi.TrustedAnswer{Key: Trusted().Keys[2]},
 		localapi.TrustReject.Route:  localapi.TrustedAnswer{Key: Trusted().Keys[3]},
@@ -242,5 +246,20 @@ func Samples() map[string]any {
 		localapi.Inbox.Route:         inbox(),
 		localapi.InboxSeen.Route:     localapi.SeenAnswer{MarkedSeen: 2},
 		localapi.Whoami.Route:        localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
+	}
+}
+
+// Bans is one member who is banned from team.
+func Bans() localapi.BansAnswer {
+	return localapi.BansAnswer{Mesh: "team", Bans: []protocol.Ban{
+		{Name: "mallory", Pubkey: Key("mallory"), RevokedAt: "2026-03-04T09:00:00.000Z", Reason: "floods the mesh", By: Key("owner")},
+	}}
+}
+
+// Grants is one peer who is blocked, and one who may do more than others.
+func Grants() localapi.GrantsAnswer {
+	return localapi.GrantsAnswer{
+		Mesh: "team", Names: map[mesh.Key]string{Key("bob"): "bob@laptop"},
+		Grants: map[mesh.Key][]mesh.Cap{Key("bob"): mesh.AllCaps.List(), Key("mallory"): {}},
 	}
 }

@@ -72,6 +72,9 @@ func runPeers(ctx context.Context, a *shell.App, req localapi.PeersRequest) erro
 		return err
 	}
 	for _, m := range answer.Meshes {
+		if m.Code != "" {
+			a.Warn("%s: %s", m.Detail, m.Code.Hint())
+		}
 		if !m.OK && a.Flags.JSON.On { // the text says it above each list
 			a.Warn("%s does not answer (%s): the list is who was known last", m.Mesh, m.Status)
 		}
