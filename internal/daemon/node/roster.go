@@ -149,6 +149,9 @@ func (r *roster) remember(ctx context.Context, peers []protocol.Peer, now time.T
 	if err := a.node.opt.DB.SeePeers(ctx, seen); err != nil && ctx.Err() == nil {
 		a.node.opt.Log.Warn("peers not remembered", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
 	}
+	r.mu.Lock()
+	r.known = nil // what was read before is out of date
+	r.mu.Unlock()
 }
 
 // online reports whether a row is a connection; brokers that list only those say nothing.
