@@ -98,7 +98,7 @@ func (h *history) opened() { h.failures = 0 }
 
 // judge decides whether and when to connect again (daemon 6.4).
 func (h *history) judge(err error, now time.Time) verdict {
-	v := verdict{state: Reconnecting, wait: jitter(h.timing.backoff(h.failures))}
+	v := verdict{state: Reconnecting, wait: h.timing.jitter(h.timing.backoff(h.failures))}
 	h.failures++
 	code, closed, unkept := mesh.CodeOf(err), (*CloseError)(nil), (*unkeptError)(nil)
 	if errors.As(err, &closed) && !closed.Code.ComeBack(closed.Reason) {
@@ -106,16 +106,16 @@ func (h *history) judge(err error, now time.Time) verdict {
 	}
 	switch {
 	case errors.As(err, &unkept):
-		v.wait = jitter(h.timing.ReconnectMax)
+		v.wait = h.timing.jitter(h.timing.ReconnectMax)
 	case code == mesh.InsecureURL, !mesh.ClosePolicy.ComeBack(string(code)):
 		return verdict{state: finalState(mesh.ClosePolicy, code)}
 	case code == mesh.NoHello && h.session:
 		return verdict{state: Unsupported}
 	case code == mesh.Capacity, code == mesh.RateLimited, code == mesh.TimestampSkew, code == mesh.NoHello, code == mesh.PinMismatch, code == mesh.WeakerHandshake:
-		v.wait = jitter(h.timing.ReconnectMax)
+		v.wait = h.timing.jitter(h.timing.ReconnectMax)
 	case closed != nil && closed.Code == mesh.CloseNormal && closed.Reason == mesh.ReasonReplaced:
 		if h.tooOften(now) {
-			v.wait, v.alarm = jitter(h.timing.ReconnectMax), true
+			v.wait, v.alarm = h.timing.jitter(h.timing.ReconnectMax), true
 		}
 	}
 	return v
@@ -159,9 +159,11 @@ func (t Timing) backoff(failures int) time.Duration {
 	return min(wait, t.ReconnectMax)
 }
 
-// jitter changes a wait by up to a fifth, so that those whom one broker lost do not come back at once.
-func jitter(wait time.Duration) time.Duration {
-	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))
+// jitter changes a wait by up to a fifth, so that those whom one broker lost do not come back at once. It makes none longer
+// than the longest: with 30 s, who lost its network for a minute is back before its lease of 90 s ends (wire 2.4).
+func (t Timing) jitter(wait time.Duration) time.Duration {
+	low, high := wait*8/10, min(wait*12/10, t.ReconnectMax)
+	return low + time.Duration(rand.Float64()*float64(high-low))
 }
 
 // goodbye says that the connection ends on purpose, to brokers that know the word.
