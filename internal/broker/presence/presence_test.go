@@ -241,22 +241,32 @@ func TestLesson233SiblingsKeepWhatIsTheirs(t *testing.T) {
 	})
 }
 
-// A client counts on from what it is given, so what it reports are totals (wire TRAP F).
-func TestStatsDoNotDouble(t *testing.T) {
+// A client of others adds what is restored to its own counts, and reports totals: neither the same process nor the next
+// one counts anything twice (wire TRAP F, lessons 2.3).
+func TestLesson233StatsDoNotDouble(t *testing.T) {
 	inWorld(t, func(w *world) {
-		for range 3 {
-			c := w.enter("ada", sessionKey("k"), old, unproved)
-			in := int64(5)
-			if c.answer.RestoredStats != nil {
-				in = c.answer.RestoredStats.MessagesIn
+		for _, process := range []string{"k1", "k2"} {
+			var in int64
+			for connection := range 3 {
+				c := w.enter("ada", sessionKey(process), old, unproved)
+				if said := c.answer.RestoredStats; said != nil {
+					in += said.MessagesIn
+				}
+				want := int64(5)
+				if process == "k2" {
+					want = 10
+				}
+				if connection == 0 {
+					in += 5
+				}
+				_, err := w.p.setStats(t.Context(), c.session(), protocol.SetStatsRequest{Stats: protocol.Stats{MessagesIn: in}})
+				w.must(err)
+				if got := w.find(process).Stats.MessagesIn; got != want {
+					t.Errorf("%s, connection %d: %d messages, want %d", process, connection, got, want)
+				}
+				c.leave()
+				w.pass(time.Second)
 			}
-			_, err := w.p.setStats(t.Context(), c.session(), protocol.SetStatsRequest{Stats: protocol.Stats{MessagesIn: in}})
-			w.must(err)
-			if got := w.find("k").Stats.MessagesIn; got != 5 {
-				t.Errorf("%d messages, want 5", got)
-			}
-			c.leave()
-			w.pass(time.Second)
 		}
 	})
 }

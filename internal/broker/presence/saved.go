@@ -193,9 +193,13 @@ func parseOld(row store.Presence) *past {
 	return nil
 }
 
-// restore tells a connection what it was (wire 2.3).
+// restore tells a connection what it was (wire 2.3). A client of others adds the counts to its own, so they are for a new
+// process alone: one that comes under the same key has them still, and would report twice as much (wire TRAP F).
 func (w *past) restore(c *hub.Conn, answer *protocol.HelloAnswer) {
-	answer.Restored, answer.LastSummary, answer.LastSeenAt, answer.RestoredStats = true, w.Summary, mesh.FormatTime(w.seen), w.Stats
+	answer.Restored, answer.LastSummary, answer.LastSeenAt = true, w.Summary, mesh.FormatTime(w.seen)
+	if s, _ := seatOf(*c); s != w.seat {
+		answer.RestoredStats = w.Stats
+	}
 	if len(c.Groups) == 0 && !c.Go && len(w.Groups) > 0 {
 		c.Groups, c.Presence.Groups, answer.RestoredGroups = w.Groups, w.Groups, w.Groups
 	}
