@@ -30,7 +30,9 @@ func (s *server) bind() {
 	(&group.Groups{DB: s.db, Seating: s.queue, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)
 	s.parts.moderation.Bind(m)
 	(&grant.Grants{Update: guard.Regrant, List: guard.Grants}).Bind(m)
-	(&ownership.Ownership{DB: s.db, Owner: s.parts.invites.Owner, Now: s.now, Tell: s.crowd.tell, Close: s.crowd.dismiss}).Bind(m)
+	(&ownership.Ownership{
+		DB: s.db, Owner: s.parts.invites.Owner, Now: s.now, Tell: s.crowd.tell, TellMember: s.crowd.tellMember, Close: s.crowd.dismiss,
+	}).Bind(m)
 	s.presence.Bind(m)
 	(&roster.Roster{
 		DB: s.db, Connections: s.queue.Connections, Complete: s.presence.Complete, Permits: guard.Permits, Seen: s.set.SessionSeen, Now: s.now,

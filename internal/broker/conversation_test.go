@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -257,6 +258,8 @@ func (v *conversation) operate(frame string) string {
 		args = asked(rest, protocol.BanRequest.Signed)
 	case protocol.Unban.Type:
 		args = asked(rest, protocol.UnbanRequest.Signed)
+	case protocol.MemberUpdate.Type:
+		args = asked(rest, protocol.MemberUpdateRequest.Signed)
 	default:
 		panic("nobody signs " + head.Type)
 	}
@@ -302,8 +305,8 @@ func (v *conversation) heard() string {
 	var b strings.Builder
 	for _, name := range v.order {
 		c := v.clients[name]
-		for len(c.frames) > 0 {
-			fmt.Fprintf(&b, "%s < %s\n", name, v.named(<-c.frames))
+		for _, frame := range c.answersFirst() {
+			fmt.Fprintf(&b, "%s < %s\n", name, v.named(frame))
 		}
 		select {
 		case <-c.closed:
@@ -314,6 +317,19 @@ func (v *conversation) heard() string {
 	}
 	v.order = v.present()
 	return b.String()
+}
+
+// answersFirst takes what a client got. A request may set off pushes to the client that made it, and nothing says which of
+// them and the answer comes first: here the answer does.
+func (c *client) answersFirst() (all []string) {
+	for len(c.frames) > 0 {
+		frame, at := <-c.frames, len(all)
+		for strings.Contains(frame, `,"_reqId":"`) && at > 0 && strings.HasPrefix(all[at-1], `{"type":"push"`) {
+			at--
+		}
+		all = slices.Insert(all, at, frame)
+	}
+	return all
 }
 
 func (v *conversation) present() (order []string) {

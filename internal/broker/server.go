@@ -137,6 +137,15 @@ func (w *crowd) tell(meshID mesh.ID, frame []byte) {
 	}
 }
 
+// tellMember sends a frame to those connections of a member that do not know our own events.
+func (w *crowd) tellMember(member mesh.ID, frame []byte) {
+	for _, c := range w.all() {
+		if g := c.guest.Load(); g != nil && g.session.Member == member && !g.session.Go {
+			c.answer(frame)
+		}
+	}
+}
+
 // dismiss closes the connections to a mesh that has ended, also those whose hello was under way.
 func (w *crowd) dismiss(meshID mesh.ID, code mesh.CloseCode, reason string) {
 	w.mu.Lock()

@@ -13,6 +13,10 @@ const (
 	MemberUpdated = "member_updated"
 )
 
+// ProfileUpdated is the event that tells the connections of a member, those that did not announce claudemesh.go/1, what
+// was changed of it (wire 6).
+const ProfileUpdated = "profile_updated"
+
 // MeshFacts is what a broker says of a mesh and of the member who asks.
 type MeshFacts struct {
 	Slug string `json:"slug"`
@@ -40,6 +44,12 @@ type UpdatedEvent struct {
 	MemberPubkey mesh.Key `json:"memberPubkey"`
 	Name         string   `json:"name"`
 	Role         string   `json:"role" jsonschema:"admin or member"`
+}
+
+// ProfileEvent is the eventData of profile_updated. Clients read there what they know of and changed; what a mesh of ours
+// keeps of a member is its permission.
+type ProfileEvent struct {
+	Permission string `json:"permission" jsonschema:"admin or member"`
 }
 
 // MeshRenameRequest gives the mesh another name. What is left out stays.

@@ -3,6 +3,7 @@ package ownership
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/claudemesh/claudemesh/internal/broker/authority"
@@ -21,6 +22,8 @@ type Ownership struct {
 	Now   mesh.Clock
 	// Tell sends a frame to the connections of a mesh that announced claudemesh.go/1.
 	Tell func(meshID mesh.ID, frame []byte)
+	// TellMember sends a frame to the connections of a member that did not announce it.
+	TellMember func(member mesh.ID, frame []byte)
 	// Close ends the connections of a mesh, after what Tell has sent.
 	Close func(meshID mesh.ID, code mesh.CloseCode, reason string)
 }
@@ -107,7 +110,16 @@ func (o *Ownership) UpdateMember(ctx context.Context, s *session.Session, req pr
 		return none, err
 	}
 	e := protocol.UpdatedEvent{MemberID: who.ID, MemberPubkey: who.Key, Name: who.Name, Role: who.Role}
-	return protocol.MemberUpdateAnswer(e), o.tell(s.Mesh, protocol.MemberUpdated, e)
+	return protocol.MemberUpdateAnswer(e), errors.Join(o.tell(s.Mesh, protocol.MemberUpdated, e), o.tellMember(s.Mesh, e))
+}
+
+// tellMember tells clients of others what has become of their member.
+func (o *Ownership) tellMember(meshID mesh.ID, e protocol.UpdatedEvent) error {
+	frame, err := o.event(meshID, protocol.ProfileUpdated, protocol.ProfileEvent{Permission: e.Role})
+	if err == nil {
+		o.TellMember(e.MemberID, frame)
+	}
+	return err
 }
 
 // minPrefix is the shortest beginning of a key that names a member (design C7).
@@ -161,17 +173,21 @@ func archive(tx *sqlite.Tx, id mesh.ID, slug string, o *Ownership) error {
 
 // tell makes an event of the mesh and sends it.
 func (o *Ownership) tell(meshID mesh.ID, event string, data any) error {
+	frame, err := o.event(meshID, event, data)
+	if err == nil {
+		o.Tell(meshID, frame)
+	}
+	return err
+}
+
+// event makes the push of an event.
+func (o *Ownership) event(meshID mesh.ID, event string, data any) ([]byte, error) {
 	body, err := wire.Encode(data)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	frame, err := protocol.Push.Encode(protocol.PushedMessage{
+	return protocol.Push.Encode(protocol.PushedMessage{
 		MessageID: mesh.NewID(), MeshID: meshID, SenderPubkey: protocol.SystemSender, Priority: mesh.Low, CreatedAt: mesh.FormatTime(o.Now()),
 		Subtype: protocol.SubtypeSystem, Event: event, EventData: body,
 	})
-	if err != nil {
-		return err
-	}
-	o.Tell(meshID, frame)
-	return nil
 }

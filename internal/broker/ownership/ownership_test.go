@@ -26,7 +26,7 @@ type world struct {
 	owner            seal.SecretKey
 	caller           *session.Session
 	ada, ben, second store.Member
-	told             []string
+	told, toldMember []string
 	closed           mesh.Code
 }
 
@@ -47,8 +47,9 @@ func newWorld(t *testing.T) *world {
 			seen[parts[2]] = true
 			return first
 		}},
-		Tell:  func(_ mesh.ID, frame []byte) { w.told = append(w.told, string(frame)) },
-		Close: func(_ mesh.ID, _ mesh.CloseCode, reason string) { w.closed = mesh.Code(reason) },
+		Tell:       func(_ mesh.ID, frame []byte) { w.told = append(w.told, string(frame)) },
+		TellMember: func(member mesh.ID, frame []byte) { w.toldMember = append(w.toldMember, string(member)+string(frame)) },
+		Close:      func(_ mesh.ID, _ mesh.CloseCode, reason string) { w.closed = mesh.Code(reason) },
 	}
 	m := store.Mesh{ID: mesh.NewID(), Slug: "team", Name: "Team", OwnerKey: mesh.Key(w.owner.Public().String()), RootKey: strings.Repeat("A", 43)}
 	other := store.Mesh{ID: mesh.NewID(), Slug: "other", Name: "Other", OwnerKey: m.OwnerKey, RootKey: m.RootKey}
@@ -175,6 +176,9 @@ func TestUpdateMember(t *testing.T) {
 		if err != nil || got.MemberID != w.ben.ID || got.Role != "admin" {
 			t.Errorf("%s: got %+v, %v, want ben an admin", target, got, err)
 		}
+	}
+	if n := len(w.toldMember); n != 3 || !strings.HasPrefix(w.toldMember[0], string(w.ben.ID)) || !strings.Contains(w.toldMember[0], `"event":"profile_updated","eventData":{"permission":"admin"}`) {
+		t.Errorf("got ben told %q, want it three times", w.toldMember)
 	}
 	err := w.DB.Read(t.Context(), func(tx *sqlite.Tx) error {
 		for _, m := range []store.Member{w.ben, w.second} {
