@@ -26,6 +26,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/rig/script"
 	"github.com/claudemesh/claudemesh/internal/seal"
+	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 var update = flag.Bool("update", false, "write what the daemon does into testdata; read the difference before you keep it")
@@ -40,7 +41,8 @@ var update = flag.Bool("update", false, "write what the daemon does into testdat
 //	                        those of a text in clear
 //	<who> sends <to>        ada, or one of her sessions, sends each line
 //	ada registers <name>    a session begins
-//	ada <verb> ...          leaves, peers, restarts; see do
+//	ada tells               each line is what she tells others of herself, as a request for her profile
+//	ada <verb> ...          leaves, peers, restarts, joins, quits, groups, info; see do
 //	wait <duration>         time passes
 //	then                    what the broker was told since the last of these, what became of ada's doings, and how she
 //	                        stands: her meshes, her outbox but what was accepted before, and what is new in her inbox
@@ -181,6 +183,13 @@ func (s *stage) take(step script.Step) {
 		for _, line := range lines {
 			s.relay.say(s.relay.line(words[2]), line)
 		}
+	case len(words) == 2 && words[1] == "tells":
+		for _, line := range lines {
+			var req localapi.ProfileRequest
+			s.must(wire.Decode([]byte(line), &req))
+			answer, err := localapi.ProfileSet.Do(s.T.Context(), s.ada, req)
+			s.note(fmt.Sprintf("ada told %v to %v, later %v%s", answer.Applied, answer.Meshes, answer.Waiting, mesh.CodeOf(err)))
+		}
 	case len(words) == 3 && words[1] == "sends":
 		for _, text := range lines {
 			s.send(words[0], words[2], text)
@@ -209,6 +218,40 @@ func (s *stage) do(words []string) {
 		s.must(err)
 		for _, p := range answer.Peers {
 			s.note(fmt.Sprintf("ada sees %s %s %s", p.DisplayName, p.PeerRole, s.named(string(p.Pubkey))))
+		}
+	default:
+		s.ask(words)
+	}
+}
+
+// ask is what ada does in groups, and asks of her mesh.
+func (s *stage) ask(words []string) {
+	s.T.Helper()
+	ctx := s.T.Context()
+	switch words[1] {
+	case "joins", "quits":
+		change := localapi.GroupJoin
+		if words[1] == "quits" {
+			change = localapi.GroupLeave
+		}
+		answer, err := change.Do(ctx, s.ada, localapi.GroupRequest{Name: words[2]})
+		s.must(err)
+		s.note(fmt.Sprintf("ada %s %s in %v, later %v", words[1], answer.Group, answer.Meshes, answer.Pending))
+	case "groups":
+		answer, err := localapi.Groups.Do(ctx, s.ada, localapi.GroupsRequest{})
+		s.must(err)
+		for _, g := range answer.Groups {
+			s.note(fmt.Sprintf("ada knows of %s, joined %t", g.Name, g.Joined))
+		}
+	case "info":
+		answer, err := localapi.Info.Do(ctx, s.ada, localapi.InfoRequest{})
+		s.must(err)
+		for _, m := range answer.Meshes {
+			if m.Info == nil {
+				s.note("ada has no overview: " + m.Error)
+				continue
+			}
+			s.note(fmt.Sprintf("ada is %s, one of %d in %v", m.Info.YourName, m.Info.Peers, m.Info.Groups))
 		}
 	default:
 		s.T.Fatalf("%q is no step", words)
