@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +61,7 @@ func TestProtocolRows(t *testing.T) {
 		{"1/a | seed | seen | title", "has no proof"},
 		{"1/b | seed | hope for it | title", "is no proof"},
 		{"1/a | seed | later kick | title", "is not to be seen"},
+		{"1/b | seed | later kick send | title", "waits for send, which is declared"},
 		{"1/b | seed | test internal/a TestB | title", "no TestB"},
 		{"1/b | seed | differs | title", "has no proof"},
 		{"1/b | new | later kick | title", "is no generation"},
@@ -108,8 +110,10 @@ func (r protocolRow) judge(t *tree, claims []conversation) []string {
 		return r.judgeSeen(claims)
 	case len(claims) > 0:
 		return []string{"is not to be seen in conversations, and " + claims[0].path + " covers it"}
-	case r.proof == "differs", r.proof == "later":
+	case r.proof == "differs":
 		return nil
+	case r.proof == "later":
+		return waitsInVain(t, r.words)
 	case r.proof == "test" && len(r.words) == 2:
 		for _, f := range t.files {
 			if f.dir() == r.words[0] && f.isTest() && strings.Contains(f.text, "\nfunc "+r.words[1]+"(") {
@@ -119,6 +123,32 @@ func (r protocolRow) judge(t *tree, claims []conversation) []string {
 		return []string{"has no " + r.words[1] + " in " + r.words[0]}
 	}
 	return []string{fmt.Sprintf("%q is no proof", r.proof+" "+strings.Join(r.words, " "))}
+}
+
+// waitsInVain complains of each frame type that something waits for though it is declared.
+func waitsInVain(t *tree, types []string) (complaints []string) {
+	for _, typ := range types {
+		if declared(t)[typ] {
+			complaints = append(complaints, "waits for "+typ+", which is declared")
+		}
+	}
+	return complaints
+}
+
+var frameType = regexp.MustCompile(`\bType:\s*"(\w+)"`)
+
+// declared is the types of the frames of package protocol.
+func declared(t *tree) map[string]bool {
+	types := map[string]bool{}
+	for _, f := range t.product() {
+		if f.pkg() != "protocol" {
+			continue
+		}
+		for _, m := range frameType.FindAllStringSubmatch(f.text, -1) {
+			types[m[1]] = true
+		}
+	}
+	return types
 }
 
 func (r protocolRow) judgeSeen(claims []conversation) (complaints []string) {
