@@ -26,7 +26,7 @@ func (s *Server) health(ctx context.Context, c caller, _ localapi.None) (localap
 	}
 	h.Version = buildinfo.Version()
 	h.UptimeS = int64(s.Now().Sub(s.began).Seconds())
-	h.Meshes = s.Node.Health(ctx)
+	h.Meshes = s.Node.Memberships().Health(ctx)
 	h.Brokers = map[string]string{}
 	for _, m := range h.Meshes {
 		h.Brokers[m.Mesh] = m.Status

@@ -14,23 +14,23 @@ func (s meshRoutes) peers(ctx context.Context, c caller, req localapi.PeersReque
 }
 
 func (s meshRoutes) meshes(ctx context.Context, _ caller, _ localapi.None) (localapi.MeshesAnswer, error) {
-	return s.Node.Meshes(ctx)
+	return s.Node.Memberships().List(ctx)
 }
 
 func (s meshRoutes) meshCreate(ctx context.Context, _ caller, req localapi.MeshCreateRequest) (localapi.MeshAnswer, error) {
-	answer, err := s.Node.CreateMesh(ctx, req)
+	answer, err := s.Node.Memberships().Create(ctx, req)
 	s.refresh(ctx, err)
 	return answer, err
 }
 
 func (s meshRoutes) meshJoin(ctx context.Context, _ caller, req localapi.MeshJoinRequest) (localapi.MeshAnswer, error) {
-	answer, err := s.Node.JoinMesh(ctx, req)
+	answer, err := s.Node.Memberships().Join(ctx, req)
 	s.refresh(ctx, err)
 	return answer, err
 }
 
 func (s meshRoutes) meshLeave(ctx context.Context, _ caller, req localapi.MeshLeaveRequest) (localapi.MeshLeaveAnswer, error) {
-	answer, err := s.Node.LeaveMesh(ctx, req)
+	answer, err := s.Node.Memberships().Leave(ctx, req)
 	s.refresh(ctx, err)
 	return answer, err
 }

@@ -57,7 +57,7 @@ func (s sessionRoutes) describe(session registry.Session) localapi.Session {
 }
 
 func (s sessionRoutes) whoami(ctx context.Context, c caller, _ localapi.None) (localapi.WhoamiAnswer, error) {
-	meshes, err := s.Node.Meshes(ctx)
+	meshes, err := s.Node.Memberships().List(ctx)
 	if err != nil {
 		return localapi.WhoamiAnswer{}, err
 	}

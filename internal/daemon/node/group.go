@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -20,7 +21,6 @@ const groupTime = 5 * time.Second
 
 // Bounds of what is said of groups; the broker has the same.
 const (
-	maxGroups     = 64
 	maxRoleRunes  = 256
 	maxGroupPages = 20
 )
@@ -42,11 +42,11 @@ func (v Groups) Join(ctx context.Context, sessionID string, req localapi.GroupRe
 	}
 	g := protocol.Group{Name: name, Role: req.Role}
 	return v.regroup(ctx, sessionID, req.Mesh, g, func(groups []protocol.Group) ([]protocol.Group, error) {
-		switch i := find(groups, name); {
+		switch i := attachment.Index(groups, name); {
 		case i >= 0:
 			groups[i] = g
-		case len(groups) >= maxGroups:
-			return nil, mesh.Errorf(mesh.BadRequest, "a session is in at most %d groups", maxGroups)
+		case len(groups) >= attachment.MaxGroups:
+			return nil, mesh.Errorf(mesh.BadRequest, "a session is in at most %d groups", attachment.MaxGroups)
 		default:
 			groups = append(groups, g)
 		}
@@ -82,17 +82,17 @@ func (v Groups) regroup(ctx context.Context, sessionID, slug string, g protocol.
 		return answer, err
 	}
 	for _, s := range seats {
-		if err := s.change(ctx, change); err != nil {
+		if err := s.Change(ctx, change); err != nil {
 			return answer, err
 		}
 	}
 	for _, s := range seats {
-		told, err := s.tell(ctx)
+		told, err := s.Tell(ctx)
 		switch {
 		case told:
-			answer.Meshes = append(answer.Meshes, s.at.mesh.Slug)
+			answer.Meshes = append(answer.Meshes, s.At.Mesh.Slug)
 		case err == nil, mesh.IsCode(err, mesh.BrokerDown), mesh.IsCode(err, mesh.Timeout):
-			answer.Pending = append(answer.Pending, s.at.mesh.Slug)
+			answer.Pending = append(answer.Pending, s.At.Mesh.Slug)
 		default:
 			return answer, err
 		}
@@ -101,17 +101,17 @@ func (v Groups) regroup(ctx context.Context, sessionID, slug string, g protocol.
 }
 
 // seats lists the places of a session, or of the member, in the meshes that are meant.
-func (v Groups) seats(sessionID, slug string) ([]*seating, error) {
+func (v Groups) seats(sessionID, slug string) ([]*attachment.Seating, error) {
 	meshes, err := narrow(v.node, slug)
 	if err != nil {
 		return nil, err
 	}
-	var all []*seating
+	var all []*attachment.Seating
 	for _, at := range meshes {
 		if sessionID == "" {
-			all = append(all, at.seating)
-		} else if s := at.session(sessionID); s != nil {
-			all = append(all, s.seating)
+			all = append(all, at.Seating)
+		} else if s := at.Sessions.Find(sessionID); s != nil {
+			all = append(all, s.Seating)
 		}
 	}
 	switch {
@@ -127,12 +127,12 @@ func (v Groups) seats(sessionID, slug string) ([]*seating, error) {
 func (v Groups) Of(sessionID string) []protocol.Group {
 	all := []protocol.Group{}
 	for _, at := range v.node.meshes() {
-		s := at.session(sessionID)
+		s := at.Sessions.Find(sessionID)
 		if s == nil {
 			continue
 		}
-		for _, g := range s.seating.now() {
-			if find(all, g.Name) < 0 {
+		for _, g := range s.Seating.Now() {
+			if attachment.Index(all, g.Name) < 0 {
 				all = append(all, g)
 			}
 		}
@@ -149,10 +149,10 @@ func (v Groups) List(ctx context.Context, sessionID string, req localapi.GroupsR
 		return answer, err
 	}
 	for _, at := range meshes {
-		state := localapi.MeshState{Mesh: at.mesh.Slug, Status: string(at.link.State())}
+		state := localapi.MeshState{Mesh: at.Mesh.Slug, Status: string(at.Link.State())}
 		found, err := listGroups(ctx, at)
 		if state.OK = err == nil; err != nil {
-			v.node.opt.Log.Info("groups not read", logkey.Mesh, at.mesh.Slug, logkey.Err, err)
+			v.node.opt.Log.Info("groups not read", logkey.Mesh, at.Mesh.Slug, logkey.Err, err)
 		}
 		answer.Meshes = append(answer.Meshes, state)
 		answer.Groups = append(answer.Groups, withOwn(found, at, sessionID)...)
@@ -161,11 +161,11 @@ func (v Groups) List(ctx context.Context, sessionID string, req localapi.GroupsR
 }
 
 // listGroups asks the broker for its groups.
-func listGroups(ctx context.Context, a *attachment) ([]localapi.Group, error) {
+func listGroups(ctx context.Context, a *attachment.Attachment) ([]localapi.Group, error) {
 	var all []localapi.Group
 	req := protocol.GroupListRequest{}
 	for range maxGroupPages {
-		page, err := ask(ctx, a, groupTime, protocol.GroupList, req)
+		page, err := attachment.Ask(ctx, a, groupTime, protocol.GroupList, req)
 		if err != nil {
 			return nil, err
 		}
@@ -173,7 +173,7 @@ func listGroups(ctx context.Context, a *attachment) ([]localapi.Group, error) {
 			for i, name := range g.Members {
 				g.Members[i] = mesh.SafeName(name, "member")
 			}
-			all = append(all, localapi.Group{Name: g.Name, Mesh: a.mesh.Slug, Sessions: g.Sessions, Count: g.Count, Members: g.Members})
+			all = append(all, localapi.Group{Name: g.Name, Mesh: a.Mesh.Slug, Sessions: g.Sessions, Count: g.Count, Members: g.Members})
 		}
 		if page.Next == "" {
 			break
@@ -184,15 +184,15 @@ func listGroups(ctx context.Context, a *attachment) ([]localapi.Group, error) {
 }
 
 // withOwn marks the groups that a session, or the member, is in, and adds those that the broker did not name.
-func withOwn(all []localapi.Group, a *attachment, sessionID string) []localapi.Group {
-	seat := a.seating
-	if s := a.session(sessionID); s != nil {
-		seat = s.seating
+func withOwn(all []localapi.Group, a *attachment.Attachment, sessionID string) []localapi.Group {
+	seat := a.Seating
+	if s := a.Sessions.Find(sessionID); s != nil {
+		seat = s.Seating
 	}
-	for _, own := range seat.now() {
+	for _, own := range seat.Now() {
 		i := slices.IndexFunc(all, func(g localapi.Group) bool { return g.Name == own.Name })
 		if i < 0 {
-			i, all = len(all), append(all, localapi.Group{Name: own.Name, Mesh: a.mesh.Slug, Members: []string{}})
+			i, all = len(all), append(all, localapi.Group{Name: own.Name, Mesh: a.Mesh.Slug, Members: []string{}})
 		}
 		all[i].Joined, all[i].Role = true, own.Role
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
 	"github.com/claudemesh/claudemesh/internal/daemon/node/decree"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -20,24 +21,24 @@ type Invites struct{ n *Node }
 func (n *Node) Invites() Invites { return Invites{n} }
 
 // owned gives a mesh with what acts for its owner; not_owner where that key is on another device.
-func owned(n *Node, slug string) (*attachment, decree.Owner, error) {
+func owned(n *Node, slug string) (*attachment.Attachment, decree.Owner, error) {
 	var none decree.Owner
 	at, err := n.find(slug)
 	if err != nil {
 		return nil, none, err
 	}
-	key, ok, err := n.opt.Book.OwnerSecret(at.mesh.ID)
+	key, ok, err := n.opt.Book.OwnerSecret(at.Mesh.ID)
 	if err != nil {
 		return nil, none, err
 	}
 	if !ok {
 		return nil, none, mesh.Errorf(mesh.NotOwner, "the key that owns %s is not on this device", slug)
 	}
-	peer := at.link.Peer()
+	peer := at.Link.Peer()
 	if peer == nil {
 		return nil, none, mesh.Errorf(mesh.BrokerDown, "%s is not connected to its broker", slug)
 	}
-	return at, decree.Owner{Mesh: at.mesh, Facts: at.facts, Key: key, Peer: peer, Now: n.opt.Now}, nil
+	return at, decree.Owner{Mesh: at.Mesh, Facts: at.Facts, Key: key, Peer: peer, Now: n.opt.Now}, nil
 }
 
 // Create makes an invite link. The code is in the answer and nowhere else.
@@ -55,7 +56,7 @@ func (i Invites) List(ctx context.Context, slug string) (localapi.InvitesAnswer,
 	if err != nil {
 		return localapi.InvitesAnswer{}, err
 	}
-	answer, err := ask(ctx, at, inviteTime, protocol.InviteList, protocol.InviteListRequest{})
+	answer, err := attachment.Ask(ctx, at, inviteTime, protocol.InviteList, protocol.InviteListRequest{})
 	return localapi.InvitesAnswer{Invites: answer.Invites}, err
 }
 

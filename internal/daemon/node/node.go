@@ -17,6 +17,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
 	"github.com/claudemesh/claudemesh/internal/daemon/node/decree"
 	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
@@ -45,18 +46,17 @@ type Node struct {
 	Events *events.Events // what happens besides messages: those are read from the inbox (design D6)
 
 	opt    Options
-	boxes  *seal.Boxes
+	shared *attachment.Options
 	enroll *enroll.Client
-
 	owners *decree.Follower
 
 	mu       sync.Mutex
-	attached map[mesh.ID]*attachment
-	order    []mesh.ID        // of config.json
-	lines    map[lineID]line  // the sessions' places in meshes, attached or not
-	spawn    spawn            // nil unless Run runs
-	changed  events.Broadcast // fired when a mesh comes or goes
-	peers    events.Broadcast // fired when a connection changes
+	attached map[mesh.ID]*attachment.Attachment
+	order    []mesh.ID                  // of config.json
+	lines    map[lineID]attachment.Line // the sessions' places in meshes, attached or not
+	spawn    attachment.Spawn           // nil unless Run runs
+	changed  events.Broadcast           // fired when a mesh comes or goes
+	peers    events.Broadcast           // fired when a connection changes
 	ready    chan struct{}
 	first    sync.Once // closes ready
 }
@@ -67,18 +67,22 @@ const keptBoxes = 4096
 // New returns a node that is attached to nothing until Run.
 func New(opt Options) *Node {
 	n := &Node{
-		opt: opt, boxes: seal.NewBoxes(keptBoxes), enroll: &enroll.Client{Dial: opt.Dial, Now: opt.Now}, Events: events.New(),
-		attached: map[mesh.ID]*attachment{}, lines: map[lineID]line{}, changed: events.NewBroadcast(), peers: events.NewBroadcast(),
+		opt: opt, enroll: &enroll.Client{Dial: opt.Dial, Now: opt.Now}, Events: events.New(),
+		attached: map[mesh.ID]*attachment.Attachment{}, lines: map[lineID]attachment.Line{}, changed: events.NewBroadcast(),
 		ready: make(chan struct{}),
 	}
 	n.owners = follower(n)
+	n.shared = &attachment.Options{
+		Settings: opt.Settings, User: opt.User, Book: opt.Book, DB: opt.DB, Outbox: opt.Outbox, Inbox: opt.Inbox,
+		Boxes: seal.NewBoxes(keptBoxes), Events: n.Events, Moved: events.NewBroadcast(), Owners: n.owners, Dial: opt.Dial, Now: opt.Now, Log: opt.Log,
+	}
 	return n
 }
 
 // Run attaches to every joined mesh, and follows what is joined and left, until ctx ends and everything has stopped.
 func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	n.setSpawn(spawner(ctx, group))
+	n.setSpawn(attachment.Spawner(ctx, group))
 	n.reconcile()
 	group.Go(func() error { return n.opt.Outbox.Run(ctx) })
 	group.Go(func() error { return n.opt.Inbox.Run(ctx) })
@@ -94,17 +98,10 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-func (n *Node) setSpawn(s spawn) {
+func (n *Node) setSpawn(s attachment.Spawn) {
 	n.mu.Lock()
 	n.spawn = s
 	n.mu.Unlock()
-}
-
-// spawn starts a goroutine that its owner waits for; the context ends with the owner.
-type spawn func(run func(ctx context.Context) error)
-
-func spawner(ctx context.Context, group *errgroup.Group) spawn {
-	return func(run func(context.Context) error) { group.Go(func() error { return run(ctx) }) }
 }
 
 // pruneInterval is how often what is out of date is forgotten.
@@ -153,8 +150,8 @@ func (n *Node) reconcile() {
 	for _, m := range joined {
 		listed[m.ID] = true
 		n.order = append(n.order, m.ID)
-		if at, ok := n.attached[m.ID]; ok && !at.same(m) {
-			at.stop()
+		if at, ok := n.attached[m.ID]; ok && !at.Same(m) {
+			at.Stop()
 			delete(n.attached, m.ID)
 		}
 		if _, ok := n.attached[m.ID]; !ok {
@@ -163,7 +160,7 @@ func (n *Node) reconcile() {
 	}
 	for id, at := range n.attached {
 		if !listed[id] {
-			at.stop()
+			at.Stop()
 			delete(n.attached, id)
 		}
 	}
@@ -172,7 +169,7 @@ func (n *Node) reconcile() {
 
 // attach begins the connections of one mesh. n.mu is held.
 func (n *Node) attach(m membership.Mesh) {
-	at, err := newAttachment(n, m)
+	at, err := attachment.New(n.shared, m)
 	if err != nil {
 		n.opt.Log.Error("mesh not attached", logkey.Mesh, m.Slug, logkey.Err, err)
 		return
@@ -180,10 +177,10 @@ func (n *Node) attach(m membership.Mesh) {
 	n.attached[m.ID] = at
 	for id, l := range n.lines { // before it runs: what a session left is the member's to send only when it is over
 		if id.mesh == m.ID {
-			at.addSession(l)
+			at.Sessions.Add(l)
 		}
 	}
-	n.spawn(at.run)
+	n.spawn(at.Run)
 }
 
 // Ready is closed when Run has read for the first time what is joined.
@@ -193,10 +190,10 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 func (n *Node) Changed() <-chan struct{} { return n.changed.Wait() }
 
 // meshes lists what is attached, in the order of config.json.
-func (n *Node) meshes() []*attachment {
+func (n *Node) meshes() []*attachment.Attachment {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var all []*attachment
+	var all []*attachment.Attachment
 	for _, id := range n.order {
 		if at, ok := n.attached[id]; ok {
 			all = append(all, at)
@@ -206,20 +203,20 @@ func (n *Node) meshes() []*attachment {
 }
 
 // find gives an attached mesh by its slug; mesh_not_attached with the slugs otherwise.
-func (n *Node) find(slug string) (*attachment, error) {
+func (n *Node) find(slug string) (*attachment.Attachment, error) {
 	all := n.meshes()
 	slugs := make([]string, 0, len(all))
 	for _, at := range all {
-		if at.mesh.Slug == slug {
+		if at.Mesh.Slug == slug {
 			return at, nil
 		}
-		slugs = append(slugs, at.mesh.Slug)
+		slugs = append(slugs, at.Mesh.Slug)
 	}
 	return nil, mesh.Errorf(mesh.MeshNotAttached, "no mesh %q is joined", slug).With(mesh.Details{Attached: slugs})
 }
 
 // narrow keeps one mesh to one mesh where a slug is given.
-func narrow(n *Node, slug string) ([]*attachment, error) {
+func narrow(n *Node, slug string) ([]*attachment.Attachment, error) {
 	if slug == "" {
 		return n.meshes(), nil
 	}
@@ -227,5 +224,5 @@ func narrow(n *Node, slug string) ([]*attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []*attachment{at}, nil
+	return []*attachment.Attachment{at}, nil
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
+	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
 	"github.com/claudemesh/claudemesh/internal/daemon/node/decree"
-	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -19,12 +19,12 @@ type Ownership struct{ n *Node }
 func follower(n *Node) *decree.Follower {
 	f := &decree.Follower{Records: decree.Records{Book: n.opt.Book, DB: n.opt.DB}, Now: n.opt.Now, Log: n.opt.Log}
 	f.Relabel = func(ctx context.Context, id mesh.ID, slug string) error {
-		return errors.Join(n.opt.Inbox.RenameMesh(ctx, id, slug), outbox.RenameMesh(ctx, n.opt.Outbox, id, slug))
+		return errors.Join(n.opt.Inbox.RenameMesh(ctx, id, slug), n.opt.Outbox.RenameMesh(ctx, id, slug))
 	}
 	f.Attach = func(id mesh.ID, anew bool) {
 		n.mu.Lock()
 		if at, ok := n.attached[id]; ok && anew {
-			at.stop()
+			at.Stop()
 			delete(n.attached, id)
 		}
 		n.mu.Unlock()
@@ -48,7 +48,7 @@ func (o Ownership) Rename(ctx context.Context, req localapi.MeshUpdateRequest) (
 		return none, err
 	}
 	for _, other := range o.n.meshes() {
-		if other != at && other.mesh.Slug == req.NewSlug {
+		if other != at && other.Mesh.Slug == req.NewSlug {
 			return none, mesh.Errorf(mesh.SlugTaken, "another mesh that is joined here is called %s", req.NewSlug)
 		}
 	}
@@ -56,14 +56,14 @@ func (o Ownership) Rename(ctx context.Context, req localapi.MeshUpdateRequest) (
 	if err != nil {
 		return none, err
 	}
-	if err := o.n.owners.Adapt(ctx, at.mesh.ID, protocol.MeshFacts{Slug: now.Slug, Name: now.Name}); err != nil {
+	if err := o.n.owners.Adapt(ctx, at.Mesh.ID, protocol.MeshFacts{Slug: now.Slug, Name: now.Name}); err != nil {
 		return none, err
 	}
-	if at, err = o.n.byID(at.mesh.ID); err != nil {
+	if at, err = o.n.byID(at.Mesh.ID); err != nil {
 		return none, err
 	}
-	at.settle(ctx)
-	view, err := at.describe(ctx)
+	at.Settle(ctx)
+	view, err := at.Describe(ctx)
 	return localapi.MeshAnswer{Mesh: view, AlreadyJoined: true}, err
 }
 
@@ -78,13 +78,13 @@ func (o Ownership) SetRole(ctx context.Context, req localapi.MemberUpdateRequest
 }
 
 // archive ends a mesh for everybody. It may be called differently here than at its broker, where another has its name.
-func (o Ownership) archive(ctx context.Context, at *attachment) error {
-	_, owner, err := owned(o.n, at.mesh.Slug)
+func (o Ownership) archive(ctx context.Context, at *attachment.Attachment) error {
+	_, owner, err := owned(o.n, at.Mesh.Slug)
 	if err != nil {
 		return err
 	}
-	slug := at.mesh.Slug
-	if said := at.link.Mesh(); said != nil {
+	slug := at.Mesh.Slug
+	if said := at.Link.Mesh(); said != nil {
 		slug = said.Slug
 	}
 	return owner.Archive(ctx, slug)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/address"
+	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
 	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -168,7 +170,7 @@ func (l letter) accept(ctx context.Context) (accepted, error) {
 		if err != nil {
 			return accepted{}, err
 		}
-		meshID = at.mesh.ID
+		meshID = at.Mesh.ID
 	}
 	draft, online, err := l.draft(ctx)
 	var out outbox.Outcome
@@ -210,6 +212,15 @@ func (l letter) draft(ctx context.Context) (outbox.Draft, *bool, error) {
 	return draft, to.Online, err
 }
 
+// unheard is why a recipient was not found, where the one broker that could have known it does not hear this member.
+func (l letter) unheard(err error) error {
+	meshes, narrowErr := narrow(l.node, l.req.Mesh)
+	if !mesh.IsCode(err, mesh.TargetNotFound) || narrowErr != nil || len(meshes) != 1 {
+		return err
+	}
+	return cmp.Or(meshes[0].MaySend(""), err)
+}
+
 // mayBeRead refuses what the broker can read where the request or the user's settings say so (design C10).
 func (l letter) mayBeRead(to address.Result) error {
 	switch barred := l.node.opt.Settings.RequireEncrypted; {
@@ -225,7 +236,7 @@ func (l letter) mayBeRead(to address.Result) error {
 // came a moment ago may be meant.
 func (l letter) resolve(ctx context.Context) (address.Result, error) {
 	now := l.node.opt.Now()
-	to, err := l.resolveSince(ctx, now.Add(-rosterFresh))
+	to, err := l.resolveSince(ctx, now.Add(-attachment.Fresh))
 	if mesh.IsCode(err, mesh.TargetNotFound) {
 		to, err = l.resolveSince(ctx, now)
 	}
@@ -234,15 +245,24 @@ func (l letter) resolve(ctx context.Context) (address.Result, error) {
 
 func (l letter) resolveSince(ctx context.Context, t time.Time) (address.Result, error) {
 	return address.Resolve(ctx, address.Request{
-		To: l.req.To, Mesh: l.req.Mesh, ToSelf: l.req.ToSelf, Meshes: l.node.addressBook(l.session, t),
+		To: l.req.To, Mesh: l.req.Mesh, ToSelf: l.req.ToSelf, Meshes: addressBook(l.node, l.session, t),
 	})
+}
+
+// addressBook is what an address is resolved over: every joined mesh, as the caller sees it, read after a time.
+func addressBook(n *Node, sessionID string, since time.Time) []address.Mesh {
+	var book []address.Mesh
+	for _, at := range n.meshes() {
+		book = append(book, at.Address(sessionID, since))
+	}
+	return book
 }
 
 // sealed makes the row of a message: a box for one key, or plain text in the dress of one for the kinds that the
 // broker routes by content (daemon 12). The key that seals and the connection that sends go together (daemon 25, row 10).
-func (l letter) sealed(at *attachment, to address.Result) (outbox.Draft, error) {
+func (l letter) sealed(at *attachment.Attachment, to address.Result) (outbox.Draft, error) {
 	n := l.node
-	if limit := at.link.Limits().BodyBytes; int64(len(l.req.Message)) > limit {
+	if limit := at.Link.Limits().BodyBytes; int64(len(l.req.Message)) > limit {
 		return outbox.Draft{}, mesh.Errorf(mesh.PayloadTooLarge, "the message has %d bytes, %d are possible", len(l.req.Message), limit).
 			With(mesh.Details{LimitBytes: limit})
 	}
@@ -250,11 +270,11 @@ func (l letter) sealed(at *attachment, to address.Result) (outbox.Draft, error) 
 		ClientID: l.id, Fingerprint: l.fingerprint, MeshID: to.MeshID, Mesh: to.Mesh, TargetSpec: to.TargetSpec, TargetName: to.Name,
 		Recipient: to.RecipientKey, Priority: l.priority, ReplyTo: l.req.ReplyToID, Body: []byte(l.req.Message), TraceID: mesh.NewToken()[:traceLen],
 	}
-	secret := at.mesh.Secret
-	if s := at.session(l.session); s != nil && s.speaks() {
+	secret := at.Mesh.Secret
+	if s := at.Sessions.Find(l.session); s != nil && s.Speaks() {
 		secret, d.Sender = s.Secret, s.Pubkey()
 	}
-	if err := barred(at, d.Sender); err != nil {
+	if err := at.MaySend(d.Sender); err != nil {
 		return d, err
 	}
 	if to.RecipientKey == "" {
@@ -265,7 +285,7 @@ func (l letter) sealed(at *attachment, to address.Result) (outbox.Draft, error) 
 	if err != nil {
 		return d, mesh.Errorf(mesh.CodeOf(err), "the key of %s: %w", to.Name, err)
 	}
-	box, err := n.boxes.Seal(secret, peer, d.Body)
+	box, err := n.shared.Boxes.Seal(secret, peer, d.Body)
 	d.Nonce, d.Ciphertext = box.Nonce, box.Ciphertext
 	return d, err
 }
@@ -274,7 +294,7 @@ func (l letter) sealed(at *attachment, to address.Result) (outbox.Draft, error) 
 const traceLen = 16
 
 // byID gives an attached mesh by its id.
-func (n *Node) byID(id mesh.ID) (*attachment, error) {
+func (n *Node) byID(id mesh.ID) (*attachment.Attachment, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if at, ok := n.attached[id]; ok {

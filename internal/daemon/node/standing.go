@@ -5,6 +5,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/daemon/address"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
@@ -29,20 +30,20 @@ func (t Trust) Standing(ctx context.Context, r inbox.Row) (Standing, error) {
 	if r.Sender == "" {
 		return s, nil
 	}
-	if at.ownKeys()[r.Sender] || r.Verified && r.SenderMember == at.mesh.Pubkey() {
+	if at.OwnKeys()[r.Sender] || r.Verified && r.SenderMember == at.Mesh.Pubkey() {
 		s.Known, s.Verified = true, r.Verified
 		return s, nil
 	}
 	asked := error(nil)
-	pin := at.roster.pins.Of(r.SenderMember)
+	pin := at.Roster.Pins.Of(r.SenderMember)
 	if !pin.Pinned && !pin.Rejected {
-		_, asked = at.roster.lately(ctx) // which pins who came a moment ago
-		pin = at.roster.pins.Of(r.SenderMember)
+		_, asked = at.Roster.Lately(ctx) // which pins who came a moment ago
+		pin = at.Roster.Pins.Of(r.SenderMember)
 	}
 	if r.Verified && pin.Pinned && r.Sender == r.SenderMember && pin.Name != "" {
 		s.Name = pin.Name
 	}
-	taken := at.roster.pins.Taken(s.Name, r.SenderMember)
+	taken := at.Roster.Pins.Taken(s.Name, r.SenderMember)
 	s.Verified = r.Verified && pin.Pinned && !taken
 	s.Unattended = s.Verified && pin.Unattended
 	switch {
@@ -56,7 +57,7 @@ func (t Trust) Standing(ctx context.Context, r inbox.Row) (Standing, error) {
 		s.Known = true
 		return s, nil
 	}
-	peers, err := at.roster.lately(ctx)
+	peers, err := at.Roster.Lately(ctx)
 	for _, p := range peers {
 		if p.Pubkey == r.Sender && (r.SenderMember == "" || p.MemberPubkey == r.SenderMember) || p.MemberPubkey == r.Sender {
 			s.Known = true
@@ -71,11 +72,11 @@ func (t Trust) Standing(ctx context.Context, r inbox.Row) (Standing, error) {
 
 // weaker refuses to send to a session for which its member has not vouched, where that member has proved that it could:
 // the key would be the broker's choice (design C10).
-func weaker(a *attachment, to address.Result) error {
-	if to.Kind != protocol.KindSession || to.Exact || a.ownKeys()[to.RecipientKey] || a.roster.pins.Vouched(to.RecipientKey, to.Member) {
+func weaker(a *attachment.Attachment, to address.Result) error {
+	if to.Kind != protocol.KindSession || to.Exact || a.OwnKeys()[to.RecipientKey] || a.Roster.Pins.Vouched(to.RecipientKey, to.Member) {
 		return nil
 	}
-	if len(a.roster.pins.Of(to.Member).Features) == 0 {
+	if len(a.Roster.Pins.Of(to.Member).Features) == 0 {
 		return nil // it never proved anything: an older client
 	}
 	return mesh.Errorf(mesh.Downgrade, "the broker says that %s is a session of %s, who has not signed for it", to.Name, to.Member.Short())

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
 	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
@@ -72,7 +73,7 @@ func copies(ctx context.Context, n *Node, m outbox.Message) []localapi.Recipient
 	if err != nil {
 		return all // the mesh was left
 	}
-	told, err := ask(context.WithoutCancel(ctx), at, statusTime, protocol.MessageStatus, protocol.StatusRequest{MessageID: string(m.BrokerID)})
+	told, err := attachment.Ask(context.WithoutCancel(ctx), at, statusTime, protocol.MessageStatus, protocol.StatusRequest{MessageID: string(m.BrokerID)})
 	if err != nil {
 		n.opt.Log.Debug("copies not asked for", logkey.Mesh, m.Mesh, logkey.Err, err)
 		return all
@@ -131,7 +132,7 @@ func (l letter) await(ctx context.Context, id mesh.ClientID, want mesh.State) (o
 // isOurs reports whether the broker of a mesh says into how many mailboxes it put a message.
 func (l letter) isOurs(id mesh.ID) bool {
 	at, err := l.node.byID(id)
-	return err == nil && at.link.Has(protocol.CapGo)
+	return err == nil && at.Link.Has(protocol.CapGo)
 }
 
 // maxMissing bounds the names in the text of an error; its details have all of them.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
 	"github.com/claudemesh/claudemesh/internal/daemon/trust"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -23,8 +24,8 @@ func (t Trust) List(ctx context.Context, slug string) (localapi.TrustAnswer, err
 	}
 	answer := localapi.TrustAnswer{Keys: []localapi.TrustedKey{}}
 	for _, at := range meshes {
-		_, _ = at.roster.lately(ctx) // a broker that does not answer has nothing to add
-		for _, e := range at.roster.pins.Entries() {
+		_, _ = at.Roster.Lately(ctx) // a broker that does not answer has nothing to add
+		for _, e := range at.Roster.Pins.Entries() {
 			answer.Keys = append(answer.Keys, trusted(at, e))
 		}
 	}
@@ -34,10 +35,10 @@ func (t Trust) List(ctx context.Context, slug string) (localapi.TrustAnswer, err
 // conflictLevel is the level of a key that is not pinned.
 const conflictLevel = "conflict"
 
-func trusted(a *attachment, e trust.Entry) localapi.TrustedKey {
+func trusted(a *attachment.Attachment, e trust.Entry) localapi.TrustedKey {
 	k := localapi.TrustedKey{
-		Mesh: a.mesh.Slug, Name: cmp.Or(e.Name, e.Claimed), Pubkey: e.Member, Level: cmp.Or(string(e.Level), conflictLevel),
-		IsSelf: e.Member == a.mesh.Pubkey(), Holders: e.Holders, Present: e.Present, Unattended: e.Unattended, Features: []string{},
+		Mesh: a.Mesh.Slug, Name: cmp.Or(e.Name, e.Claimed), Pubkey: e.Member, Level: cmp.Or(string(e.Level), conflictLevel),
+		IsSelf: e.Member == a.Mesh.Pubkey(), Holders: e.Holders, Present: e.Present, Unattended: e.Unattended, Features: []string{},
 	}
 	if e.Level != "" {
 		k.FirstSeen, k.LastSeen = mesh.FormatTime(e.FirstSeen), mesh.FormatTime(e.LastSeen)
@@ -55,7 +56,7 @@ func (t Trust) Accept(ctx context.Context, req localapi.TrustDecision) (localapi
 	if err != nil {
 		return localapi.TrustedAnswer{}, err
 	}
-	e, err := at.roster.pins.Accept(ctx, member, req.Unattended)
+	e, err := at.Roster.Pins.Accept(ctx, member, req.Unattended)
 	return localapi.TrustedAnswer{Key: trusted(at, e)}, err
 }
 
@@ -68,12 +69,12 @@ func (t Trust) Reject(ctx context.Context, req localapi.TrustDecision) (localapi
 	if req.Unattended {
 		return localapi.TrustedAnswer{}, mesh.Errorf(mesh.BadRequest, "who is rejected reaches nobody")
 	}
-	e, err := at.roster.pins.Reject(ctx, member)
+	e, err := at.Roster.Pins.Reject(ctx, member)
 	return localapi.TrustedAnswer{Key: trusted(at, e)}, err
 }
 
 // find gives the key that a decision is about. Of several that go by a name it is the one that waits for a decision.
-func (t Trust) find(ctx context.Context, req localapi.TrustDecision) (*attachment, mesh.Key, error) {
+func (t Trust) find(ctx context.Context, req localapi.TrustDecision) (*attachment.Attachment, mesh.Key, error) {
 	people, err := t.people(ctx, req.Peer, req.Mesh)
 	if err != nil {
 		return nil, "", err
@@ -85,21 +86,21 @@ func (t Trust) find(ctx context.Context, req localapi.TrustDecision) (*attachmen
 	case 0:
 		return nil, "", mesh.Errorf(mesh.TargetNotFound, "no key of %q was ever met", req.Peer)
 	case 1:
-		if people[0].entry.Member == people[0].at.mesh.Pubkey() {
+		if people[0].entry.Member == people[0].at.Mesh.Pubkey() {
 			return nil, "", mesh.Errorf(mesh.SelfSend, "%s is yourself", req.Peer)
 		}
 		return people[0].at, people[0].entry.Member, nil
 	}
 	var d mesh.Details
 	for _, p := range people {
-		d.Candidates = append(d.Candidates, mesh.Candidate{Name: p.name(), Key: p.entry.Member, Mesh: p.at.mesh.Slug, Online: p.entry.Present})
+		d.Candidates = append(d.Candidates, mesh.Candidate{Name: p.name(), Key: p.entry.Member, Mesh: p.at.Mesh.Slug, Online: p.entry.Present})
 	}
 	return nil, "", mesh.Errorf(mesh.AmbiguousTarget, "%s can mean %d keys", req.Peer, len(people)).With(d)
 }
 
 // person is a member of a mesh as a human may mean it: by its own name or key, or by those of a session.
 type person struct {
-	at       *attachment
+	at       *attachment.Attachment
 	entry    trust.Entry
 	sessions []mesh.Key
 }
@@ -128,8 +129,8 @@ func (t Trust) people(ctx context.Context, text, slug string) ([]person, error) 
 	return found, nil
 }
 
-func peopleOf(ctx context.Context, a *attachment, target mesh.Target) []person {
-	peers, err := a.roster.lately(ctx)
+func peopleOf(ctx context.Context, a *attachment.Attachment, target mesh.Target) []person {
+	peers, err := a.Roster.Lately(ctx)
 	if err != nil {
 		peers = nil // who was met before is known all the same
 	}
@@ -142,7 +143,7 @@ func peopleOf(ctx context.Context, a *attachment, target mesh.Target) []person {
 		means[p.MemberPubkey] = means[p.MemberPubkey] || is(target, p.Pubkey, p.DisplayName)
 	}
 	var found []person
-	for _, e := range a.roster.pins.Entries() {
+	for _, e := range a.Roster.Pins.Entries() {
 		if target.Text == "" || means[e.Member] || is(target, e.Member, e.Name) || is(target, e.Member, e.Claimed) {
 			found = append(found, person{a, e, sessions[e.Member]})
 		}
@@ -173,7 +174,7 @@ func (t Trust) Verify(ctx context.Context, req localapi.VerifyRequest) (localapi
 	}
 	answer := localapi.VerifyAnswer{Numbers: []localapi.SafetyNumber{}}
 	for _, p := range people {
-		if p.entry.Member == p.at.mesh.Pubkey() {
+		if p.entry.Member == p.at.Mesh.Pubkey() {
 			continue
 		}
 		keys := []mesh.Key{p.entry.Member}
@@ -186,8 +187,8 @@ func (t Trust) Verify(ctx context.Context, req localapi.VerifyRequest) (localapi
 				return answer, mesh.Errorf(mesh.CodeOf(err), "the key of %s: %w", p.name(), err)
 			}
 			answer.Numbers = append(answer.Numbers, localapi.SafetyNumber{
-				Mesh: p.at.mesh.Slug, Peer: cmp.Or(p.name(), key.Short()), Pubkey: key, Level: trusted(p.at, p.entry).Level,
-				Number: seal.SafetyNumber(p.at.mesh.Secret.Public(), theirs),
+				Mesh: p.at.Mesh.Slug, Peer: cmp.Or(p.name(), key.Short()), Pubkey: key, Level: trusted(p.at, p.entry).Level,
+				Number: seal.SafetyNumber(p.at.Mesh.Secret.Public(), theirs),
 			})
 		}
 	}

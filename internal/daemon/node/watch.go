@@ -38,7 +38,7 @@ func (p Presence) Watch(ctx context.Context, sessionID string, req localapi.Peer
 	defer tick.Stop()
 	since := time.Time{}
 	for first := true; ; first = false {
-		changed, moved := n.Changed(), n.peers.Wait()
+		changed, moved := n.Changed(), n.shared.Moved.Wait()
 		answer, err := peersSince(ctx, n, sessionID, req, since)
 		if err != nil {
 			return err
@@ -182,18 +182,18 @@ func peersSince(ctx context.Context, n *Node, sessionID string, req localapi.Pee
 	states := make([]localapi.MeshState, len(meshes))
 	var wait sync.WaitGroup
 	for i, at := range meshes {
-		read := at.roster.now
+		read := at.Roster.Now
 		if !since.IsZero() {
-			read = at.roster.since(since)
+			read = at.Roster.Since(since)
 		}
-		wait.Go(func() { rosters[i], states[i] = at.roster.orMet(ctx, read) })
+		wait.Go(func() { rosters[i], states[i] = at.Roster.OrMet(ctx, read) })
 	}
 	wait.Wait()
 	answer := localapi.PeersAnswer{Peers: []localapi.Peer{}, Meshes: states}
 	for i, at := range meshes {
 		asked := req
 		asked.Offline = req.Offline || !states[i].OK // what was known last is all there is
-		answer.Peers = append(answer.Peers, at.roster.view(rosters[i], sessionID, asked)...)
+		answer.Peers = append(answer.Peers, at.Roster.View(rosters[i], sessionID, asked)...)
 	}
 	return answer, nil
 }

@@ -62,7 +62,7 @@ func (o *Outbox) Lookup(ctx context.Context, id mesh.ClientID, fp seal.Fingerpri
 // wakeFor wakes the drain of a row that waits, also one that has waited before (daemon 11.4).
 func (o *Outbox) wakeFor(out Outcome) {
 	if out.Status == "queued" {
-		o.wake(out.Row.MeshID)
+		o.wakes.wake(out.Row.MeshID)
 	}
 }
 

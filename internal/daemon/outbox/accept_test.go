@@ -103,8 +103,8 @@ func testTableRow(t *testing.T, want tableRow) {
 			d.Fingerprint[31] ^= 1
 		}
 	}
-	wake := make(chan struct{}, 1)
-	if err := o.register(meshA, wake); err != nil {
+	wake, err := o.wakes.add(meshA)
+	if err != nil {
 		t.Fatal(err)
 	}
 	out, err := o.Accept(context.Background(), d)

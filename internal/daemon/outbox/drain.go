@@ -42,11 +42,11 @@ type drain struct {
 // order of their acceptance per (target, sender). Only one Drain may run for a mesh. slug adopts rows of the TypeScript
 // daemon, which knew no mesh id. It ends early only when the store fails.
 func (o *Outbox) Drain(ctx context.Context, meshID mesh.ID, slug string, r Route) error {
-	wake := make(chan struct{}, 1)
-	if err := o.register(meshID, wake); err != nil {
+	wake, err := o.wakes.add(meshID)
+	if err != nil {
 		return err
 	}
-	defer o.unregister(meshID)
+	defer o.wakes.remove(meshID)
 	if err := o.adoptMesh(ctx, meshID, slug); err != nil {
 		return stopped(ctx, err)
 	}
@@ -58,7 +58,7 @@ func (o *Outbox) Drain(ctx context.Context, meshID mesh.ID, slug string, r Route
 	// Acks under way may still come when ctx has ended, until stop gives them up.
 	acks, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
-	err := d.run(ctx, acks)
+	err = d.run(ctx, acks)
 	return errors.Join(stopped(ctx, err), d.stop(acks, giveUp))
 }
 
@@ -68,22 +68,6 @@ func stopped(ctx context.Context, err error) error {
 		return nil
 	}
 	return sqlite.Coded(err)
-}
-
-func (o *Outbox) register(meshID mesh.ID, wake chan struct{}) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if _, ok := o.wakes[meshID]; ok {
-		return mesh.Errorf(mesh.Internal, "a drain runs for mesh %s", meshID)
-	}
-	o.wakes[meshID] = wake
-	return nil
-}
-
-func (o *Outbox) unregister(meshID mesh.ID) {
-	o.mu.Lock()
-	delete(o.wakes, meshID)
-	o.mu.Unlock()
 }
 
 // adoptMesh gives rows of the TypeScript daemon their mesh, and frees rows that an earlier drain could not.

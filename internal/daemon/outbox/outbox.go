@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,9 +32,7 @@ type Outbox struct {
 	newID func(time.Time) mesh.ClientID
 	open  atomic.Int64 // rows pending or inflight
 	watch watch
-
-	mu    sync.Mutex
-	wakes map[mesh.ID]chan struct{} // of the running drains
+	wakes wakes
 }
 
 const (
@@ -59,7 +56,7 @@ func Open(ctx context.Context, opt Options) (*Outbox, error) {
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
-	o := &Outbox{db: db, now: opt.Now, log: opt.Log, newID: opt.newID, wakes: map[mesh.ID]chan struct{}{}}
+	o := &Outbox{db: db, now: opt.Now, log: opt.Log, newID: opt.newID}
 	if o.newID == nil {
 		o.newID = mesh.NewClientID
 	}
@@ -123,18 +120,6 @@ func (o *Outbox) blank(ctx context.Context) error {
 		})
 		if err != nil || blanked < blankBatch {
 			return err
-		}
-	}
-}
-
-// wake tells the drain of a mesh that it has something to do. Without a drain nothing is lost: it reads all when it begins.
-func (o *Outbox) wake(meshID mesh.ID) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if ch, ok := o.wakes[meshID]; ok {
-		select {
-		case ch <- struct{}{}:
-		default: // it has been told
 		}
 	}
 }

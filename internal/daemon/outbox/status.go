@@ -180,7 +180,7 @@ func (o *Outbox) Reflected(ctx context.Context, nonce string, recipient mesh.Key
 }
 
 // RenameMesh gives the rows of a mesh in o the slug by which they are listed.
-func RenameMesh(ctx context.Context, o *Outbox, meshID mesh.ID, slug string) error {
+func (o *Outbox) RenameMesh(ctx context.Context, meshID mesh.ID, slug string) error {
 	return sqlite.Coded(o.db.Write(ctx, func(tx *sqlite.Tx) error {
 		_, err := tx.Exec("UPDATE outbox SET mesh = $2 WHERE mesh_id = $1", meshID, slug)
 		return err

@@ -1,4 +1,4 @@
-package node
+package attachment
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
-// voice is what one connection tells others of itself: the wish that is kept here, and counts.
-type voice struct {
-	at        *attachment
+// Voice is what one connection tells others of itself: the wish that is kept here, and counts.
+type Voice struct {
+	at        *Attachment
 	sessionID string        // empty: the user
 	turn      chan struct{} // holds a token while somebody speaks
 	since     time.Time
@@ -25,12 +25,12 @@ type voice struct {
 // tally counts what went through one connection since the daemon started.
 type tally struct{ in, out, failed atomic.Int64 }
 
-func newVoice(a *attachment, sessionID string) *voice {
-	return &voice{at: a, sessionID: sessionID, turn: make(chan struct{}, 1), since: a.node.opt.Now()}
+func newVoice(a *Attachment, sessionID string) *Voice {
+	return &Voice{at: a, sessionID: sessionID, turn: make(chan struct{}, 1), since: a.opt.Now()}
 }
 
-// wish is what others are to see. Only do not disturb is kept once the broker knows it: other statuses pass.
-type wish struct {
+// Wish is what others are to see. Only do not disturb is kept once the broker knows it: other statuses pass.
+type Wish struct {
 	Summary      *string      `json:"summary,omitzero"`
 	Status       *mesh.Status `json:"status,omitzero"`
 	Source       string       `json:"source,omitzero"`
@@ -41,9 +41,9 @@ type wish struct {
 	Capabilities []string     `json:"capabilities,omitzero"`
 }
 
-// wishOf is what a request asks for, and the names of it.
-func wishOf(req localapi.ProfileRequest) (w wish, fields []string) {
-	w = wish{req.Summary, req.Status, req.Source, req.Visible, req.Avatar, req.Title, req.Bio, req.Capabilities}
+// ParseWish reads what a request asks for, and the names of it.
+func ParseWish(req localapi.ProfileRequest) (w Wish, fields []string, err error) {
+	w = Wish{req.Summary, req.Status, req.Source, req.Visible, req.Avatar, req.Title, req.Bio, req.Capabilities}
 	for _, f := range []struct {
 		name  string
 		given bool
@@ -55,11 +55,48 @@ func wishOf(req localapi.ProfileRequest) (w wish, fields []string) {
 			fields = append(fields, f.name)
 		}
 	}
-	return w, fields
+	if err = w.check(); err == nil && len(fields) == 0 {
+		err = mesh.Errorf(mesh.BadRequest, "nothing is to be changed")
+	}
+	return w, fields, err
+}
+
+// check refuses what no broker takes.
+func (w Wish) check() error {
+	if w.Status != nil {
+		switch *w.Status {
+		case mesh.Idle, mesh.Working, mesh.DND:
+		default:
+			return mesh.Errorf(mesh.BadRequest, "status is idle, working or dnd")
+		}
+	}
+	switch w.Source {
+	case "", "hook", "manual", "jsonl":
+		return nil
+	}
+	return mesh.Errorf(mesh.BadRequest, "source is hook, manual or jsonl")
+}
+
+// describe puts a wish into a profile.
+func (w Wish) describe(p *localapi.ProfileOf) {
+	for _, f := range []struct{ from, to *string }{
+		{w.Summary, &p.Summary}, {w.Avatar, &p.Profile.Avatar}, {w.Title, &p.Profile.Title}, {w.Bio, &p.Profile.Bio},
+	} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	if w.Status != nil {
+		p.Status = *w.Status
+	}
+	if w.Visible != nil {
+		p.Visible = *w.Visible
+	}
+	p.Profile.Capabilities = w.Capabilities
 }
 
 // with is w after a change.
-func (w wish) with(change wish) wish {
+func (w Wish) with(change Wish) Wish {
 	take(&w.Summary, change.Summary)
 	take(&w.Visible, change.Visible)
 	take(&w.Avatar, change.Avatar)
@@ -84,19 +121,19 @@ func take[T any](to **T, from *T) {
 const voiceTime = 5 * time.Second
 
 // link is the connection that speaks; nil without one.
-func (v *voice) link() *uplink.Link {
+func (v *Voice) link() *uplink.Link {
 	if v.sessionID == "" {
-		return v.at.link
+		return v.at.Link
 	}
-	if s := v.at.session(v.sessionID); s != nil {
-		return s.link
+	if s := v.at.Sessions.Find(v.sessionID); s != nil {
+		return s.Link
 	}
 	return nil
 }
 
-// speak keeps a change of the wish and tells the broker of it, or with all the whole wish. False: it has no connection,
+// Speak keeps a change of the wish and tells the broker of it, or with all the whole wish. False: it has no connection,
 // and is told when it has one.
-func (v *voice) speak(ctx context.Context, change wish, all bool) (told bool, err error) {
+func (v *Voice) Speak(ctx context.Context, change Wish, all bool) (told bool, err error) {
 	select {
 	case v.turn <- struct{}{}:
 		defer func() { <-v.turn }()
@@ -128,24 +165,24 @@ func (v *voice) speak(ctx context.Context, change wish, all bool) (told bool, er
 	return told, err
 }
 
-func (v *voice) kept(ctx context.Context) (w wish, err error) {
-	text, err := v.at.node.opt.DB.FindWish(ctx, v.at.mesh.ID, v.sessionID)
+func (v *Voice) kept(ctx context.Context) (w Wish, err error) {
+	text, err := v.at.opt.DB.FindWish(ctx, v.at.Mesh.ID, v.sessionID)
 	if err == nil && text != "" {
 		err = wire.Decode([]byte(text), &w)
 	}
 	return w, err
 }
 
-func (v *voice) keep(ctx context.Context, w wish) error {
+func (v *Voice) keep(ctx context.Context, w Wish) error {
 	text, err := wire.Encode(w)
 	if err != nil {
 		return err
 	}
-	return v.at.node.opt.DB.SaveWish(ctx, v.at.mesh.ID, v.sessionID, string(text), v.at.node.opt.Now())
+	return v.at.opt.DB.SaveWish(ctx, v.at.Mesh.ID, v.sessionID, string(text), v.at.opt.Now())
 }
 
 // tell sends what a wish says. False: there is no connection, or it broke.
-func (v *voice) tell(ctx context.Context, w wish) (bool, error) {
+func (v *Voice) tell(ctx context.Context, w Wish) (bool, error) {
 	link := v.link()
 	if link == nil || link.Peer() == nil {
 		return false, nil
@@ -169,7 +206,7 @@ func (v *voice) tell(ctx context.Context, w wish) (bool, error) {
 type frame func(context.Context, *uplink.Link, *wire.Peer) error
 
 // frames are the requests that tell a wish. What hides goes first, so that nothing is seen that is not to be.
-func (w wish) frames() (all []frame) {
+func (w Wish) frames() (all []frame) {
 	if w.Visible != nil {
 		all = append(all, told(protocol.SetVisible, protocol.SetVisibleRequest{Visible: *w.Visible}))
 	}
@@ -205,14 +242,14 @@ func told[Req, Resp any](c wire.Call[Req, Resp], req Req) frame {
 const statsTime = time.Minute
 
 // report tells the broker the counts, where they changed since the last time.
-func (v *voice) report(ctx context.Context, before protocol.Stats) (protocol.Stats, error) {
+func (v *Voice) report(ctx context.Context, before protocol.Stats) (protocol.Stats, error) {
 	now := protocol.Stats{MessagesIn: v.tally.in.Load(), MessagesOut: v.tally.out.Load(), Errors: v.tally.failed.Load()}
 	link := v.link()
 	if now == before || link == nil || link.Peer() == nil {
 		return before, nil
 	}
 	said := now
-	said.Uptime = v.at.node.opt.Now().Sub(v.since).Round(time.Second).Seconds()
+	said.Uptime = v.at.opt.Now().Sub(v.since).Round(time.Second).Seconds()
 	ctx, cancel := context.WithTimeout(ctx, voiceTime)
 	defer cancel()
 	if err := told(protocol.SetStats, protocol.SetStatsRequest{Stats: said})(ctx, link, link.Peer()); err != nil {

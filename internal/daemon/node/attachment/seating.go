@@ -1,9 +1,10 @@
-package node
+package attachment
 
 import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
@@ -12,11 +13,17 @@ import (
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
-// seating is the groups of one connection, and what its broker was told of them.
-type seating struct {
-	at        *attachment
+// MaxGroups bounds the groups of one session; the broker has the same. groupTime bounds telling it of one.
+const (
+	MaxGroups = 64
+	groupTime = 5 * time.Second
+)
+
+// Seating is the groups of one connection, and what its broker was told of them.
+type Seating struct {
+	At        *Attachment
 	sessionID string // empty: the user's own member
-	link      *uplink.Link
+	Link      *uplink.Link
 	turn      chan struct{} // holds a token while somebody changes the groups or tells the broker
 
 	mu   sync.Mutex
@@ -25,26 +32,26 @@ type seating struct {
 }
 
 // newSeating reads what is remembered of a session, or of the member.
-func newSeating(a *attachment, sessionID string) *seating {
-	s := &seating{at: a, sessionID: sessionID, turn: make(chan struct{}, 1)}
+func newSeating(a *Attachment, sessionID string) *Seating {
+	s := &Seating{At: a, sessionID: sessionID, turn: make(chan struct{}, 1)}
 	ctx, cancel := context.WithTimeout(context.Background(), localTime) // our own file
 	defer cancel()
 	var err error
-	if s.kept, err = a.node.opt.DB.FindGroups(ctx, sessionID, a.mesh.ID); err != nil {
-		a.node.opt.Log.Warn("groups not remembered", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
-		s.kept = localdb.Groups{SessionID: sessionID, MeshID: a.mesh.ID}
+	if s.kept, err = a.opt.DB.FindGroups(ctx, sessionID, a.Mesh.ID); err != nil {
+		a.opt.Log.Warn("groups not remembered", logkey.Mesh, a.Mesh.Slug, logkey.Err, err)
+		s.kept = localdb.Groups{SessionID: sessionID, MeshID: a.Mesh.ID}
 	}
 	return s
 }
 
 // register takes in with which groups the session was registered. They count anew when they are others than before;
 // what it joined and left by itself stays. It reports whether anything changed.
-func (s *seating) register(said []protocol.Group) bool {
+func (s *Seating) register(said []protocol.Group) bool {
 	s.mu.Lock()
 	same := slices.Equal(s.kept.Said, said)
 	if !same {
 		s.kept.Groups, s.kept.Said = regrouped(s.kept, said), said
-		s.kept.Changed = s.at.node.opt.Now()
+		s.kept.Changed = s.At.opt.Now()
 	}
 	kept := s.kept
 	s.mu.Unlock()
@@ -53,8 +60,8 @@ func (s *seating) register(said []protocol.Group) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), localTime) // our own file
 	defer cancel()
-	if err := s.at.node.opt.DB.SaveGroups(ctx, kept); err != nil {
-		s.at.node.opt.Log.Warn("groups not remembered", logkey.Mesh, s.at.mesh.Slug, logkey.Err, err)
+	if err := s.At.opt.DB.SaveGroups(ctx, kept); err != nil {
+		s.At.opt.Log.Warn("groups not remembered", logkey.Mesh, s.At.Mesh.Slug, logkey.Err, err)
 	}
 	return true
 }
@@ -63,34 +70,35 @@ func (s *seating) register(said []protocol.Group) bool {
 func regrouped(kept localdb.Groups, said []protocol.Group) []protocol.Group {
 	groups := slices.Clone(said)
 	for _, g := range kept.Groups {
-		if find(kept.Said, g.Name) < 0 && find(groups, g.Name) < 0 {
+		if Index(kept.Said, g.Name) < 0 && Index(groups, g.Name) < 0 {
 			groups = append(groups, g)
 		}
 	}
-	return groups[:min(len(groups), maxGroups)]
+	return groups[:min(len(groups), MaxGroups)]
 }
 
-func find(groups []protocol.Group, name string) int {
+// Index finds a group by its name; -1 where it is not.
+func Index(groups []protocol.Group, name string) int {
 	return slices.IndexFunc(groups, func(g protocol.Group) bool { return g.Name == name })
 }
 
-// now gives the groups as they are.
-func (s *seating) now() []protocol.Group {
+// Now gives the groups as they are.
+func (s *Seating) Now() []protocol.Group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.kept.Groups
 }
 
 // hello gives the groups for a hello, after which the broker knows them.
-func (s *seating) hello() []protocol.Group {
+func (s *Seating) hello() []protocol.Group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = s.kept.Groups
 	return s.told
 }
 
-// change writes other groups down.
-func (s *seating) change(ctx context.Context, change func([]protocol.Group) ([]protocol.Group, error)) error {
+// Change writes other groups down.
+func (s *Seating) Change(ctx context.Context, change func([]protocol.Group) ([]protocol.Group, error)) error {
 	if err := s.take(ctx); err != nil {
 		return err
 	}
@@ -102,8 +110,8 @@ func (s *seating) change(ctx context.Context, change func([]protocol.Group) ([]p
 	if next.Groups, err = change(slices.Clone(next.Groups)); err != nil {
 		return err
 	}
-	next.Changed = s.at.node.opt.Now()
-	if err := s.at.node.opt.DB.SaveGroups(ctx, next); err != nil {
+	next.Changed = s.At.opt.Now()
+	if err := s.At.opt.DB.SaveGroups(ctx, next); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -113,7 +121,7 @@ func (s *seating) change(ctx context.Context, change func([]protocol.Group) ([]p
 }
 
 // take waits for the turn; release gives it back.
-func (s *seating) take(ctx context.Context) error {
+func (s *Seating) take(ctx context.Context) error {
 	select {
 	case s.turn <- struct{}{}:
 		return nil
@@ -122,10 +130,10 @@ func (s *seating) take(ctx context.Context) error {
 	}
 }
 
-func (s *seating) release() { <-s.turn }
+func (s *Seating) release() { <-s.turn }
 
-// tell brings the broker up to date, on the connection that is open. False without one: the next hello says it all.
-func (s *seating) tell(ctx context.Context) (bool, error) {
+// Tell brings the broker up to date, on the connection that is open. False without one: the next hello says it all.
+func (s *Seating) Tell(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, groupTime)
 	defer cancel()
 	if err := s.take(ctx); err != nil {
@@ -136,7 +144,7 @@ func (s *seating) tell(ctx context.Context) (bool, error) {
 		s.mu.Lock()
 		told, groups := s.told, s.kept.Groups
 		s.mu.Unlock()
-		peer := s.link.Peer()
+		peer := s.Link.Peer()
 		if peer == nil {
 			return false, nil
 		}
@@ -146,10 +154,10 @@ func (s *seating) tell(ctx context.Context) (bool, error) {
 		case next == nil:
 			return true, nil
 		case left != "":
-			err = say(ctx, s.link, peer, protocol.LeaveGroup, protocol.LeaveGroupRequest{Name: left})
+			err = say(ctx, s.Link, peer, protocol.LeaveGroup, protocol.LeaveGroupRequest{Name: left})
 		default:
 			g := next[len(next)-1]
-			err = say(ctx, s.link, peer, protocol.JoinGroup, protocol.JoinGroupRequest{Name: g.Name, Role: g.Role})
+			err = say(ctx, s.Link, peer, protocol.JoinGroup, protocol.JoinGroupRequest{Name: g.Name, Role: g.Role})
 		}
 		if err != nil {
 			return false, err
@@ -163,9 +171,9 @@ func (s *seating) tell(ctx context.Context) (bool, error) {
 }
 
 // tellLater is tell where nobody waits for it.
-func (s *seating) tellLater(ctx context.Context) error {
-	if _, err := s.tell(ctx); err != nil && ctx.Err() == nil {
-		s.at.node.opt.Log.Info("groups not told", logkey.Mesh, s.at.mesh.Slug, logkey.Err, err) // the next hello says it all
+func (s *Seating) tellLater(ctx context.Context) error {
+	if _, err := s.Tell(ctx); err != nil && ctx.Err() == nil {
+		s.At.opt.Log.Info("groups not told", logkey.Mesh, s.At.Mesh.Slug, logkey.Err, err) // the next hello says it all
 	}
 	return nil
 }
@@ -183,12 +191,12 @@ func say[Req, Resp any](ctx context.Context, l *uplink.Link, peer *wire.Peer, c 
 // when it knows all.
 func nextTold(told, groups []protocol.Group) (next []protocol.Group, left string) {
 	for i, t := range told {
-		if find(groups, t.Name) < 0 {
+		if Index(groups, t.Name) < 0 {
 			return slices.Delete(slices.Clone(told), i, i+1), t.Name
 		}
 	}
 	for _, g := range groups {
-		i := find(told, g.Name)
+		i := Index(told, g.Name)
 		if i >= 0 && told[i] == g {
 			continue
 		}

@@ -1,5 +1,4 @@
-// Package view shows a roster as one caller of the daemon sees it.
-package view
+package attachment
 
 import (
 	"cmp"
@@ -10,8 +9,8 @@ import (
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
-// View is who looks, and at which mesh.
-type View struct {
+// viewer is who looks, and at which mesh.
+type viewer struct {
 	Mesh   string                   // slug
 	Own    mesh.Key                 // own member key
 	Self   mesh.Key                 // the caller's session key; empty for a caller outside of a session
@@ -20,7 +19,7 @@ type View struct {
 
 // Rows gives the rows that a caller asked for, own ones first. A member whose only connection is its daemon is shown as a
 // member that is online: it can be written to, and its daemon itself is nobody's peer (design B4).
-func (v View) Rows(all []protocol.Peer, req localapi.PeersRequest) []localapi.Peer {
+func (v viewer) Rows(all []protocol.Peer, req localapi.PeersRequest) []localapi.Peer {
 	daemons := map[mesh.Key]protocol.Peer{}
 	sessions := map[mesh.Key]bool{}
 	for _, p := range all {
@@ -45,16 +44,13 @@ func (v View) Rows(all []protocol.Peer, req localapi.PeersRequest) []localapi.Pe
 	return out
 }
 
-func (v View) row(p protocol.Peer) localapi.Peer {
+func (v viewer) row(p protocol.Peer) localapi.Peer {
 	p.DisplayName = mesh.SafeName(p.DisplayName, p.Pubkey.Short())
 	return localapi.Peer{
 		Peer: p, Mesh: v.Mesh, IsSelf: p.MemberPubkey == v.Own, IsThisSession: v.Self != "" && p.Pubkey == v.Self,
 		Verified: p.MemberPubkey == v.Own || v.Proved(p),
 	}
 }
-
-// online reports whether a row is a connection; brokers that list only those say nothing.
-func online(p protocol.Peer) bool { return p.Online == nil || *p.Online }
 
 // memberRows makes the rows of members who are reached by their daemon alone.
 func memberRows(daemons map[mesh.Key]protocol.Peer, sessions map[mesh.Key]bool) []protocol.Peer {

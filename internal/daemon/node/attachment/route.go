@@ -1,4 +1,4 @@
-package node
+package attachment
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 )
 
 // route leads the outbox to the broker of one mesh (outbox.Route).
-type route struct{ *attachment }
+type route struct{ *Attachment }
 
 // Open reports whether the connection of a sender takes frames.
 func (r route) Open(sender mesh.Key) bool {
@@ -23,8 +23,8 @@ func (r route) Changed() <-chan struct{} { return r.wake.Wait() }
 
 // Limits are those of the broker, or what this user has set instead.
 func (r route) Limits() protocol.Limits {
-	l := r.link.Limits()
-	set := r.node.opt.Settings
+	l := r.Link.Limits()
+	set := r.opt.Settings
 	if set.SendPerSecond > 0 {
 		l.SendPerSecond = float64(set.SendPerSecond)
 	}
@@ -65,10 +65,10 @@ func (r route) Send(ctx context.Context, sender mesh.Key, req protocol.SendReque
 // sender gives the connection on which a sender's frames leave: the member's own for an empty key.
 func (r route) sender(key mesh.Key) *uplink.Link {
 	if key == "" {
-		return r.link
+		return r.Link
 	}
-	if s, _ := r.byKey(key); s != nil {
-		return s.link
+	if s, _ := r.Sessions.byKey(key); s != nil {
+		return s.Link
 	}
 	return nil
 }

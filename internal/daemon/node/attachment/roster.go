@@ -1,4 +1,4 @@
-package node
+package attachment
 
 import (
 	"cmp"
@@ -9,7 +9,6 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/daemon/address"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
-	"github.com/claudemesh/claudemesh/internal/daemon/node/view"
 	"github.com/claudemesh/claudemesh/internal/daemon/trust"
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -20,10 +19,10 @@ import (
 )
 
 // Times of reading rosters: a mesh that does not answer is left out after rosterTime (daemon 8.4); names are resolved
-// over one that is at most rosterFresh old, so that a burst of sends asks once.
+// over one that is at most Fresh old, so that a burst of sends asks once.
 const (
-	rosterTime  = 2 * time.Second
-	rosterFresh = 2 * time.Second
+	rosterTime = 2 * time.Second
+	Fresh      = 2 * time.Second
 )
 
 // rosterPage is how many rows one question asks for; maxRoster how many are kept of a mesh.
@@ -32,10 +31,10 @@ const (
 	maxRoster  = 20_000
 )
 
-// roster is who is in one mesh, and who was met there, as far as the daemon knows.
-type roster struct {
-	at   *attachment
-	pins *trust.Pins
+// Roster is who is in one mesh, and who was met there, as far as the daemon knows.
+type Roster struct {
+	at   *Attachment
+	Pins *trust.Pins
 
 	mu      sync.Mutex
 	last    reading
@@ -53,16 +52,16 @@ type reading struct {
 // fresh reports whether something read at a time may still be used.
 func fresh(at, now time.Time) bool {
 	age := now.Sub(at)
-	return age >= 0 && age < rosterFresh
+	return age >= 0 && age < Fresh
 }
 
-// lately gives a roster that is a moment old at most. That the broker hangs is known for a moment, too.
-func (r *roster) lately(ctx context.Context) ([]protocol.Peer, error) {
-	return r.since(r.at.node.opt.Now().Add(-rosterFresh))(ctx)
+// Lately gives a roster that is a moment old at most. That the broker hangs is known for a moment, too.
+func (r *Roster) Lately(ctx context.Context) ([]protocol.Peer, error) {
+	return r.Since(r.at.opt.Now().Add(-Fresh))(ctx)
 }
 
-// since gives what was read after a time, and asks only when nothing was.
-func (r *roster) since(t time.Time) func(context.Context) ([]protocol.Peer, error) {
+// Since gives what was read after a time, and asks only when nothing was.
+func (r *Roster) Since(t time.Time) func(context.Context) ([]protocol.Peer, error) {
 	return func(ctx context.Context) ([]protocol.Peer, error) {
 		r.mu.Lock()
 		last := r.last
@@ -70,19 +69,19 @@ func (r *roster) since(t time.Time) func(context.Context) ([]protocol.Peer, erro
 		if !last.at.IsZero() && last.at.After(t) {
 			return last.peers, last.err
 		}
-		return r.now(ctx)
+		return r.Now(ctx)
 	}
 }
 
-// now asks the broker who is there, offline peers included where it knows of them, and remembers them.
-func (r *roster) now(ctx context.Context) ([]protocol.Peer, error) {
+// Now asks the broker who is there, offline peers included where it knows of them, and remembers them.
+func (r *Roster) Now(ctx context.Context) ([]protocol.Peer, error) {
 	a := r.at
 	timed, cancel := context.WithTimeout(ctx, rosterTime)
 	defer cancel()
-	if a.link.State() == uplink.Connecting || a.link.State() == uplink.Closed {
-		a.settle(timed) // the daemon has just started
+	if a.Link.State() == uplink.Connecting || a.Link.State() == uplink.Closed {
+		a.Settle(timed) // the daemon has just started
 	}
-	peer := a.link.Peer()
+	peer := a.Link.Peer()
 	if peer == nil {
 		return nil, mesh.Errorf(mesh.BrokerDown, "not connected")
 	}
@@ -90,7 +89,7 @@ func (r *roster) now(ctx context.Context) ([]protocol.Peer, error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, ctx.Err() // who asked has gone, which says nothing of the broker
 	}
-	got := reading{peers, err, a.node.opt.Now()}
+	got := reading{peers, err, a.opt.Now()}
 	r.mu.Lock()
 	r.last = got
 	r.mu.Unlock()
@@ -101,9 +100,9 @@ func (r *roster) now(ctx context.Context) ([]protocol.Peer, error) {
 }
 
 // pages asks for one page after the other.
-func (r *roster) pages(ctx context.Context, peer *wire.Peer) ([]protocol.Peer, error) {
+func (r *Roster) pages(ctx context.Context, peer *wire.Peer) ([]protocol.Peer, error) {
 	req := protocol.PeersRequest{}
-	if r.at.link.Has(protocol.CapPeersOffline) {
+	if r.at.Link.Has(protocol.CapPeersOffline) {
 		req.IncludeOffline, req.Limit = true, rosterPage
 	}
 	peers := []protocol.Peer{}
@@ -124,30 +123,30 @@ func (r *roster) pages(ctx context.Context, peer *wire.Peer) ([]protocol.Peer, e
 }
 
 // remember keeps the names of who was seen, for when they are offline.
-func (r *roster) remember(ctx context.Context, peers []protocol.Peer, now time.Time) {
+func (r *Roster) remember(ctx context.Context, peers []protocol.Peer, now time.Time) {
 	a := r.at
 	seen := make([]localdb.Peer, 0, len(peers))
 	for _, p := range peers {
 		if !online(p) || !mesh.IsKey(string(p.MemberPubkey)) {
 			continue
 		}
-		row := localdb.Peer{MeshID: a.mesh.ID, Key: p.Pubkey, MemberKey: p.MemberPubkey, Name: p.DisplayName, MemberName: p.MemberName, LastSeen: now}
+		row := localdb.Peer{MeshID: a.Mesh.ID, Key: p.Pubkey, MemberKey: p.MemberPubkey, Name: p.DisplayName, MemberName: p.MemberName, LastSeen: now}
 		row.Session = p.Pubkey != p.MemberPubkey && p.PeerRole != mesh.ControlPlane && p.Proved // others die with their process
 		if p.PeerRole == mesh.ControlPlane {
 			row.Key, row.Name = p.MemberPubkey, cmp.Or(p.MemberName, p.DisplayName)
 		}
 		seen = append(seen, row)
 	}
-	a.roster.pins.Observe(ctx, peers)
+	a.Roster.Pins.Observe(ctx, peers)
 	for i := range seen { // a claim to a name that is another's is not kept for later
 		for _, name := range []*string{&seen[i].Name, &seen[i].MemberName} {
-			if a.roster.pins.Taken(*name, seen[i].MemberKey) {
+			if a.Roster.Pins.Taken(*name, seen[i].MemberKey) {
 				*name = ""
 			}
 		}
 	}
-	if err := a.node.opt.DB.SeePeers(ctx, seen); err != nil && ctx.Err() == nil {
-		a.node.opt.Log.Warn("peers not remembered", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
+	if err := a.opt.DB.SeePeers(ctx, seen); err != nil && ctx.Err() == nil {
+		a.opt.Log.Warn("peers not remembered", logkey.Mesh, a.Mesh.Slug, logkey.Err, err)
 	}
 	r.mu.Lock()
 	r.known = nil // what was read before is out of date
@@ -157,25 +156,21 @@ func (r *roster) remember(ctx context.Context, peers []protocol.Peer, now time.T
 // online reports whether a row is a connection; brokers that list only those say nothing.
 func online(p protocol.Peer) bool { return p.Online == nil || *p.Online }
 
-// addressBook is what an address is resolved over: every joined mesh, as the caller sees it, read after a time.
-func (n *Node) addressBook(sessionID string, since time.Time) []address.Mesh {
-	var book []address.Mesh
-	for _, at := range n.meshes() {
-		m := address.Mesh{
-			ID: at.mesh.ID, Slug: at.mesh.Slug, Member: at.mesh.Pubkey(), Roster: at.roster.since(since), Known: at.roster.met(),
-			Pins: at.roster.pins.Addresses(),
-		}
-		if s := at.session(sessionID); s != nil {
-			m.Session = s.Pubkey()
-		}
-		book = append(book, m)
+// Address is this mesh for resolving addresses, as a session, or the user, sees it; its roster is read after a time.
+func (a *Attachment) Address(sessionID string, since time.Time) address.Mesh {
+	m := address.Mesh{
+		ID: a.Mesh.ID, Slug: a.Mesh.Slug, Member: a.Mesh.Pubkey(), Roster: a.Roster.Since(since), Known: a.Roster.Met(),
+		Pins: a.Roster.Pins.Addresses(),
 	}
-	return book
+	if s := a.Sessions.Find(sessionID); s != nil {
+		m.Session = s.Pubkey()
+	}
+	return m
 }
 
-// met lists the peers that were met, as they stood a moment ago.
-func (r *roster) met() []address.Known {
-	now := r.at.node.opt.Now()
+// Met lists the peers that were met, as they stood a moment ago.
+func (r *Roster) Met() []address.Known {
+	now := r.at.opt.Now()
 	r.mu.Lock()
 	known, at := r.known, r.knownAt
 	r.mu.Unlock()
@@ -189,13 +184,13 @@ func (r *roster) met() []address.Known {
 	return known
 }
 
-func (r *roster) readMet() []address.Known {
+func (r *Roster) readMet() []address.Known {
 	a := r.at
 	ctx, cancel := context.WithTimeout(context.Background(), localTime) // a read of our own file
 	defer cancel()
-	rows, err := a.node.opt.DB.ListPeers(ctx, a.mesh.ID)
+	rows, err := a.opt.DB.ListPeers(ctx, a.Mesh.ID)
 	if err != nil {
-		a.node.opt.Log.Warn("known peers unreadable", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
+		a.opt.Log.Warn("known peers unreadable", logkey.Mesh, a.Mesh.Slug, logkey.Err, err)
 		return nil
 	}
 	all := make([]address.Known, 0, len(rows))
@@ -209,23 +204,23 @@ func (r *roster) readMet() []address.Known {
 	return all
 }
 
-// orMet gives the roster that read gives, else what was known last.
-func (r *roster) orMet(ctx context.Context, read func(context.Context) ([]protocol.Peer, error)) ([]protocol.Peer, localapi.MeshState) {
+// OrMet gives the roster that read gives, else what was known last.
+func (r *Roster) OrMet(ctx context.Context, read func(context.Context) ([]protocol.Peer, error)) ([]protocol.Peer, localapi.MeshState) {
 	a := r.at
 	peers, err := read(ctx)
-	state := localapi.MeshState{Mesh: a.mesh.Slug, Status: string(a.link.State()), OK: true}
+	state := localapi.MeshState{Mesh: a.Mesh.Slug, Status: string(a.Link.State()), OK: true}
 	if err == nil {
 		return peers, state
 	}
 	state.OK = false
-	if refusal := barred(a, ""); refusal != nil {
+	if refusal := a.MaySend(""); refusal != nil {
 		state.Code, state.Detail = mesh.CodeOf(refusal), refusal.Error()
 	}
-	if a.link.State() == uplink.Open {
-		a.node.opt.Log.Info("roster not read", logkey.Mesh, a.mesh.Slug, logkey.Err, err)
+	if a.Link.State() == uplink.Open {
+		a.opt.Log.Info("roster not read", logkey.Mesh, a.Mesh.Slug, logkey.Err, err)
 	}
 	off := false
-	for _, k := range r.met() {
+	for _, k := range r.Met() {
 		p := protocol.Peer{Pubkey: cmp.Or(k.Session, k.Member), MemberPubkey: k.Member, MemberName: k.MemberName, DisplayName: k.MemberName, Online: &off, PeerRole: mesh.SessionRole, Groups: []protocol.Group{}}
 		if k.Session != "" {
 			p.DisplayName = k.Name
@@ -235,10 +230,10 @@ func (r *roster) orMet(ctx context.Context, read func(context.Context) ([]protoc
 	return peers, state
 }
 
-// view is a roster as one caller sees it.
-func (r *roster) view(all []protocol.Peer, sessionID string, req localapi.PeersRequest) []localapi.Peer {
-	v := view.View{Mesh: r.at.mesh.Slug, Own: r.at.mesh.Pubkey(), Proved: r.pins.Shows}
-	if s := r.at.session(sessionID); s != nil {
+// View is a roster as one caller sees it.
+func (r *Roster) View(all []protocol.Peer, sessionID string, req localapi.PeersRequest) []localapi.Peer {
+	v := viewer{Mesh: r.at.Mesh.Slug, Own: r.at.Mesh.Pubkey(), Proved: r.Pins.Shows}
+	if s := r.at.Sessions.Find(sessionID); s != nil {
 		v.Self = s.Pubkey()
 	}
 	return v.Rows(all, req)

@@ -1,4 +1,4 @@
-package node
+package attachment
 
 import (
 	"sync"
@@ -18,21 +18,21 @@ func (r route) prove(sender mesh.Key, req protocol.SendRequest) (wire.RawMessage
 	if err != nil {
 		return nil, nil // left by another program, whose nonce is only filler
 	}
-	now := r.node.opt.Now()
-	proof, secret := protocol.SenderProof{SentAt: now.UnixMilli()}, r.mesh.Secret
+	now := r.opt.Now()
+	proof, secret := protocol.SenderProof{SentAt: now.UnixMilli()}, r.Mesh.Secret
 	if sender != "" {
-		s, name := r.byKey(sender)
+		s, name := r.Sessions.byKey(sender)
 		if s == nil {
 			return nil, mesh.Errorf(mesh.SessionOver, "the session that sealed the message has ended")
 		}
-		vouch, err := s.word.at(r.attachment, s.Secret, now)
+		vouch, err := s.word.at(r.Attachment, s.Secret, now)
 		if err != nil {
 			return nil, err
 		}
 		secret, proof.Name, proof.Attestation = s.Secret, name, &vouch
 	}
 	sig, err := seal.Proof{
-		MeshID: string(r.mesh.ID), Target: req.TargetSpec, ClientID: string(req.ClientMessageID), ReplyTo: req.ReplyToID,
+		MeshID: string(r.Mesh.ID), Target: req.TargetSpec, ClientID: string(req.ClientMessageID), ReplyTo: req.ReplyToID,
 		Priority: string(req.Priority), Name: proof.Name, SentAt: time.UnixMilli(proof.SentAt), Content: content,
 	}.Sign(secret)
 	if err != nil {
@@ -40,18 +40,6 @@ func (r route) prove(sender mesh.Key, req protocol.SendRequest) (wire.RawMessage
 	}
 	proof.Signature = sig.String()
 	return wire.Encode(proof)
-}
-
-// byKey gives a session by its key, and its name; nil when it has ended.
-func (a *attachment) byKey(key mesh.Key) (*sessionLink, string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, s := range a.sessions {
-		if s.Pubkey() == key {
-			return s, s.session.Name
-		}
-	}
-	return nil, ""
 }
 
 // vouchMargin is what is left of a member's word when a new one is signed.
@@ -64,18 +52,18 @@ type word struct {
 }
 
 // at gives a word that holds now.
-func (w *word) at(a *attachment, session seal.SecretKey, now time.Time) (protocol.Vouch, error) {
+func (w *word) at(a *Attachment, session seal.SecretKey, now time.Time) (protocol.Vouch, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ms := now.UnixMilli()
 	if w.last.NotBefore <= ms && ms < w.last.ExpiresAt-vouchMargin.Milliseconds() {
 		return w.last, nil
 	}
-	host, err := uplink.Host(a.mesh.BrokerURL)
+	host, err := uplink.Host(a.Mesh.BrokerURL)
 	if err != nil {
 		return protocol.Vouch{}, err
 	}
-	id := uplink.Identity{MeshID: a.mesh.ID, MemberID: a.mesh.MemberID, Member: a.mesh.Secret, Session: session}
+	id := uplink.Identity{MeshID: a.Mesh.ID, MemberID: a.Mesh.MemberID, Member: a.Mesh.Secret, Session: session}
 	v, err := id.Vouch(host, now)
 	if err == nil {
 		w.last = v

@@ -1,4 +1,4 @@
-package node
+package attachment
 
 import (
 	"context"
@@ -19,16 +19,16 @@ import (
 
 // intake is what is pushed to one of our keys: the member's, or a session's.
 type intake struct {
-	*attachment
+	*Attachment
 	own     mesh.Key
 	kind    inbox.Kind
 	session seal.SecretKey // zero for the member's own
 	who     string         // host session id; empty for the member
 }
 
-func newIntake(a *attachment, session seal.SecretKey, who string) intake {
+func newIntake(a *Attachment, session seal.SecretKey, who string) intake {
 	if session.IsZero() {
-		return intake{a, a.mesh.Pubkey(), inbox.Member, session, who}
+		return intake{a, a.Mesh.Pubkey(), inbox.Member, session, who}
 	}
 	return intake{a, mesh.Key(session.Public().String()), inbox.Session, session, who}
 }
@@ -39,25 +39,25 @@ func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.Pushe
 	if msg.Subtype == protocol.SubtypeSystem {
 		if a.kind == inbox.Member { // one copy a daemon: its sessions' connections bring the same events
 			a.systemEvent(msg)
-			a.node.owners.Hear(a.mesh, a.facts, msg)
+			a.opt.Owners.Hear(a.Mesh, a.Facts, msg)
 		}
 		return nil
 	}
 	switch err := a.keep(ctx, msg); {
 	case errors.Is(err, errHeld):
-		if a.link.Has(protocol.CapGo) {
+		if a.Link.Has(protocol.CapGo) {
 			return nil // not acknowledged: the broker keeps it, as for somebody who is away (design D5)
 		}
 	case mesh.IsCode(err, mesh.BadRequest): // it says of itself what no message says
-		a.node.opt.Log.Warn("message makes no sense", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
+		a.opt.Log.Warn("message makes no sense", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
 		return nil
 	case err != nil: // without an acknowledgement it comes again
-		a.node.opt.Log.Error("message not kept", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
+		a.opt.Log.Error("message not kept", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
 		return fmt.Errorf("keep a message: %w", err)
 	}
 	ack := protocol.ClientAckRequest{ClientMessageID: msg.ClientMessageID, BrokerMessageID: msg.MessageID}
 	if err := protocol.ClientAck.Send(ctx, peer, ack); err != nil && ctx.Err() == nil {
-		a.node.opt.Log.Info("acknowledgement not sent", logkey.Mesh, a.mesh.Slug, logkey.Err, err) // it comes again and is known
+		a.opt.Log.Info("acknowledgement not sent", logkey.Mesh, a.Mesh.Slug, logkey.Err, err) // it comes again and is known
 	}
 	return nil
 }
@@ -67,33 +67,32 @@ var errHeld = errors.New("the sender is blocked")
 
 // keep stores one message. Nil means that it is on the disk, was there already, or is refused for good.
 func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
-	n := a.node
 	opened, unread := a.open(msg)
 	to, _ := a.recipient(opened)
-	reflected, err := n.opt.Outbox.Reflected(ctx, msg.Nonce, to)
+	reflected, err := a.opt.Outbox.Reflected(ctx, msg.Nonce, to)
 	if err != nil {
 		return err
 	}
 	if reflected {
-		n.opt.Log.Warn("reflected message dropped", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
+		a.opt.Log.Warn("reflected message dropped", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID))
 		return nil
 	}
-	if !a.order.Admits(ctx, msg, direct(msg), authorOf(opened)) {
-		n.opt.Log.Debug("message of a blocked sender not let in", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
+	if !a.Order.Admits(ctx, msg, direct(msg), authorOf(opened)) {
+		a.opt.Log.Debug("message of a blocked sender not let in", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID))
 		return errHeld
 	}
-	row, verdict, err := n.opt.Inbox.Put(ctx, a.draft(ctx, msg, opened, unread))
+	row, verdict, err := a.opt.Inbox.Put(ctx, a.draft(ctx, msg, opened, unread))
 	if err != nil {
 		return err
 	}
 	switch verdict {
 	case inbox.Replayed:
-		n.opt.Log.Warn("replayed message dropped", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID))
+		a.opt.Log.Warn("replayed message dropped", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID))
 	case inbox.New:
-		if v := a.voices.find(a.who); v != nil {
+		if v := a.Voice(a.who); v != nil {
 			v.tally.in.Add(1)
 		}
-		n.opt.Log.Debug("message kept", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Trace, row.TraceID)
+		a.opt.Log.Debug("message kept", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Trace, row.TraceID)
 	case inbox.Duplicate:
 	}
 	return nil
@@ -102,7 +101,7 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 // recipient is whose message it is: what is sealed to the member is the member's, wherever it came. Other brokers push it
 // to whichever connection comes first (wire TRAP J).
 func (a intake) recipient(opened seal.Opened) (mesh.Key, inbox.Kind) {
-	if own := a.mesh.Pubkey(); opened.Boxed && mesh.Key(opened.Recipient.String()) == own {
+	if own := a.Mesh.Pubkey(); opened.Boxed && mesh.Key(opened.Recipient.String()) == own {
 		return own, inbox.Member
 	}
 	return a.own, a.kind
@@ -111,7 +110,7 @@ func (a intake) recipient(opened seal.Opened) (mesh.Key, inbox.Kind) {
 // draft is a message as far as it opened (daemon 14.2, design C10).
 func (a intake) draft(ctx context.Context, msg protocol.PushedMessage, opened seal.Opened, err error) inbox.Draft {
 	d := inbox.Draft{
-		MeshID: a.mesh.ID, Mesh: a.mesh.Slug, ClientID: msg.ClientMessageID, BrokerID: msg.MessageID, Topic: topicOf(msg),
+		MeshID: a.Mesh.ID, Mesh: a.Mesh.Slug, ClientID: msg.ClientMessageID, BrokerID: msg.MessageID, Topic: topicOf(msg),
 		From:    inbox.Author{Key: msg.SenderPubkey, Member: msg.SenderMemberPubkey, Name: mesh.SafeName(msg.SenderName, msg.SenderPubkey.Short())},
 		ReplyTo: msg.ReplyToID, Priority: msg.Priority, Subtype: msg.Subtype, TraceID: msg.TraceID,
 	}
@@ -132,7 +131,7 @@ func (a intake) draft(ctx context.Context, msg protocol.PushedMessage, opened se
 		nonce, _ := seal.ParseNonce(msg.Nonce) // a box that opened has one
 		hash := seal.NonceHash(opened.Sender, opened.Recipient, nonce)
 		d.NonceHash = hash[:]
-		d.From.Verified = d.From.Verified || a.ownKeys()[authorOf(opened)]
+		d.From.Verified = d.From.Verified || a.OwnKeys()[authorOf(opened)]
 	}
 	return d
 }
@@ -160,15 +159,15 @@ func (a intake) prove(ctx context.Context, msg protocol.PushedMessage, d *inbox.
 	if msg.Auth == nil {
 		return
 	}
-	own := a.ownKeys()
-	name, err := a.roster.pins.Prove(ctx, msg, func(k mesh.Key) bool { return k == a.own || own[k] })
+	own := a.OwnKeys()
+	name, err := a.Roster.Pins.Prove(ctx, msg, func(k mesh.Key) bool { return k == a.own || own[k] })
 	if err != nil {
-		a.node.opt.Log.Warn("sender not proved", logkey.Mesh, a.mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
+		a.opt.Log.Warn("sender not proved", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
 		return
 	}
 	d.From.Verified = true
 	if msg.SenderPubkey == msg.SenderMemberPubkey {
-		name = a.roster.pins.Of(msg.SenderMemberPubkey).Name
+		name = a.Roster.Pins.Of(msg.SenderMemberPubkey).Name
 	}
 	d.From.Name = mesh.SafeName(name, msg.SenderMemberPubkey.Short())
 }
@@ -177,7 +176,7 @@ func (a intake) prove(ctx context.Context, msg protocol.PushedMessage, d *inbox.
 func (a intake) open(msg protocol.PushedMessage) (seal.Opened, error) {
 	in := seal.Inbound{
 		Sealed:  seal.Sealed{Nonce: msg.Nonce, Ciphertext: msg.Ciphertext},
-		Secrets: []seal.SecretKey{a.session, a.mesh.Secret}, // a zero key is skipped
+		Secrets: []seal.SecretKey{a.session, a.Mesh.Secret}, // a zero key is skipped
 		Direct:  direct(msg),
 	}
 	for _, k := range []mesh.Key{msg.SenderPubkey, msg.SenderMemberPubkey} {
@@ -185,7 +184,7 @@ func (a intake) open(msg protocol.PushedMessage) (seal.Opened, error) {
 			in.Senders = append(in.Senders, key)
 		}
 	}
-	return a.node.boxes.OpenInbound(in)
+	return a.opt.Boxes.OpenInbound(in)
 }
 
 // direct reports whether a message was meant for one key, so that it must be a box. Brokers that do not say name the
@@ -209,7 +208,7 @@ func (a intake) systemEvent(msg protocol.PushedMessage) {
 			}
 		}
 	}
-	if a.ownKeys()[mesh.Key(fields["pubkey"])] {
+	if a.OwnKeys()[mesh.Key(fields["pubkey"])] {
 		return // our own coming and going is no news
 	}
 	kind := localapi.EventSystem
@@ -219,8 +218,7 @@ func (a intake) systemEvent(msg protocol.PushedMessage) {
 	case protocol.PeerLeft:
 		kind = localapi.EventPeerLeave
 	}
-	n := a.node
-	n.Events.Publish(events.Event{Kind: kind, Mesh: a.mesh.ID, Body: localapi.SystemEvent{
-		TS: mesh.FormatTime(n.opt.Now()), Mesh: a.mesh.Slug, Event: msg.Event, Data: fields,
+	a.opt.Events.Publish(events.Event{Kind: kind, Mesh: a.Mesh.ID, Body: localapi.SystemEvent{
+		TS: mesh.FormatTime(a.opt.Now()), Mesh: a.Mesh.Slug, Event: msg.Event, Data: fields,
 	}})
 }

@@ -1,4 +1,4 @@
-package node
+package attachment
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 
 // voices are those of the connections of one mesh.
 type voices struct {
-	at    *attachment
-	own   *voice        // the member's
+	at    *Attachment
+	own   *Voice        // the member's
 	moved chan struct{} // holds one wish to tell which sessions are served
 }
 
-func newVoices(a *attachment) *voices {
+func newVoices(a *Attachment) *voices {
 	return &voices{at: a, own: newVoice(a, ""), moved: make(chan struct{}, 1)}
 }
 
@@ -32,12 +32,12 @@ func (o *voices) move() {
 // introduce tells the broker on a new connection what is kept of a session, or of the user.
 func (o *voices) introduce(sessionID string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		v := o.find(sessionID)
+		v := o.at.Voice(sessionID)
 		if v == nil {
 			return nil // it has just ended
 		}
-		if _, err := v.speak(ctx, wish{}, true); err != nil && ctx.Err() == nil {
-			o.at.node.opt.Log.Info("profile not told", logkey.Mesh, o.at.mesh.Slug, logkey.Err, err) // the next connection tells it
+		if _, err := v.Speak(ctx, Wish{}, true); err != nil && ctx.Err() == nil {
+			o.at.opt.Log.Info("profile not told", logkey.Mesh, o.at.Mesh.Slug, logkey.Err, err) // the next connection tells it
 		}
 		return nil
 	}
@@ -47,7 +47,7 @@ func (o *voices) introduce(sessionID string) func(context.Context) error {
 func (o *voices) report(ctx context.Context) error {
 	tick := time.NewTicker(statsTime)
 	defer tick.Stop()
-	last := map[*voice]protocol.Stats{}
+	last := map[*Voice]protocol.Stats{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -57,11 +57,11 @@ func (o *voices) report(ctx context.Context) error {
 			continue
 		case <-tick.C:
 		}
-		next := map[*voice]protocol.Stats{}
+		next := map[*Voice]protocol.Stats{}
 		for _, v := range o.all() {
 			said, err := v.report(ctx, last[v])
 			if err != nil && ctx.Err() == nil {
-				o.at.node.opt.Log.Debug("counts not told", logkey.Mesh, o.at.mesh.Slug, logkey.Err, err) // the next minute tells them
+				o.at.opt.Log.Debug("counts not told", logkey.Mesh, o.at.Mesh.Slug, logkey.Err, err) // the next minute tells them
 			}
 			next[v] = said
 		}
@@ -70,37 +70,33 @@ func (o *voices) report(ctx context.Context) error {
 }
 
 // all lists those of the member and its sessions.
-func (o *voices) all() []*voice {
-	o.at.mu.Lock()
-	defer o.at.mu.Unlock()
-	all := []*voice{o.own}
-	for _, s := range o.at.sessions {
+func (o *voices) all() []*Voice {
+	all := []*Voice{o.own}
+	for _, s := range o.at.Sessions.all() {
 		all = append(all, s.voice)
 	}
 	return all
 }
 
 // speaker gives the voice of a connection; nil for one that has ended.
-func (o *voices) speaker(link *uplink.Link) *voice {
-	if link == o.at.link {
+func (o *voices) speaker(link *uplink.Link) *Voice {
+	if link == o.at.Link {
 		return o.own
 	}
-	o.at.mu.Lock()
-	defer o.at.mu.Unlock()
-	for _, s := range o.at.sessions {
-		if s.link == link {
+	for _, s := range o.at.Sessions.all() {
+		if s.Link == link {
 			return s.voice
 		}
 	}
 	return nil
 }
 
-// find gives that of a session, or of the user; nil for a session that is not in this mesh.
-func (o *voices) find(sessionID string) *voice {
+// Voice gives that of a session, or of the user; nil for a session that is not in this mesh.
+func (a *Attachment) Voice(sessionID string) *Voice {
 	if sessionID == "" {
-		return o.own
+		return a.voices.own
 	}
-	if s := o.at.session(sessionID); s != nil {
+	if s := a.Sessions.Find(sessionID); s != nil {
 		return s.voice
 	}
 	return nil
@@ -109,20 +105,18 @@ func (o *voices) find(sessionID string) *voice {
 // keepSessions tells the broker which sessions this daemon still serves, so that those that ended while it was down are
 // gone at once and not when their lease ends.
 func (o *voices) keepSessions(ctx context.Context) {
-	if !o.at.link.Has(protocol.CapGo) {
+	if !o.at.Link.Has(protocol.CapGo) {
 		return
 	}
 	req := protocol.KeepSessionsRequest{Keys: []mesh.Key{}}
-	o.at.mu.Lock()
-	for _, s := range o.at.sessions {
+	for _, s := range o.at.Sessions.all() {
 		req.Keys = append(req.Keys, s.Pubkey())
 	}
-	o.at.mu.Unlock()
-	answer, err := ask(ctx, o.at, voiceTime, protocol.KeepSessions, req)
+	answer, err := Ask(ctx, o.at, voiceTime, protocol.KeepSessions, req)
 	switch {
 	case err != nil && ctx.Err() == nil:
-		o.at.node.opt.Log.Info("sessions not told", logkey.Mesh, o.at.mesh.Slug, logkey.Err, err) // their leases end by themselves
+		o.at.opt.Log.Info("sessions not told", logkey.Mesh, o.at.Mesh.Slug, logkey.Err, err) // their leases end by themselves
 	case answer.Ended > 0:
-		o.at.node.opt.Log.Info("sessions that ended meanwhile are gone", logkey.Mesh, o.at.mesh.Slug, logkey.Count, answer.Ended)
+		o.at.opt.Log.Info("sessions that ended meanwhile are gone", logkey.Mesh, o.at.Mesh.Slug, logkey.Count, answer.Ended)
 	}
 }
