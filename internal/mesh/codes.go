@@ -37,6 +37,7 @@ const (
 	BadRequest        Code = "bad_request"
 	BadName           Code = "bad_name"
 	InvalidArgument   Code = "invalid_argument"
+	Invalid           Code = "invalid" // of moderation: nobody, or oneself, is meant (wire 10)
 	BadJSON           Code = "invalid_json"
 	UnsupportedMedia  Code = "unsupported_media_type"
 	PayloadTooLarge   Code = "payload_too_large"
@@ -126,6 +127,7 @@ var Codes = []Row{
 	{BadRequest, http.StatusBadRequest, ExitUsage, false, "see the verb's --help"},
 	{BadName, http.StatusBadRequest, ExitUsage, false, "choose another name"},
 	{InvalidArgument, http.StatusBadRequest, ExitUsage, false, "see the verb's --help"},
+	{Invalid, http.StatusBadRequest, ExitUsage, false, "see the verb's --help"},
 	{BadJSON, http.StatusBadRequest, ExitUsage, false, "send one JSON object, without duplicate names"},
 	{UnsupportedMedia, http.StatusUnsupportedMediaType, ExitUsage, false, "send Content-Type: application/json"},
 	{PayloadTooLarge, http.StatusRequestEntityTooLarge, ExitUsage, false, "shorten the text, or send a file's path instead"},

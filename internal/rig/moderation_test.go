@@ -140,7 +140,7 @@ func (w *world) keyOf(h *Home) mesh.Key {
 
 // Who is blocked is told what the sender to somebody who is away is told, sees nobody there, and gets through when the
 // block ends (wire 8.1, lessons 2.2.15).
-func TestLessonBlockedLooksLikeAbsent(t *testing.T) {
+func TestLesson2215BlockedLooksLikeAbsent(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		first := w.Send(ada, "ben", "hello").ClientMessageID
 		w.wantState(ada, first, mesh.StateDelivered)

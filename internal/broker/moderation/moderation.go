@@ -114,7 +114,7 @@ func (m *Moderation) ban(ctx context.Context, s *session.Session, req protocol.B
 		return none, err
 	}
 	if who.ID == s.Member {
-		return none, mesh.Errorf(mesh.BadRequest, "nobody bans itself: `claudemesh leave` ends the own membership")
+		return none, mesh.Errorf(mesh.Invalid, "nobody bans itself: `claudemesh leave` ends the own membership")
 	}
 	if err := b.spare(who); err != nil {
 		return none, err

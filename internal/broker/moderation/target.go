@@ -34,7 +34,7 @@ func (h hit) has(c *hub.Conn) bool {
 func matcher(target string) (func(key mesh.Key, name string) bool, error) {
 	t, err := mesh.ParseTarget(target)
 	if err != nil {
-		return nil, mesh.Errorf(mesh.BadRequest, "say who is meant by a key or a name")
+		return nil, mesh.Errorf(mesh.Invalid, "say who is meant by a key or a name")
 	}
 	switch t.Kind {
 	case mesh.ToKey:
@@ -45,7 +45,7 @@ func matcher(target string) (func(key mesh.Key, name string) bool, error) {
 		return func(_ mesh.Key, name string) bool { return strings.EqualFold(name, t.Text) }, nil
 	case mesh.ToTopic, mesh.ToGroup, mesh.ToEveryone:
 	}
-	return nil, mesh.Errorf(mesh.BadRequest, "%s is not one peer", t.Text)
+	return nil, mesh.Errorf(mesh.Invalid, "%s is not one peer", t.Text)
 }
 
 // findConns lists the connections of the one peer that a target means; none where it means nobody who is connected.

@@ -33,7 +33,7 @@ func (p *peer) reset(key mesh.Key) {
 }
 
 // A queued message bypassed a later block, in the reference (wire 5, lessons 2.2.15).
-func TestLessonGrantsHoldAtDrain(t *testing.T) {
+func TestLesson2215GrantsHoldAtDrain(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
 		w.mesh("m", "ann", "bob", "cat")
 		ann, cat := w.attach("m", "ann", "ann1"), w.attach("m", "cat", "cat1")
@@ -210,7 +210,7 @@ func (w *world) member(name string) (m store.Member) {
 
 // A ban left queued mail alive, in the reference (lessons 2.2.11, 4.7): what the banned member wrote is withdrawn, what
 // waits for it waits on for its return.
-func TestLessonBanEndsQueuedMail(t *testing.T) {
+func TestLesson2211BanEndsQueuedMail(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
 		w.mesh("m", "ann", "bob", "cat")
 		ann, cat := w.attach("m", "ann", "ann1"), w.attach("m", "cat", "cat1")
