@@ -1,5 +1,5 @@
-// Package demo shows claudemesh at work: it runs the program itself, as child processes in a temporary folder, in two
-// homes that stand for two machines.
+// Package demo shows claudemesh at work: it runs the program itself, as child processes in a temporary folder, in three
+// homes that stand for three machines.
 package demo
 
 import (
@@ -29,12 +29,12 @@ type Options struct {
 	Stage string
 }
 
-// stage is the demonstration: two homes and what they share.
+// stage is the demonstration: three homes and what they share.
 type stage struct {
-	out       term.Stream
-	now       mesh.Clock
-	anna, ben *home
-	began     time.Time
+	out             term.Stream
+	now             mesh.Clock
+	anna, ben, cleo *home
+	began           time.Time
 }
 
 // Run shows everything, cleans up, and fails loudly where something did not come out as promised.
@@ -69,6 +69,7 @@ func play(ctx context.Context, opt Options) (err error) {
 	}
 	s.anna = newHome("anna", filepath.Join(opt.Stage, "a"), listen, opt)
 	s.ben = newHome("ben", filepath.Join(opt.Stage, "b"), listen, opt)
+	s.cleo = newHome("cleo", filepath.Join(opt.Stage, "c"), listen, opt)
 	defer func() { err = errors.Join(err, s.clean()) }()
 	for _, act := range []struct {
 		title string
@@ -79,6 +80,9 @@ func play(ctx context.Context, opt Options) (err error) {
 		{"Ben's machine is off", s.away},
 		{"The broker dies", s.brokerDies},
 		{"Ben's daemon is killed while anna writes", s.daemonDies},
+		{"A third machine joins by a code", s.third},
+		{"A message to a group", s.toGroup},
+		{"Anna bans cleo while ben watches", s.ban},
 		{"Two sessions in a host program", s.sessions},
 	} {
 		s.out.Section(act.title)
@@ -105,7 +109,7 @@ func freeAddress() (string, error) {
 func (s *stage) clean() error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
 	defer cancel()
-	return errors.Join(s.ben.end(ctx), s.anna.end(ctx))
+	return errors.Join(s.cleo.end(ctx), s.ben.end(ctx), s.anna.end(ctx))
 }
 
 // cleanTime bounds stopping everything.

@@ -49,7 +49,7 @@ func newHome(user, dir, listen string, opt Options) *home {
 	return &home{
 		user: user, executable: opt.Executable, now: opt.Now, paths: paths.At(filepath.Join(dir, ".claudemesh")),
 		environ: append(ownEnv(opt.Environ, dir, user), "NO_COLOR=1",
-			"CLAUDEMESH_BROKER_LISTEN="+listen, "CLAUDEMESH_BROKER_URL=ws://"+listen+"/ws"),
+			"CLAUDEMESH_BROKER_LISTEN="+listen, "CLAUDEMESH_BROKER_SELF_SIGNED=true", "CLAUDEMESH_BROKER_PUBLIC_URL=https://"+listen),
 	}
 }
 
@@ -63,25 +63,45 @@ func (h *home) run(ctx context.Context, v any, args ...string) (time.Duration, e
 
 // runAs is run with further variables.
 func (h *home) runAs(ctx context.Context, env []string, v any, args ...string) (time.Duration, error) {
-	if err := os.MkdirAll(filepath.Dir(h.paths.Config.Dir), paths.DirMode); err != nil {
-		return 0, mesh.Errorf(mesh.IOError, "make a home: %w", err)
+	out, took, err := h.output(ctx, env, append([]string{"--json"}, args...)...)
+	if err != nil || v == nil {
+		return took, err
 	}
+	return took, wire.Decode(out, v)
+}
+
+// text runs one verb and returns what it printed for people.
+func (h *home) text(ctx context.Context, args ...string) (string, time.Duration, error) {
+	out, took, err := h.output(ctx, nil, args...)
+	return string(out), took, err
+}
+
+func (h *home) output(ctx context.Context, env []string, args ...string) ([]byte, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, verbTime)
 	defer cancel()
+	cmd, err := h.command(ctx, env, args...)
+	if err != nil {
+		return nil, 0, err
+	}
 	var out, diag bytes.Buffer
-	cmd := exec.CommandContext(ctx, h.executable, append([]string{"--json"}, args...)...)
-	cmd.Env, cmd.Dir = append(h.environ, env...), filepath.Dir(h.paths.Config.Dir)
 	cmd.Stdout, cmd.Stderr = &out, &diag
 	began := h.now()
-	err := cmd.Run()
+	err = cmd.Run()
 	took := h.now().Sub(began)
 	if err != nil {
-		return took, mesh.Errorf(mesh.Undelivered, "%s: claudemesh %s: %w\n%s%s", h.user, strings.Join(args, " "), err, out.String(), diag.String())
+		err = mesh.Errorf(mesh.Undelivered, "%s: claudemesh %s: %w\n%s%s", h.user, strings.Join(args, " "), err, out.String(), diag.String())
 	}
-	if v == nil {
-		return took, nil
+	return out.Bytes(), took, err
+}
+
+// command is a verb that is not started yet.
+func (h *home) command(ctx context.Context, env []string, args ...string) (*exec.Cmd, error) {
+	if err := os.MkdirAll(filepath.Dir(h.paths.Config.Dir), paths.DirMode); err != nil {
+		return nil, mesh.Errorf(mesh.IOError, "make a home: %w", err)
 	}
-	return took, wire.Decode(out.Bytes(), v)
+	cmd := exec.CommandContext(ctx, h.executable, args...)
+	cmd.Env, cmd.Dir = append(h.environ, env...), filepath.Dir(h.paths.Config.Dir)
+	return cmd, nil
 }
 
 // kill ends the process of a pid file as a crash would.
@@ -140,12 +160,28 @@ type (
 	upView struct {
 		Mesh string `json:"mesh"`
 	}
+	joinedView struct {
+		Broker string `json:"broker_url"`
+	}
+	whoView struct {
+		Local struct {
+			Meshes []struct {
+				Key mesh.Key `json:"pubkey"`
+			} `json:"meshes"`
+		} `json:"local"`
+	}
 )
+
+// rows gives what the home received, newest first.
+func (h *home) rows(ctx context.Context) (rows []inboxRow, err error) {
+	_, err = h.run(ctx, &rows, "inbox", "--peek", "--limit", "1000")
+	return rows, err
+}
 
 // inbox gives the texts that the home received, oldest first.
 func (h *home) inbox(ctx context.Context) ([]string, error) {
-	var rows []inboxRow
-	if _, err := h.run(ctx, &rows, "inbox", "--peek", "--limit", "1000"); err != nil {
+	rows, err := h.rows(ctx)
+	if err != nil {
 		return nil, err
 	}
 	texts := make([]string, 0, len(rows))
