@@ -24,6 +24,12 @@ var (
 // differ from a known one only in case, trailing data, bad UTF-8 and nesting over 32 are invalid_json. Unknown names
 // are ignored. The sentence of the error never repeats the input.
 func Decode(data []byte, v any) error {
+	if q, ok := v.(QuickReader); ok && !tooDeep(data) {
+		if decodeQuick(data, q) {
+			return nil
+		}
+		reflect.ValueOf(v).Elem().SetZero() // it may have read a part
+	}
 	err := decode(data, v)
 	if errors.Is(err, json.ErrUnknownName) {
 		reflect.ValueOf(v).Elem().SetZero() // the first attempt filled a part
@@ -71,6 +77,9 @@ func refuse(err error) error {
 
 // Encode writes v on one line. Nil slices are [], maps are sorted, nothing is escaped for HTML.
 func Encode(v any) ([]byte, error) {
+	if q, ok := v.(QuickWriter); ok {
+		return encodeQuick(q)
+	}
 	data, err := json.Marshal(v, sorted)
 	if err != nil {
 		return nil, mesh.Errorf(mesh.Internal, "encode %T: %w", v, err)
