@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -44,8 +43,6 @@ func (h *home) member() (member, error) {
 type client struct {
 	conn  *websocket.Conn
 	key   seal.PublicKey
-	n     int
-	name  string
 	frame [][]byte // of the address, cut where the id goes
 	buf   bytes.Buffer
 }
@@ -75,7 +72,7 @@ func dial(ctx context.Context, m member, name string) (*client, error) {
 	if err != nil || !bytes.Contains(answer, []byte(`"hello_ack"`)) {
 		return nil, fmt.Errorf("hello refused: %s %w", answer, err)
 	}
-	return &client{conn: conn, key: session.Public(), name: session.Public().String()[:16]}, nil // ids are never used twice
+	return &client{conn: conn, key: session.Public()}, nil
 }
 
 func sessionHello(m member, parent, session seal.SecretKey, name string) ([]byte, error) {
@@ -119,8 +116,7 @@ func (c *client) address(to seal.PublicKey) error {
 
 // send writes the next message to the address.
 func (c *client) send(ctx context.Context) error {
-	c.n++
-	id := strconv.AppendInt([]byte(c.name+"-"), int64(c.n), 10)
+	id := []byte(mesh.NewClientID(time.Now())) // as a daemon makes them
 	return c.conn.Write(ctx, websocket.MessageText, bytes.Join(c.frame, id))
 }
 

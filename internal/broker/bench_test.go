@@ -33,13 +33,11 @@ func benchSite(b *testing.B) *team {
 // lane is a connection of a benchmark: it writes prepared frames and counts what comes.
 type lane struct {
 	*raw
-	id   atomic.Int64
-	name string
 }
 
-func (m *team) lane(b *testing.B, p person, name string) *lane {
+func (m *team) lane(b *testing.B, p person) *lane {
 	b.Helper()
-	l := &lane{raw: m.site.upgradeRaw(b), name: name}
+	l := &lane{raw: m.site.upgradeRaw(b)}
 	if err := l.SetDeadline(time.Time{}); err != nil {
 		b.Fatal(err)
 	}
@@ -85,9 +83,9 @@ func (l *lane) readFrame(b *testing.B) []byte {
 
 // send writes a direct message of 1 KB.
 func (l *lane) send(b *testing.B, to string) {
-	id := fmt.Sprintf("%s-%d", l.name, l.id.Add(1))
+	id := mesh.NewClientID(time.Now()) // as a daemon makes them
 	frame, err := protocol.Send.Encode("", protocol.SendRequest{
-		ID: id, ClientMessageID: mesh.ClientID(id), TargetSpec: to, Priority: mesh.Now, Nonce: seal.NewNonce().String(), Ciphertext: kilobyte,
+		ID: string(id), ClientMessageID: id, TargetSpec: to, Priority: mesh.Now, Nonce: seal.NewNonce().String(), Ciphertext: kilobyte,
 	})
 	if err != nil {
 		b.Error(err)
@@ -129,11 +127,11 @@ func accepts(b *testing.B, lanes, inFlight int, online bool) {
 	m := benchSite(b)
 	bob := m.join(b, m.invite(b, 1), "bob")
 	if online {
-		go m.lane(b, bob, "bob").drain()
+		go m.lane(b, bob).drain()
 	}
 	all := make([]*lane, lanes)
 	for i := range all {
-		all[i] = m.lane(b, m.first, fmt.Sprint("lane", i))
+		all[i] = m.lane(b, m.first)
 	}
 	var mu sync.Mutex
 	var times []time.Duration
@@ -239,8 +237,8 @@ func BenchmarkFanOut(b *testing.B) {
 	const sessions = 100
 	var got sync.WaitGroup
 	got.Add(b.N * sessions)
-	for i := range sessions {
-		l := m.lane(b, bob, fmt.Sprint("bob", i))
+	for range sessions {
+		l := m.lane(b, bob)
 		go func() {
 			for range b.N {
 				frame := l.readFrame(b)
@@ -250,7 +248,7 @@ func BenchmarkFanOut(b *testing.B) {
 			}
 		}()
 	}
-	sender := m.lane(b, m.first, "alice")
+	sender := m.lane(b, m.first)
 	b.ResetTimer()
 	go func() {
 		for range b.N {

@@ -47,9 +47,9 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 }
 
 // Submit queues fn as Write does and returns. It blocks only while the queue is full, until ctx ends.
-// When it returns nil, done is called once, on the committer's goroutine, in the order of submission, after
-// the group that held fn is on the disk. Done must not block: until it returns nothing else is written.
-// It must not call Write or Close, and Submit only in a goroutine of its own.
+// When it returns nil, done is called once, in the order of submission, after the group that held fn is on the
+// disk; by then later functions may have run, unless the error says that the group was undone. Done must not block:
+// until it returns nobody else is answered. It must not call Write or Close, and Submit only in a goroutine of its own.
 func (db *DB) Submit(ctx context.Context, fn func(*Tx) error, done func(error)) error {
 	return db.enqueue(ctx, &op{fn: fn, done: func(err error) {
 		if p, ok := errors.AsType[*PanicError](err); ok {
@@ -83,20 +83,21 @@ func (db *DB) enqueue(ctx context.Context, o *op) error {
 // commitLoop owns the writer. It ends when the queue is closed and empty.
 func (db *DB) commitLoop() {
 	defer close(db.committed)
-	var group []*op
+	var group, other []*op
 	defer func() {
 		if p := recover(); p != nil {
 			panic(p) // of a done function: not ours to keep
 		}
 		// The queue is empty, or a function ended this goroutine with runtime.Goexit, as a failing test does.
-		db.abandon(group)
+		db.abandonAll(group)
 	}()
 	for first := range db.queue {
-		group = db.collect(group[:0], first)
+		// The syncer may still have the slice of the group before this one.
+		clear(other)
+		group, other = db.collect(other[:0], first), group
 		for rest := group; len(rest) > 0; {
 			rest = db.runGroup(rest)
 		}
-		clear(group)
 		db.writer.trim()
 		db.checkpoint()
 	}
@@ -125,7 +126,7 @@ func (db *DB) collect(group []*op, first *op) []*op {
 	return group
 }
 
-// runGroup runs ops in one transaction, commits it, and answers them in order. When the disk is full the
+// runGroup runs ops in one transaction, commits it, and has them answered in order. When the disk is full the
 // transaction is lost: it answers the ops up to that point and returns the rest, for a transaction of their own.
 func (db *DB) runGroup(ops []*op) (rest []*op) {
 	err := db.failure()
@@ -141,9 +142,12 @@ func (db *DB) runGroup(ops []*op) (rest []*op) {
 	if err == nil {
 		err = db.control("COMMIT")
 	}
-	if err != nil {
-		_ = db.writer.exec(context.Background(), "ROLLBACK") // fails where SQLite has rolled back already
+	if err == nil {
+		db.syncer.answer(ops)
+		return nil
 	}
+	_ = db.writer.exec(context.Background(), "ROLLBACK") // fails where SQLite has rolled back already
+	db.syncer.settle()
 	for _, o := range ops[:n] {
 		o.answer(err)
 	}
@@ -231,17 +235,25 @@ func (db *DB) failure() error {
 	return nil
 }
 
-// abandon answers whoever waits when the loop cannot go on, until Close.
+// abandon answers ops that nobody else will, after a function ended the goroutine that ran it.
 func (db *DB) abandon(group []*op) {
 	if len(group) == 0 {
 		return
 	}
-	db.fail(errors.New("committer was ended by a function it ran"))
+	db.fail(errors.New("a function ended the goroutine that ran it"))
 	for _, o := range group {
 		if o != nil && o.done != nil {
 			o.answer(db.failure())
 		}
 	}
+}
+
+// abandonAll also answers whoever comes until Close: the committer is gone.
+func (db *DB) abandonAll(group []*op) {
+	if len(group) == 0 {
+		return
+	}
+	db.abandon(group)
 	for o := range db.queue {
 		if o.owned.CompareAndSwap(false, true) {
 			o.answer(db.failure())

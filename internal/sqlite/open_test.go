@@ -35,7 +35,7 @@ func TestOpenNew(t *testing.T) {
 			}
 			got := pragmas(t, db)
 			want := map[string]string{
-				"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "secure_delete": "1",
+				"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "secure_delete": "1",
 				"trusted_schema": "0", "busy_timeout": "20", "user_version": "1", "temp_store": "2",
 			}
 			if diff := cmp.Diff(want, got); diff != "" {

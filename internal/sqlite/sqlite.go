@@ -49,7 +49,8 @@ type DB struct {
 	readDSN  string
 
 	writer    *conn // the committer's; Open's before it starts, Close's after it ended
-	logPages  int   // written since the last checkpoint; the committer's
+	syncer    *syncer
+	logPages  int // written since the last checkpoint; the committer's
 	mu        sync.RWMutex
 	closed    bool // under mu
 	queue     chan *op
@@ -62,7 +63,7 @@ type DB struct {
 }
 
 // Open opens the file at path, or makes it with mode 0600 in a folder that exists, migrates it, and starts
-// its committer. WAL with a sync at every commit, foreign keys, secure delete (design A6).
+// its committer. WAL with a sync before every answer, foreign keys, secure delete (design A6).
 //
 // It refuses with an error of this package what it does not understand, before it has changed a byte of it:
 // a folder, another format, another program's tables, a newer schema, an edited migration, a log without its
@@ -73,8 +74,14 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, named(err))
 	}
-	go db.commitLoop()
+	db.start()
 	return db, nil
+}
+
+// start begins the goroutines that Close ends.
+func (db *DB) start() {
+	go db.commitLoop()
+	go db.syncer.run()
 }
 
 func open(ctx context.Context, path string, opt Options) (*DB, error) {
@@ -113,6 +120,7 @@ func open(ctx context.Context, path string, opt Options) (*DB, error) {
 	for range maxReaders {
 		db.readers <- nil
 	}
+	db.syncer = newSyncer(db)
 	db.close = sync.OnceValue(db.shutdown)
 	return db, nil
 }
@@ -136,7 +144,7 @@ func (o Options) withDefaults() Options {
 // writerPragmas make a commit durable and private. Checkpoints are ours: see checkpoint.go.
 var writerPragmas = []string{
 	"journal_mode(wal)",
-	"synchronous(full)",
+	"synchronous(normal)", // commits are synced by the syncer, checkpoints by SQLite
 	"foreign_keys(1)",
 	"secure_delete(1)",
 	"wal_autocheckpoint(0)",
@@ -245,7 +253,7 @@ func (db *DB) shutdown() error {
 	close(db.closing)
 	close(db.queue)
 	<-db.committed
-	var errs []error
+	errs := []error{db.syncer.close()}
 	for range maxReaders {
 		if c := <-db.readers; c != nil {
 			errs = append(errs, c.close())

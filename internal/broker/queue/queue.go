@@ -90,7 +90,10 @@ func New(opt Options) *Queue {
 	}
 	q.loop = newLoop(opt, q.dir)
 	q.writer = newWriter(opt.DB, &ledger{set: opt.Settings}, func(ops []op, err error) {
-		q.loop.in.post(func() { q.loop.committed(ops, err) })
+		q.loop.in.post(func() {
+			q.writer.ask() // not on the goroutine of the committer, which may be what the asking waits for
+			q.loop.committed(ops, err)
+		})
 	})
 	q.drain = newDrain(opt, q.loop)
 	q.sweep = newSweeper(opt, q.loop)

@@ -17,10 +17,10 @@ type op interface {
 }
 
 // writer gathers ops while the committer is busy and hands them to it as one function, so that a savepoint and a
-// place in its queue are paid once a group and not once a message. Ops keep the order in which they were added.
+// place in its queue are paid once a batch and not once a message. Ops keep the order in which they were added.
 type writer struct {
 	db   *sqlite.DB
-	done func(ops []op, err error) // after the group is on the disk, or was refused; must not block
+	done func(ops []op, err error) // after the group is on the disk, or was refused; must not block, and leads to ask
 
 	pending atomic.Int64 // added, and not yet taken note of by the loop
 
@@ -28,9 +28,17 @@ type writer struct {
 	waiting []op
 	asked   bool // the committer was asked to take what waits
 	timed   bool // it will be in a moment
+	running int  // batches that were taken and are not on the disk
+	last    int  // size of the last one
 
-	running []op    // the committer's
-	ledger  *ledger // the committer's
+	ledger *ledger     // the committer's
+	lost   atomic.Bool // the ledger holds what did not come to the disk
+}
+
+// batch is what the committer took of the waiting ops at once.
+type batch struct {
+	ops   []op
+	taken bool
 }
 
 // What nobody waits for shares the group of the next message, or goes after this time or with so many others: a
@@ -74,17 +82,20 @@ func (w *writer) addLazy(o op) {
 	}
 }
 
-// ask takes a place in the committer's queue for what waits, unless it has one.
+// ask takes a place in the committer's queue for what waits, unless it has one. While the disk works on a batch the
+// next one begins when it is half as large: a commit has its price.
 func (w *writer) ask() {
 	w.mu.Lock()
-	first := !w.asked && len(w.waiting) > 0
+	first := !w.asked && len(w.waiting) > 0 && (w.running == 0 || len(w.waiting) >= w.last/2)
 	w.asked = w.asked || first
 	w.mu.Unlock()
 	if !first {
 		return
 	}
-	if err := w.db.Submit(context.Background(), w.run, w.committed); err != nil {
-		w.done(w.take(), err)
+	b := &batch{}
+	err := w.db.Submit(context.Background(), func(tx *sqlite.Tx) error { return w.run(tx, b) }, func(err error) { w.committed(b, err) })
+	if err != nil {
+		w.committed(b, err)
 	}
 }
 
@@ -93,16 +104,28 @@ func (w *writer) take() []op {
 	defer w.mu.Unlock()
 	ops := w.waiting
 	w.waiting, w.asked = nil, false
+	w.running, w.last = w.running+1, len(ops)
 	return ops
 }
 
 // run applies what has gathered until now, in one transaction.
-func (w *writer) run(tx *sqlite.Tx) error {
-	w.running = w.take()
+func (w *writer) run(tx *sqlite.Tx, b *batch) error {
+	b.ops, b.taken = w.take(), true
+	if w.lost.Swap(false) {
+		w.ledger.forget()
+	}
+	err := w.apply(tx, b.ops)
+	if err != nil {
+		w.ledger.forget()
+	}
+	return err
+}
+
+func (w *writer) apply(tx *sqlite.Tx, ops []op) error {
 	if err := w.ledger.load(tx); err != nil {
 		return err
 	}
-	for _, o := range w.running {
+	for _, o := range ops {
 		if err := o.apply(tx, w.ledger); err != nil {
 			return err
 		}
@@ -110,17 +133,19 @@ func (w *writer) run(tx *sqlite.Tx) error {
 	return nil
 }
 
-// committed follows run, or comes alone when the transaction could not begin.
-func (w *writer) committed(err error) {
-	ops := w.running
-	w.running = nil
-	if ops == nil {
-		ops = w.take()
+// committed follows run, or comes alone when the transaction could not begin. The next run may be under way, unless
+// this one was undone.
+func (w *writer) committed(b *batch, err error) {
+	if !b.taken {
+		b.ops = w.take()
 	}
 	if err != nil {
-		w.ledger.forget()
+		w.lost.Store(true)
 	}
-	w.done(ops, err)
+	w.mu.Lock()
+	w.running--
+	w.mu.Unlock()
+	w.done(b.ops, err)
 }
 
 // refusal is what a sender is told of an error of the store.
