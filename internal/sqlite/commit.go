@@ -139,6 +139,7 @@ func (db *DB) runGroup(ops []*op) (rest []*op) {
 			n = i + 1
 		}
 	}
+	db.syncer.count(1, 0)
 	if err == nil {
 		err = db.control("COMMIT")
 	}
@@ -147,7 +148,7 @@ func (db *DB) runGroup(ops []*op) (rest []*op) {
 		return nil
 	}
 	_ = db.writer.exec(context.Background(), "ROLLBACK") // fails where SQLite has rolled back already
-	db.syncer.settle()
+	db.syncer.undo()
 	for _, o := range ops[:n] {
 		o.answer(err)
 	}
@@ -222,6 +223,7 @@ func (db *DB) judge(err error, harm damage) error {
 func (db *DB) fail(reason error) {
 	err := fmt.Errorf("%w: %w", ErrStoreFailed, reason)
 	if db.failed.CompareAndSwap(nil, &err) {
+		db.syncer.count(0, 0)
 		db.log.Error("store failed, nothing is written until restart",
 			slog.String(logkey.Path, db.path), slog.Any(logkey.Err, reason))
 	}

@@ -181,8 +181,8 @@ func checkWriter(ctx context.Context, w *conn) error {
 	})
 }
 
-// Read runs fn on a snapshot of what was committed when its first statement ran. A write in it fails with
-// ErrReadOnly. At most four run at a time, others wait; fn must not wait for a Read of its own. Ctx ends the
+// Read runs fn on a snapshot of what was committed when its first statement ran, and returns when that is on the
+// disk. A write in it fails with ErrReadOnly. At most four run at a time, others wait; fn must not wait for a Read of its own. Ctx ends the
 // waiting, not fn. The log cannot shrink below what the oldest snapshot needs, so fn is short.
 func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	c, err := db.reader(ctx)
@@ -190,6 +190,7 @@ func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	tx := &Tx{c: c}
+	defer db.syncer.wait()
 	defer func() {
 		tx.end()
 		if err := c.exec(context.Background(), "ROLLBACK"); err != nil || tx.harm > statement {

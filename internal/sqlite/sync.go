@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"os"
+	"sync"
 	"sync/atomic"
 )
 
@@ -16,11 +17,17 @@ type syncer struct {
 	ended  chan struct{} // closed when nobody takes groups any more
 	log    *os.File      // nil until there is one
 	sync   func() error
+
+	mu      sync.Mutex
+	moved   sync.Cond // with mu: of what follows, and of a store that fails
+	begun   uint64    // commits
+	settled uint64    // of them, in their order: on the disk, or undone
 }
 
 func newSyncer(db *DB) *syncer {
 	s := &syncer{db: db, groups: make(chan []*op), ended: make(chan struct{})}
 	s.sync = s.syncLog
+	s.moved.L = &s.mu
 	return s
 }
 
@@ -47,8 +54,29 @@ func (s *syncer) finish(ops []*op) {
 			err = s.db.failure()
 		}
 	}
+	if len(ops) > 0 {
+		s.count(0, 1)
+	}
 	for _, o := range ops {
 		o.answer(err)
+	}
+}
+
+// count adds to the commits that have begun, which is before a reader can see them, and to those that are settled.
+func (s *syncer) count(begun, settled uint64) {
+	s.mu.Lock()
+	s.begun += begun
+	s.settled += settled
+	s.mu.Unlock()
+	s.moved.Broadcast()
+}
+
+// wait returns when every commit that a reader may have seen until now is on the disk, or the store has failed.
+func (s *syncer) wait() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for seen := s.begun; s.settled < seen && s.db.failure() == nil; {
+		s.moved.Wait()
 	}
 }
 
@@ -72,11 +100,12 @@ func (s *syncer) hand(ops []*op) {
 	}
 }
 
-// settle returns when all that was handed over is answered.
-func (s *syncer) settle() {
+// undo follows a commit that did not happen. It returns when all that was handed over is answered.
+func (s *syncer) undo() {
 	if s.owed.Load() > 0 {
 		s.hand(nil)
 	}
+	s.count(0, 1)
 }
 
 // close waits for those who are waiting and closes the log, which must happen before SQLite deletes it.

@@ -50,7 +50,8 @@ func unanswered(t *testing.T, answers ...<-chan error) {
 	}
 }
 
-// TestSyncOverlaps holds the sync of a group: it is not answered, and the next group runs meanwhile. Then a sync fails:
+// TestSyncOverlaps holds the sync of a group: it is not answered, nor is who may have read it, and the next group runs
+// meanwhile. Then a sync fails:
 // its group, and all that come after, are told that the store has failed.
 func TestSyncOverlaps(t *testing.T) {
 	t.Parallel()
@@ -73,14 +74,28 @@ func TestSyncOverlaps(t *testing.T) {
 	<-begun // for the gate
 	<-ran
 	unanswered(t, gate, first)
+	read := make(chan error, 1)
+	ready := make(chan struct{})
+	go func() {
+		read <- db.Read(t.Context(), func(tx *Tx) error {
+			var n int
+			err := tx.QueryRow("SELECT count(*) FROM note").Scan(&n)
+			close(ready)
+			return err
+		})
+	}()
+	<-ready
 	ended <- nil
 	if err := <-gate; err != nil {
 		t.Error(err)
 	}
 
 	<-begun // for note 1
-	unanswered(t, first, second)
+	unanswered(t, first, second, read)
 	ended <- errors.New("the disk is gone")
+	if err := <-read; err != nil {
+		t.Errorf("read: %v", err)
+	}
 	for i, answer := range []<-chan error{first, second, third} {
 		if err := <-answer; !errors.Is(err, ErrStoreFailed) {
 			t.Errorf("write %d after a sync that failed: %v, want %v", i+1, err, ErrStoreFailed)
