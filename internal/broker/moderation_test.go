@@ -2,7 +2,9 @@ package broker
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -211,6 +213,67 @@ func TestLesson2211BanEndsEverything(t *testing.T) {
 	wantAnswer(t, "unban", alice.ask(t, m.unbanFrame(m.owner, "BOB")), `{"type":"unban_ack","_reqId":"r","unbanned":"bob","pubkey":"`+bob.pub()+`"}`)
 	m.enter(t, bob, nil)
 	wantAnswer(t, "unban again", alice.ask(t, m.unbanFrame(m.owner, "bob")), `"code":"not_found"`)
+}
+
+// Nothing of a banned member is left after a second: connections that answer and such that do not, what it wrote and
+// nobody has, its key in every kind of hello. What was sent to it waits, for the day when it is let in again.
+func TestThreat39BannedMember(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := bubbleSite(t, nil).found(t)
+		bob, carol := m.join(t, m.invite(t, 1), "bob"), m.join(t, m.invite(t, 1), "carol")
+		alice := m.enter(t, m.first, nil)
+		own := seal.NewSecretKey()
+		session := m.enterSession(t, bob, own)
+		cut := []*client{m.enter(t, bob, func(r *protocol.HelloRequest) { r.Presence.PeerRole = mesh.ControlPlane }), m.enterNamed(t, bob, seal.NewSecretKey(), "two"), session}
+		deaf := m.site.upgradeRaw(t) // reads what comes, and never answers a close frame
+		if _, err := deaf.Write(clientFrameOf(m.sessionHello(bob, seal.NewSecretKey(), nil))); err != nil {
+			t.Fatal(err)
+		}
+		if ack := session.sendTo(t, carol.pub(), "unread", 10); !ack.Queued {
+			t.Fatalf("got %+v, want it queued", ack)
+		}
+		if ack := alice.sendTo(t, own.Public().String(), "to-bob", 10); !ack.Queued {
+			t.Fatalf("got %+v, want it queued", ack)
+		}
+		begin := time.Now()
+		wantAnswer(t, "ban", alice.ask(t, m.banFrame(m.owner, bob.pub(), "")), `"banned":"bob"`)
+		for _, c := range cut {
+			c.wantClose(t, 4002, "banned")
+		}
+		if code := deaf.closeCode(t); code != 4002 {
+			t.Errorf("deaf: closed with %d, want 4002", code)
+		}
+		if _, err := deaf.r.ReadByte(); !errors.Is(err, io.EOF) {
+			t.Errorf("deaf: got %v, want the end", err)
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("the connections were cut after %v, want a second at most", took)
+		}
+		carols := m.enter(t, carol, nil)
+		synctest.Wait() // what waits for carol has come
+		carols.send(t, []byte(`{"type":"list_peers","includeOffline":true,"_reqId":"r"}`))
+		if got := carols.next(t); !strings.Contains(got, `"type":"peers_list"`) || strings.Contains(got, bob.pub()) {
+			t.Errorf("got %s, want who is there, without bob and what bob wrote", got)
+		}
+		for what, c := range map[string]*client{"hello": m.site.connect(t), "session_hello": m.site.connect(t), "session_hello of a new session": m.site.connect(t)} {
+			frame := m.hello(bob, nil)
+			if what != "hello" {
+				key := own
+				if strings.HasSuffix(what, "new session") {
+					key = seal.NewSecretKey()
+				}
+				frame = m.sessionHello(bob, key, nil)
+			}
+			c.send(t, frame)
+			c.wantError(t, string(mesh.Revoked))
+			c.wantClose(t, 4002, "banned")
+		}
+		wantAnswer(t, "unban", alice.ask(t, m.unbanFrame(m.owner, bob.pub())), `"unbanned":"bob"`)
+		if got := m.enterSession(t, bob, own).nextOf(t, "push"); !strings.Contains(got, `"client_message_id":"to-bob"`) {
+			t.Errorf("got %s, want what was sent before the ban", got)
+		}
+	})
 }
 
 // Kicking, banning and replacing leaked a place each, in the reference, until the mesh was full (lessons 2.3.1).
