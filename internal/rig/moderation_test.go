@@ -320,6 +320,30 @@ func TestLesson127KickedSession(t *testing.T) {
 	})
 }
 
+// A ban ends the sessions of a member with it, on its own side, too, and a session that is begun after the unban is let in
+// (lessons 2.2.11, 4.7).
+func TestLesson2211BannedSessions(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		build, docs := w.open(ben, "build"), w.open(ben, "docs")
+		w.wantPeers(ada, "ada", "build", "docs")
+		w.moderate(ada, localapi.ModerateRequest{Verb: localapi.VerbBan, Target: "build"}) // means its member
+		w.wantPeers(ada, "ada")
+		for _, s := range []*Session{build, docs} {
+			w.Until(s.ID+" is banned", func() bool {
+				me, err := localapi.SessionMe.Do(t.Context(), s, localapi.None{})
+				return err == nil && me.Sessions[0].Status == "banned"
+			})
+			w.refused(s, "ada", mesh.Revoked)
+		}
+		w.moderate(ada, localapi.ModerateRequest{Verb: localapi.VerbUnban, Target: "ben"})
+		build = ben.Register("build", build)
+		w.wantSessionOpen(build)
+		w.wantOpen(ben)
+		w.Send(build, "ada", "sorry")
+		w.wantTexts(ada, "sorry")
+	})
+}
+
 // Changes of order are for the human: a session may not be talked into them (design E4).
 func TestModerationIsForHumans(t *testing.T) {
 	sessionTest(t, func(t *testing.T, w *world, ada, _ *Home) {
