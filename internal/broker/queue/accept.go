@@ -133,12 +133,13 @@ type accept struct {
 
 	ack      protocol.Ack // after apply
 	placed   []*address   // whose mailbox has a copy that waits
+	there    int          // of placed, from the first: they were connected
 	rejected []*finish    // copies that found no room, of a message that others got
 }
 
 // apply stores the message, or finds out why not.
 func (a *accept) apply(tx *sqlite.Tx, l *ledger) error {
-	a.ack, a.placed, a.rejected = protocol.Ack{}, nil, nil
+	a.ack, a.placed, a.there, a.rejected = protocol.Ack{}, nil, 0, nil
 	if l.banned[a.from.N] {
 		a.refusal = errRevoked()
 	}
@@ -165,7 +166,7 @@ func (a *accept) apply(tx *sqlite.Tx, l *ledger) error {
 		return a.repeated(tx)
 	}
 	l.messages++
-	if err := a.deliver(tx, l, a.placed...); err != nil {
+	if err := a.spread(tx, l); err != nil {
 		return err
 	}
 	for _, f := range a.rejected {
@@ -202,13 +203,16 @@ func (a *accept) divide(tx *sqlite.Tx, l *ledger) error {
 		return err
 	}
 	var full error
-	for _, to := range all {
+	for i, to := range all {
 		if err := l.admits(a.from.N, to.n, a.bytes); err != nil {
 			full = err
 			a.rejected = append(a.rejected, &finish{to: to, outcome: store.Rejected, why: err, at: a.msg.CreatedAt})
 			continue
 		}
 		a.placed = append(a.placed, to)
+		if i < len(a.to.known) {
+			a.there++
+		}
 	}
 	if a.refusal = full; len(a.placed) > 0 {
 		a.refusal = l.admitsMesh(a.mesh, a.bytes*int64(len(a.placed)))
@@ -216,9 +220,31 @@ func (a *accept) divide(tx *sqlite.Tx, l *ledger) error {
 	return nil
 }
 
-// deliver stores copies that wait.
+// spread stores the copies that wait: of who is there as one record, because it is soon over, else as rows.
+func (a *accept) spread(tx *sqlite.Tx, l *ledger) error {
+	sp, alone := l.spreads.add(a.delivery(), a.placed[:a.there])
+	if sp != nil {
+		for _, box := range sp.Boxes {
+			l.charge(a.mesh, store.Delivery{Sender: sp.Sender, To: box, Bytes: sp.Bytes})
+		}
+		if err := store.AddSpread(tx, &sp.Spread); err != nil {
+			return err
+		}
+	}
+	if err := a.deliver(tx, l, alone...); err != nil {
+		return err
+	}
+	return a.deliver(tx, l, a.placed[a.there:]...)
+}
+
+// delivery is a copy to nobody yet.
+func (a *accept) delivery() store.Delivery {
+	return store.Delivery{Message: a.msg.N, Sender: a.from.N, Urgent: a.msg.Priority == mesh.Now, Bytes: a.bytes}
+}
+
+// deliver stores copies that wait as rows.
 func (a *accept) deliver(tx *sqlite.Tx, l *ledger, to ...*address) error {
-	d := store.Delivery{Message: a.msg.N, Sender: a.from.N, Urgent: a.msg.Priority == mesh.Now, Bytes: a.bytes}
+	d := a.delivery()
 	boxes := make([]store.Box, len(to))
 	for i, box := range to {
 		d.To, boxes[i] = box.n, box.n

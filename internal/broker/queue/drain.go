@@ -94,6 +94,12 @@ func (d *drain) first() (load, bool) {
 
 func (d *drain) read(ctx context.Context, l load) (rows []hub.Row, more bool, err error) {
 	var copies []store.Copy
+	defer d.loop.writer.ledger.spreads.end(l.to.n)
+	if d.loop.writer.ledger.spreads.begin(l.to.n) {
+		if err := d.loop.unfold(ctx, &l.to.n); err != nil {
+			return nil, false, err
+		}
+	}
 	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
 		list := store.ListWaiting
 		if d.loop.dir.restricted(l.box.Member) {

@@ -91,6 +91,8 @@ func (l *loop) committed(ops []op, err error) {
 			o.finish(err)
 		case barrier:
 			o.done <- err
+		case *unfold:
+			o.done <- err
 		}
 	}
 }

@@ -24,6 +24,9 @@ type finish struct {
 
 func (f *finish) apply(tx *sqlite.Tx, l *ledger) error {
 	f.done, f.receipt = false, 0
+	if l.spreads.take(f) {
+		return nil // ledger.settle goes on
+	}
 	run := int64(0)
 	if f.outcome != store.Written {
 		var err error
@@ -44,7 +47,7 @@ func (f *finish) apply(tx *sqlite.Tx, l *ledger) error {
 	if f.receipt == 0 {
 		return nil
 	}
-	return l.keepReceipt(tx, f.row.Sender.N, f.receipt)
+	return l.keepReceipts(tx, f.row.Sender.N, f.receipt, 1)
 }
 
 // frame is the receipt as it is sent.

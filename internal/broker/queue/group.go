@@ -128,18 +128,19 @@ func (r *regrouped) apply(tx *sqlite.Tx, _ *ledger) error {
 
 // recipients are the mailboxes of a message.
 type recipients struct {
-	known  []*address
-	others *audience // beside them; nil for one key
+	known  []*address // who is there
+	absent []*address // whose connection is awaited
+	others *audience  // beside them; nil for one key
 }
 
-// list finds all of them, within the transaction that stores the message: what the connections before it noted of their
+// list finds all of them, first those who are there, within the transaction that stores the message: what the connections before it noted of their
 // groups is there.
 func (r recipients) list(tx *sqlite.Tx, meshID mesh.ID) ([]*address, error) {
 	if r.others == nil {
 		return r.known, nil
 	}
-	absent, err := r.others.list(tx, meshID)
-	return slices.Concat(r.known, absent), err
+	others, err := r.others.list(tx, meshID)
+	return slices.Concat(r.known, r.absent, others), err
 }
 
 // audience is whom a group, or everyone, means beside those who are connected.

@@ -20,6 +20,7 @@ type ledger struct {
 	boxes    map[store.Box]int64 // bytes waiting in a mailbox
 	meshes   map[mesh.ID]int64   // bytes waiting in a mesh
 	banned   map[int64]bool      // by Member.N
+	spreads  spreads
 }
 
 type pair struct {
@@ -32,13 +33,16 @@ type use struct {
 	bytes int64
 }
 
-// runReceipts is how many receipts share a run: a few pages of their index.
+// runReceipts is how many receipts, or a message more, share a run: a few pages of their index.
 const runReceipts = 2048
 
 // maxReceiptSenders bounds ledger.receipts; at the bound they are read again as they come.
 const maxReceiptSenders = 1 << 16
 
-func (l *ledger) forget() { l.loaded = false }
+func (l *ledger) forget() {
+	l.loaded = false
+	l.spreads.forget()
+}
 
 // load reads the ledger from the store, once.
 func (l *ledger) load(tx *sqlite.Tx) error {
@@ -61,6 +65,10 @@ func (l *ledger) load(tx *sqlite.Tx) error {
 	if err := l.openRun(tx); err != nil {
 		return err
 	}
+	if err := store.UnfoldAll(tx); err != nil {
+		return err
+	}
+	l.spreads.reset()
 	all, err := store.ListUsage(tx)
 	if err != nil {
 		return err
@@ -144,10 +152,10 @@ func (l *ledger) nextReceipt(tx *sqlite.Tx, sender int64) (int64, error) {
 	return last + 1, nil
 }
 
-// keepReceipt counts a receipt that was written.
-func (l *ledger) keepReceipt(tx *sqlite.Tx, sender, seq int64) error {
-	l.receipts[sender] = seq
-	if l.inRun++; l.inRun < runReceipts {
+// keepReceipts counts n receipts that were written, from a number on.
+func (l *ledger) keepReceipts(tx *sqlite.Tx, sender, first int64, n int) error {
+	l.receipts[sender] = first + int64(n) - 1
+	if l.inRun += n; l.inRun < runReceipts {
 		return nil
 	}
 	return l.openRun(tx)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -89,6 +90,18 @@ func (l *loop) run(ctx context.Context) {
 		if ended == nil && len(l.slots) == 0 && l.writer.pending.Load() == 0 && l.in.closeIfEmpty() {
 			return
 		}
+	}
+}
+
+// unfold returns when no copy of a mailbox, or none at all, waits without a row of its own.
+func (l *loop) unfold(ctx context.Context, box *store.Box) error {
+	u := &unfold{barrier: barrier{make(chan error, 1)}, box: box}
+	l.writer.add(u)
+	select {
+	case err := <-u.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

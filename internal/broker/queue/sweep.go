@@ -87,6 +87,9 @@ func (s *sweeper) withdraw(ctx context.Context) error {
 
 // end ends what is listed, a slice after the other, until nothing is.
 func (s *sweeper) end(ctx context.Context, how store.Outcome, list func(*sqlite.Tx) ([]store.Overdue, error)) error {
+	if err := s.loop.unfold(ctx, nil); err != nil {
+		return err
+	}
 	for {
 		var late []store.Overdue
 		err := s.db.Read(ctx, func(tx *sqlite.Tx) (err error) {

@@ -53,23 +53,20 @@ func (q *Queue) connected(ctx context.Context, s *session.Session, to target, a 
 		if c.Member == s.Member && (!s.Go || c.SessionKey == s.SessionKey) {
 			continue
 		}
-		box, err := q.sessionBox(ctx, c)
+		to := &a.to.known
+		box := q.dir.connected(hub.Mailbox{Member: c.Member, Session: c.SessionKey})
+		if box == nil {
+			to = &a.to.absent
+			box, err = q.dir.find(ctx, c.Mesh, c.SessionKey)
+		}
 		if mesh.IsCode(err, mesh.TargetNotFound) {
 			continue // it has just left
 		}
 		if err != nil {
 			return err
 		}
-		a.to.known = append(a.to.known, box)
+		*to = append(*to, box)
 		a.to.others.reached[c.Member] = true
 	}
 	return nil
-}
-
-// sessionBox is the mailbox of a session that is present.
-func (q *Queue) sessionBox(ctx context.Context, c *hub.Conn) (*address, error) {
-	if a := q.dir.connected(hub.Mailbox{Member: c.Member, Session: c.SessionKey}); a != nil {
-		return a, nil
-	}
-	return q.dir.find(ctx, c.Mesh, c.SessionKey)
 }

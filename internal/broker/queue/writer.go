@@ -130,7 +130,7 @@ func (w *writer) apply(tx *sqlite.Tx, ops []op) error {
 			return err
 		}
 	}
-	return nil
+	return w.ledger.settle(tx)
 }
 
 // committed follows run, or comes alone when the transaction could not begin. The next run may be under way, unless

@@ -64,9 +64,13 @@ func listEnding(tx *sqlite.Tx, query string, args ...any) ([]Overdue, error) {
 	return out, rows.Err()
 }
 
+// waitsForNobody holds for a message all of whose copies are final. A spread message has its row until then.
+const waitsForNobody = `NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message = message.n AND d.state = 0)
+	AND NOT EXISTS (SELECT 1 FROM spread p WHERE p.message = message.n)`
+
 const dropBodies = `UPDATE message SET nonce = $3, ciphertext = $3, auth = NULL
 	WHERE n BETWEEN $1 AND $2 AND length(ciphertext) > 0
-	AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message = message.n AND d.state = 0)`
+	AND ` + waitsForNobody
 
 // DropBodies forgets the bodies of the messages with numbers from first to last that wait for nobody (design D3).
 func DropBodies(tx *sqlite.Tx, first, last int64) error {
@@ -77,7 +81,7 @@ func DropBodies(tx *sqlite.Tx, first, last int64) error {
 }
 
 const listOld = `SELECT n FROM message WHERE id < $1
-	AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message = message.n AND d.state = 0)
+	AND ` + waitsForNobody + `
 	ORDER BY id LIMIT $2`
 
 // PruneMessages deletes up to limit messages that were accepted before a time and wait for nobody, with their copies
@@ -87,7 +91,7 @@ func PruneMessages(tx *sqlite.Tx, before time.Time, limit int) (int, error) {
 }
 
 const listOldOf = `SELECT n FROM message WHERE sender = $1
-	AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message = message.n AND d.state = 0)
+	AND ` + waitsForNobody + `
 	ORDER BY n LIMIT $2`
 
 // TrimMessages deletes up to limit of the oldest messages of a sender that wait for nobody, and reports how many.
@@ -102,10 +106,12 @@ func pruneMessages(tx *sqlite.Tx, list string, args ...any) (int, error) {
 	}
 	for _, n := range old {
 		for _, text := range []string{
-			`UPDATE member SET receipt_seq = (SELECT max(receipt) FROM delivery WHERE message = $1 AND sender = member.n)
-				WHERE n = (SELECT sender FROM message WHERE n = $1)
-				AND receipt_seq < (SELECT max(receipt) FROM delivery WHERE message = $1)`,
+			`UPDATE member SET receipt_seq = last FROM (SELECT max(
+					(SELECT coalesce(max(receipt), 0) FROM delivery WHERE message = $1),
+					(SELECT coalesce(max(last_receipt), 0) FROM settled WHERE message = $1)) AS last)
+				WHERE n = (SELECT sender FROM message WHERE n = $1) AND receipt_seq < last`,
 			`DELETE FROM delivery WHERE message = $1`,
+			`DELETE FROM settled WHERE message = $1`,
 			`DELETE FROM message WHERE n = $1`,
 		} {
 			if _, err := tx.Exec(text, n); err != nil {

@@ -1,7 +1,11 @@
 package store
 
 import (
+	"cmp"
+	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -33,34 +37,101 @@ func ListReceipts(tx *sqlite.Tx, sender, after int64, limit int) ([]Receipt, err
 		return nil, err
 	}
 	var out []Receipt
+	names := recipients{}
 	for ; run <= last && len(out) < limit; run++ {
-		rows, err := tx.Query(listRun, run, sender, after, limit-len(out))
+		alone, err := receiptsAlone(tx, run, sender, after, limit-len(out))
 		if err != nil {
+			return nil, err
+		}
+		together, err := receiptsTogether(tx, names, run, sender, after, limit-len(out))
+		if err != nil {
+			return nil, err
+		}
+		both := append(alone, together...)
+		slices.SortFunc(both, func(a, b Receipt) int { return cmp.Compare(a.Seq, b.Seq) })
+		out = append(out, both[:min(len(both), limit-len(out))]...)
+	}
+	return out, nil
+}
+
+// receiptsAlone reads those of a run that are rows of delivery.
+func receiptsAlone(tx *sqlite.Tx, run, sender, after int64, limit int) ([]Receipt, error) {
+	rows, err := tx.Query(listRun, run, sender, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list receipts: %w", err)
+	}
+	var out []Receipt
+	for rows.Next() {
+		var r Receipt
+		var final int64
+		if err := rows.Scan(&r.Seq, &r.Message, &r.ClientID, &r.Recipient, &r.Outcome, &final); err != nil {
 			return nil, fmt.Errorf("list receipts: %w", err)
 		}
-		for rows.Next() {
-			var r Receipt
-			var final int64
-			if err := rows.Scan(&r.Seq, &r.Message, &r.ClientID, &r.Recipient, &r.Outcome, &final); err != nil {
-				return nil, fmt.Errorf("list receipts: %w", err)
+		r.At = at(final)
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// receiptsTogether reads those of a run that were settled together: at least limit, if there are so many.
+func receiptsTogether(tx *sqlite.Tx, names recipients, run, sender, after int64, limit int) ([]Receipt, error) {
+	parts, err := listSettled(tx, settledOfRun, run, sender, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	var out []Receipt
+	for i := range parts {
+		p := &parts[i]
+		for place, box := range p.Boxes {
+			seq := p.Receipt + int64(place)
+			if seq <= after {
+				continue
 			}
-			r.At = at(final)
-			out = append(out, r)
-		}
-		if rows.Err() != nil {
-			return nil, rows.Err()
+			if len(out) >= limit {
+				return out, nil
+			}
+			who, err := names.of(tx, box)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, Receipt{Seq: seq, Message: p.id, ClientID: p.clientID, Recipient: who.Key, Outcome: p.Outcome, At: p.At})
 		}
 	}
 	return out, nil
 }
 
+// recipients remembers who mailboxes belong to.
+type recipients map[Box]FoundCopy
+
+const recipientOf = `SELECT r.id, coalesce(k.display_name, r.display_name), coalesce(k.pubkey, r.peer_pubkey)
+	FROM member r LEFT JOIN session k ON k.n = $2 WHERE r.n = $1`
+
+// of gives a copy with its recipient filled in.
+func (r recipients) of(tx *sqlite.Tx, box Box) (FoundCopy, error) {
+	if c, ok := r[box]; ok {
+		return c, nil
+	}
+	c := FoundCopy{Session: box.Session != 0, box: box}
+	err := tx.QueryRow(recipientOf, box.Member, box.Session).Scan(&c.Member, &c.Name, &c.Key)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) { // who is gone without a trace has no name
+		return c, fmt.Errorf("read recipient: %w", err)
+	}
+	r[box] = c
+	return c, nil
+}
+
 const (
-	firstRun    = `SELECT coalesce(min(run), 0) FROM delivery WHERE run > 0`
-	lastRun     = `SELECT coalesce(max(run), 0) FROM delivery WHERE run > 0`
-	firstOfRun  = `SELECT coalesce(min(receipt), 0) FROM delivery WHERE run = $1 AND sender = $2 AND run > 0`
-	lastReceipt = `SELECT CASE WHEN u.used > m.receipt_seq THEN u.used ELSE m.receipt_seq END
-		FROM member m, (SELECT coalesce(max(receipt), 0) AS used FROM delivery WHERE run = $1 AND sender = $2 AND run > 0) u
-		WHERE m.n = $2`
+	firstRun = `SELECT coalesce(min(run), 0) FROM (
+		SELECT min(run) AS run FROM delivery WHERE run > 0 UNION ALL SELECT min(run) FROM settled WHERE run > 0)`
+	lastRun = `SELECT coalesce(max(run), 0) FROM (
+		SELECT max(run) AS run FROM delivery WHERE run > 0 UNION ALL SELECT max(run) FROM settled WHERE run > 0)`
+	firstOfRun = `SELECT coalesce(min(receipt), 0) FROM (
+		SELECT min(receipt) AS receipt FROM delivery WHERE run = $1 AND sender = $2 AND run > 0
+		UNION ALL SELECT min(first_receipt) FROM settled WHERE run = $1 AND sender = $2 AND run > 0)`
+	lastReceipt = `SELECT max(
+			(SELECT receipt_seq FROM member WHERE n = $2),
+			(SELECT coalesce(max(receipt), 0) FROM delivery WHERE run = $1 AND sender = $2 AND run > 0),
+			(SELECT coalesce(max(last_receipt), 0) FROM settled WHERE run = $1 AND sender = $2 AND run > 0))`
 )
 
 // runOf finds the run in which the receipts of a sender after one begin, and the last run.
@@ -96,9 +167,11 @@ func LastReceipt(tx *sqlite.Tx, sender, run int64) (int64, error) {
 	return number(tx, lastReceipt, run, sender)
 }
 
-const closeRun = `UPDATE member SET
-	receipt_seq = max(receipt_seq, (SELECT max(d.receipt) FROM delivery d WHERE d.run = $1 AND d.sender = member.n AND d.run > 0))
-	WHERE n IN (SELECT d.sender FROM delivery d WHERE d.run = $1 AND d.run > 0)`
+const closeRun = `UPDATE member SET receipt_seq = max(receipt_seq,
+		(SELECT coalesce(max(d.receipt), 0) FROM delivery d WHERE d.run = $1 AND d.sender = member.n AND d.run > 0),
+		(SELECT coalesce(max(d.last_receipt), 0) FROM settled d WHERE d.run = $1 AND d.sender = member.n AND d.run > 0))
+	WHERE n IN (SELECT d.sender FROM delivery d WHERE d.run = $1 AND d.run > 0
+		UNION SELECT d.sender FROM settled d WHERE d.run = $1 AND d.run > 0)`
 
 // CloseRun notes how far the receipts of each sender have come, when a run gets no more of them. The highest may have been
 // pruned: a message can be older than those whose receipts came before its own.

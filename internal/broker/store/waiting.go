@@ -12,5 +12,9 @@ func CountWaiting(tx *sqlite.Tx) (int64, error) {
 	if err := tx.QueryRow(`SELECT count(*) FROM delivery WHERE state = 0`).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count waiting copies: %w", err)
 	}
-	return n, nil
+	spread, err := listSpreads(tx)
+	for i := range spread {
+		n += int64(len(spread[i].Boxes))
+	}
+	return n, err
 }
