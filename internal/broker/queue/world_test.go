@@ -262,6 +262,11 @@ func (p *peer) closing() string {
 // read takes what has come, after everything is done.
 func (p *peer) read() [][]byte {
 	p.w.settle()
+	return p.take()
+}
+
+// take takes what has come until now.
+func (p *peer) take() [][]byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	frames := p.frames
@@ -278,8 +283,14 @@ func (p *peer) receipts() []protocol.Receipt { return read[protocol.Receipt](p, 
 
 func read[T any](p *peer, typ string) []T {
 	p.w.t.Helper()
+	return decoded[T](p, typ, p.read())
+}
+
+// decoded gives the bodies of the frames of a type.
+func decoded[T any](p *peer, typ string, frames [][]byte) []T {
+	p.w.t.Helper()
 	var out []T
-	for _, frame := range p.read() {
+	for _, frame := range frames {
 		h, err := wire.ReadHead(frame)
 		if err != nil {
 			p.w.t.Fatalf("frame %s: %v", frame, err)
