@@ -39,11 +39,12 @@ func ListReceipts(tx *sqlite.Tx, sender, after int64, limit int) ([]Receipt, err
 	var out []Receipt
 	names := recipients{}
 	for ; run <= last && len(out) < limit; run++ {
-		alone, err := receiptsAlone(tx, run, sender, after, limit-len(out))
+		page := receiptPage{run, sender, after, limit - len(out)}
+		alone, err := receiptsAlone(tx, page)
 		if err != nil {
 			return nil, err
 		}
-		together, err := receiptsTogether(tx, names, run, sender, after, limit-len(out))
+		together, err := receiptsTogether(tx, names, page)
 		if err != nil {
 			return nil, err
 		}
@@ -54,9 +55,15 @@ func ListReceipts(tx *sqlite.Tx, sender, after int64, limit int) ([]Receipt, err
 	return out, nil
 }
 
-// receiptsAlone reads those of a run that are rows of delivery.
-func receiptsAlone(tx *sqlite.Tx, run, sender, after int64, limit int) ([]Receipt, error) {
-	rows, err := tx.Query(listRun, run, sender, after, limit)
+// receiptPage selects receipts of one run.
+type receiptPage struct {
+	run, sender, after int64
+	limit              int
+}
+
+// receiptsAlone reads those that are rows of delivery.
+func receiptsAlone(tx *sqlite.Tx, p receiptPage) ([]Receipt, error) {
+	rows, err := tx.Query(listRun, p.run, p.sender, p.after, p.limit)
 	if err != nil {
 		return nil, fmt.Errorf("list receipts: %w", err)
 	}
@@ -73,9 +80,9 @@ func receiptsAlone(tx *sqlite.Tx, run, sender, after int64, limit int) ([]Receip
 	return out, rows.Err()
 }
 
-// receiptsTogether reads those of a run that were settled together: at least limit, if there are so many.
-func receiptsTogether(tx *sqlite.Tx, names recipients, run, sender, after int64, limit int) ([]Receipt, error) {
-	parts, err := listSettled(tx, settledOfRun, run, sender, after, limit)
+// receiptsTogether reads those that were settled together.
+func receiptsTogether(tx *sqlite.Tx, names recipients, page receiptPage) ([]Receipt, error) {
+	parts, err := listSettled(tx, settledOfRun, page.run, page.sender, page.after, page.limit)
 	if err != nil {
 		return nil, err
 	}
@@ -84,10 +91,10 @@ func receiptsTogether(tx *sqlite.Tx, names recipients, run, sender, after int64,
 		p := &parts[i]
 		for place, box := range p.Boxes {
 			seq := p.Receipt + int64(place)
-			if seq <= after {
+			if seq <= page.after {
 				continue
 			}
-			if len(out) >= limit {
+			if len(out) >= page.limit {
 				return out, nil
 			}
 			who, err := names.of(tx, box)

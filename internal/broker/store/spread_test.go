@@ -47,10 +47,10 @@ func spreadTo(tx *sqlite.Tx, n int64, sender Member, boxes []Box) (Spread, error
 	return s, AddSpread(tx, &s)
 }
 
-func settle(tx *sqlite.Tx, s Spread, part, receipt, run int64, how Outcome, boxes ...Box) error {
-	return Settle(tx, &Settlement{
-		Message: s.Message, Part: part, Sender: s.Sender, Outcome: how, At: noon, Receipt: receipt, Run: run, Boxes: boxes,
-	})
+// settle ends copies of it; p says how, and which receipts they have.
+func settle(tx *sqlite.Tx, s Spread, p Settlement, boxes ...Box) error {
+	p.Message, p.Sender, p.At, p.Boxes = s.Message, s.Sender, noon, boxes
+	return Settle(tx, &p)
 }
 
 // Each copy of a spread message is in one of four places: still spread, settled, a row that waits, a row that is final.
@@ -64,8 +64,8 @@ func TestASpreadMessageIsKnownByAllItsCopies(t *testing.T) {
 			return err
 		}
 		for _, err := range []error{
-			settle(tx, s, 0, 1, 1, Delivered, boxes[3], boxes[0]),
-			settle(tx, s, 1, 0, 0, Written, boxes[1]),
+			settle(tx, s, Settlement{Part: 0, Receipt: 1, Run: 1, Outcome: Delivered}, boxes[3], boxes[0]),
+			settle(tx, s, Settlement{Part: 1, Receipt: 0, Run: 0, Outcome: Written}, boxes[1]),
 			Unfold(tx, &s, boxes[2:3]),
 		} {
 			if err != nil {
@@ -117,11 +117,11 @@ func TestReceiptsOfSpreadMessagesAreNumberedWithTheOthers(t *testing.T) {
 			return err
 		}
 		for _, err := range []error{
-			settle(tx, a, 0, 1, 1, Delivered, boxes[2], boxes[0]),
+			settle(tx, a, Settlement{Part: 0, Receipt: 1, Run: 1, Outcome: Delivered}, boxes[2], boxes[0]),
 			Unfold(tx, &a, boxes[1:2]),
-			settle(tx, b, 0, 4, 1, Delivered, boxes...),
+			settle(tx, b, Settlement{Part: 0, Receipt: 4, Run: 1, Outcome: Delivered}, boxes...),
 			CloseRun(tx, 1),
-			settle(tx, a, 1, 8, 2, Expired, boxes[3]),
+			settle(tx, a, Settlement{Part: 1, Receipt: 8, Run: 2, Outcome: Expired}, boxes[3]),
 		} {
 			if err != nil {
 				return err
@@ -169,7 +169,7 @@ func TestASpreadMessageKeepsItsBodyUntilNobodyWaits(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := settle(tx, s, 0, 1, 1, Delivered, boxes[0], boxes[1]); err != nil {
+		if err := settle(tx, s, Settlement{Part: 0, Receipt: 1, Run: 1, Outcome: Delivered}, boxes[0], boxes[1]); err != nil {
 			return err
 		}
 		if err := DropBodies(tx, 1, 1); err != nil {
