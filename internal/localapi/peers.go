@@ -19,6 +19,7 @@ type Peer struct {
 	IsSelf        bool   `json:"isSelf" jsonschema:"of the same member"`
 	IsThisSession bool   `json:"isThisSession"`
 	Verified      bool   `json:"verified" jsonschema:"the name is proved; false: claimed by the relay"`
+	Blocked       bool   `json:"blocked,omitzero" jsonschema:"you let it do nothing"`
 }
 
 // MeshState says whether a mesh's roster is current, so that "nobody" and "not connected" differ.

@@ -149,6 +149,7 @@ func TestLesson2215BlockedLooksLikeAbsent(t *testing.T) {
 			t.Errorf("got %+v, want ada without anything, known to the broker", blocked)
 		}
 		w.wantPeers(ada, "ada")
+		w.wantBlocked(ben, "ada", true)
 		second := w.Send(ada, "ben", "are you there?").ClientMessageID
 		all := w.Send(ada, "*", "anybody?").ClientMessageID
 		w.wantState(ada, second, mesh.StateAccepted)
@@ -173,7 +174,22 @@ func TestLesson2215BlockedLooksLikeAbsent(t *testing.T) {
 		w.wantTexts(ben, "hello", "are you there?", "anybody?")
 		w.wantState(ada, second, mesh.StateDelivered)
 		w.wantPeers(ada, "ada", "ben")
+		w.wantBlocked(ben, "ada", false)
 	})
+}
+
+// wantBlocked compares whether the list of a home shows somebody as blocked.
+func (w *world) wantBlocked(h *Home, name string, want bool) {
+	w.T.Helper()
+	answer, err := localapi.Peers.Do(w.T.Context(), h, localapi.PeersRequest{})
+	w.must(err)
+	got := map[string]bool{}
+	for _, p := range answer.Peers {
+		got[p.DisplayName] = p.Blocked
+	}
+	if diff := cmp.Diff(map[string]bool{h.Name: false, name: want}, got); diff != "" {
+		w.T.Errorf("who is blocked (-want +got):\n%s", diff)
+	}
 }
 
 // Capabilities one by one: who may not broadcast may still write.

@@ -128,7 +128,7 @@ func runChange(ctx context.Context, a *shell.App, req localapi.GrantRequest) err
 		return err
 	}
 	if !answer.BrokerTold {
-		a.Warn("the broker of %s is told when it is connected; until then only your daemon knows", answer.Mesh)
+		a.Warn("the broker of %s does not know it yet: until it does, only your daemon holds to it", answer.Mesh)
 	}
 	return a.Print(changeView{shell.NewHeader(), answer}, func(s term.Stream) {
 		name := cmp.Or(answer.Peer, answer.Pubkey.Short())

@@ -235,6 +235,9 @@ func isMember(p localapi.Peer) bool {
 // peerFacts is the second line: groups and role, the program, the folder, when it was last there.
 func peerFacts(p localapi.Peer, now time.Time) string {
 	var facts []string
+	if p.Blocked {
+		facts = append(facts, "blocked")
+	}
 	for _, g := range p.Groups {
 		facts = append(facts, "@"+g.Name+shell.Prefixed(":", g.Role))
 	}

@@ -23,6 +23,8 @@ func TestPeers(t *testing.T) {
 		{Args: "peers --json=displayName", Given: clitest.Answer(localapi.Peers.Route, severalRosters())},
 		{Args: "peers", Given: clitest.Answer(localapi.Peers.Route, localapi.PeersAnswer{})},
 		{Args: "peers --json", Given: clitest.Answer(localapi.Peers.Route, localapi.PeersAnswer{})},
+		{Args: "peers", Given: clitest.Answer(localapi.Peers.Route, bannedRoster())},
+		{Args: "peers --json=name", Given: clitest.Answer(localapi.Peers.Route, bannedRoster())},
 		{Args: "peers --mesh nowhere", Given: clitest.Answer(localapi.Peers.Route, mesh.Errorf(mesh.MeshNotAttached, "nowhere is not joined").With(mesh.Details{Attached: []string{"research", "team"}}))},
 		{Args: "peer"},
 		{Args: "peer lits"},
@@ -74,13 +76,21 @@ func TestWhoami(t *testing.T) {
 	})
 }
 
+// bannedRoster is of a mesh that does not hear its member any more.
+func bannedRoster() localapi.PeersAnswer {
+	answer := clitest.Peers()
+	answer.Peers = answer.Peers[:1]
+	answer.Meshes[0] = localapi.MeshState{Mesh: "team", Status: "banned", Code: mesh.Revoked, Detail: "you are banned from team"}
+	return answer
+}
+
 // severalRosters has a mesh that does not answer, a daemon among the peers, and one who is offline for long.
 func severalRosters() localapi.PeersAnswer {
 	answer := clitest.Peers()
 	daemon := answer.Peers[3]
 	daemon.DisplayName, daemon.PeerRole, daemon.Groups, daemon.Summary, daemon.Channel = "bob@laptop", mesh.ControlPlane, nil, nil, "claudemesh-daemon"
 	known := answer.Peers[4]
-	known.Mesh, known.Online = "research", new(false)
+	known.Mesh, known.Online, known.Blocked = "research", new(false), true
 	me := answer.Peers[4]
 	me.Mesh, me.IsSelf, me.Verified, me.DisplayName = "research", true, true, "anna@laptop"
 	proved := answer.Peers[2]

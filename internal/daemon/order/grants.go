@@ -12,7 +12,7 @@ import (
 
 // Grants lists the entries of the mesh, with the names of those who are known.
 func (o *Order) Grants() localapi.GrantsAnswer {
-	grants := o.now()
+	grants := o.Entries()
 	answer := localapi.GrantsAnswer{Mesh: o.Slug, Grants: grants.Lists(), Names: map[mesh.Key]string{}}
 	for _, k := range o.Met() {
 		for key, name := range map[mesh.Key]string{k.Member: k.MemberName, k.Session: k.Name} {
@@ -35,7 +35,7 @@ func (o *Order) Change(ctx context.Context, req localapi.GrantRequest) (localapi
 		return localapi.GrantAnswer{}, err
 	}
 	row := localdb.Grant{Key: key}
-	before := o.now().Of(key, "")
+	before := o.Entries().Of(key, "")
 	switch req.Verb {
 	case localapi.VerbGrant:
 		row.Caps = before | caps

@@ -13,9 +13,9 @@ import (
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
-// now gives the entries. This daemon is the one that knows them; the broker is told, so that it need not send what would
-// be dropped here, and is not believed: it could forget.
-func (o *Order) now() mesh.Grants {
+// Entries gives what the member lets others do; the map is not to be changed. This daemon is the one that knows them: the
+// broker is told, so that it need not send what would be dropped here, and is not believed, for it could forget.
+func (o *Order) Entries() mesh.Grants {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.grants
@@ -162,7 +162,7 @@ func (o *Order) read(ctx context.Context) (mesh.Grants, error) {
 // Admits reports whether a message may come in; direct is one to a key, not to many. Beside what the broker says of the sender counts the key that its box was
 // opened with, and whose that was when it was met: a relay that lies about who wrote gets no blocked peer past.
 func (o *Order) Admits(ctx context.Context, msg protocol.PushedMessage, direct bool, opened mesh.Key) bool {
-	grants := o.now()
+	grants := o.Entries()
 	if len(grants) == 0 {
 		return true
 	}

@@ -232,7 +232,7 @@ func (r *Roster) OrMet(ctx context.Context, read func(context.Context) ([]protoc
 
 // View is a roster as one caller sees it.
 func (r *Roster) View(all []protocol.Peer, sessionID string, req localapi.PeersRequest) []localapi.Peer {
-	v := viewer{Mesh: r.at.Mesh.Slug, Own: r.at.Mesh.Pubkey(), Proved: r.Pins.Shows}
+	v := viewer{Mesh: r.at.Mesh.Slug, Own: r.at.Mesh.Pubkey(), Proved: r.Pins.Shows, Grants: r.at.Order.Entries()}
 	if s := r.at.Sessions.Find(sessionID); s != nil {
 		v.Self = s.Pubkey()
 	}

@@ -15,6 +15,7 @@ type viewer struct {
 	Own    mesh.Key                 // own member key
 	Self   mesh.Key                 // the caller's session key; empty for a caller outside of a session
 	Proved func(protocol.Peer) bool // reports whether the key behind a row is proved
+	Grants mesh.Grants              // what the own member lets others do
 }
 
 // Rows gives the rows that a caller asked for, own ones first. A member whose only connection is its daemon is shown as a
@@ -48,7 +49,7 @@ func (v viewer) row(p protocol.Peer) localapi.Peer {
 	p.DisplayName = mesh.SafeName(p.DisplayName, p.Pubkey.Short())
 	return localapi.Peer{
 		Peer: p, Mesh: v.Mesh, IsSelf: p.MemberPubkey == v.Own, IsThisSession: v.Self != "" && p.Pubkey == v.Self,
-		Verified: p.MemberPubkey == v.Own || v.Proved(p),
+		Verified: p.MemberPubkey == v.Own || v.Proved(p), Blocked: p.MemberPubkey != v.Own && v.Grants.Of(p.MemberPubkey, p.Pubkey) == 0,
 	}
 }
 
