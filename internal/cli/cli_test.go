@@ -22,6 +22,8 @@ func TestWords(t *testing.T) {
 		{Args: "peeers"},
 		{Args: "xyzzy --json"},
 		{Args: "https://mesh.example.com/i/7dQm4xZt9BcA"},
+		{Args: "-y ic://join/eyJ2IjoxfQ --name ben --json=slug"},
+		{Args: "https://mesh.example.com/docs"},
 		{Args: "--jsn list"},
 		{Args: "list --strct"},
 		{Args: "list -z"},

@@ -64,6 +64,7 @@ var settled = map[string]struct{ with, without string }{
 	"list --mesh":             {"--json --mesh=team", "--json"},
 	"daemon up --tcp":         {"--foreground --tcp", "--foreground"},
 	"daemon up --no-tcp":      {"--foreground --no-tcp", "--foreground"},
+	"profile --message-mode":  {"--message-mode=inbox", ""},
 	"broker serve --data-dir": {"--data-dir=/data", ""},
 }
 

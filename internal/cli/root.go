@@ -108,7 +108,12 @@ func newPeer(a *shell.App) *cobra.Command {
 // tenth of its time (decision 0001).
 func newTree(a *shell.App) (*cobra.Command, error) {
 	root := newRoot(a)
-	word := firstWord(a.Sys.Args)
+	args := append([]string{}, a.Sys.Args...) // cobra takes nil for the arguments of the process
+	word := firstWord(args)
+	if isInvite(word) { // to join is all that can be meant
+		args = slices.Insert(args, slices.Index(args, word), "join")
+		word = "join"
+	}
 	switch word {
 	case "", "help", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
 		addAll(root, a)
@@ -120,7 +125,7 @@ func newTree(a *shell.App) (*cobra.Command, error) {
 		root.AddCommand(v.make(a))
 		root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // cobra adds its own otherwise
 	}
-	root.SetArgs(append([]string{}, a.Sys.Args...)) // cobra takes nil for the arguments of the process
+	root.SetArgs(args)
 	return root, nil
 }
 
@@ -183,6 +188,19 @@ func firstWord(args []string) string {
 		}
 	}
 	return ""
+}
+
+// isInvite reports whether a word is an invite link: of a page below /i/ or /join/, or of one of the schemes for them
+// (cli 12).
+func isInvite(word string) bool {
+	scheme, where, ok := strings.Cut(word, "://")
+	switch {
+	case !ok:
+		return false
+	case scheme == "ic", scheme == "claudemesh":
+		return true
+	}
+	return (scheme == "https" || scheme == "http") && (strings.Contains(where, "/i/") || strings.Contains(where, "/join/"))
 }
 
 // isSwitch reports whether a flag of every verb takes no word behind it.

@@ -17,6 +17,11 @@ type ProfileRequest struct {
 	Title        *string      `json:"title,omitzero"`
 	Bio          *string      `json:"bio,omitzero"`
 	Capabilities []string     `json:"capabilities,omitzero"`
+
+	Name        *string          `json:"name,omitzero" jsonschema:"of the session; empty: as its host names it"`
+	Role        *string          `json:"role,omitzero" jsonschema:"of the session; empty takes it away"`
+	Groups      []protocol.Group `json:"groups,omitzero" jsonschema:"all groups that it is to be in"`
+	MessageMode *string          `json:"message_mode,omitzero" jsonschema:"of the session: push, inbox or off"`
 }
 
 // ProfileAnswer says what was changed where. A mesh without a connection gets it when it has one.

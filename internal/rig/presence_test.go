@@ -9,6 +9,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
 // row is what a caller sees of a name; the zero row where it does not see it.
@@ -208,5 +209,42 @@ func TestWatch(t *testing.T) {
 		want("left one working", "joined ada idle")
 		cancel()
 		w.must(<-over)
+	})
+}
+
+// What a session changes of itself is seen by others, is kept over a registration anew and a restart, and takes no
+// message away.
+func TestSessionRenamesItself(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		s := w.open(ben, "s1")
+		key := w.row(ada, "s1").Pubkey
+		answer := w.say(s, localapi.ProfileRequest{
+			Name: new("api"), Role: new("reviewer"), MessageMode: new("inbox"), Groups: []protocol.Group{{Name: "ops", Role: "lead"}}, Title: new("Dr"),
+		})
+		if want := []string{"title", "groups", "name", "role", "message_mode"}; !slices.Equal(answer.Applied, want) || !slices.Equal(answer.Meshes, []string{"team"}) {
+			t.Errorf("got %+v, want applied %q in team", answer, want)
+		}
+		seen := func() {
+			t.Helper()
+			w.Until("ada sees it", func() bool {
+				p := w.row(ada, "api")
+				return p.Pubkey == key && p.Role == "reviewer" && p.Profile != nil && p.Profile.Title == "Dr" && slices.Equal(p.Groups, []protocol.Group{{Name: "ops", Role: "lead"}})
+			})
+		}
+		seen()
+		w.Send(ada, "api", "hello")
+		w.Until("it came", func() bool { return slices.Contains(w.Texts(s), "hello") })
+		again := ben.Register("s1", s)
+		seen()
+		ben.Stop()
+		ben.Start()
+		seen()
+		if _, err := localapi.ProfileSet.Do(t.Context(), ben, localapi.ProfileRequest{Name: new("x")}); !mesh.IsCode(err, mesh.SessionUnknown) {
+			t.Errorf("outside of a session: got %v, want session_unknown", err)
+		}
+		if _, err := localapi.ProfileSet.Do(t.Context(), again, localapi.ProfileRequest{Name: new("x"), Mesh: "team"}); !mesh.IsCode(err, mesh.BadRequest) {
+			t.Errorf("in one mesh: got %v, want bad_request", err)
+		}
+		w.say(ben, localapi.ProfileRequest{Groups: []protocol.Group{}})
 	})
 }

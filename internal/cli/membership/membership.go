@@ -97,7 +97,7 @@ func NewJoin(a *shell.App) *cobra.Command {
 		Use: "join <link>", Aliases: []string{"add"},
 		Short: "Join a mesh by an invite link",
 		Long: "Join a mesh by an invite link, as `claudemesh share` prints it. Keep all of it, and quote it: what stands behind the # " +
-			"proves the owner. Links of the TypeScript system work, too.",
+			"proves the owner. Links of the TypeScript system work, too. `claudemesh <link>`, without the word join, does the same.",
 		Example: "claudemesh join 'https://mesh.example.com/i/7dQm4xZt9BcA#q0Zr2v8mT5Wc1yN4kLxU3g'",
 		Args:    shell.Exactly("the link"),
 		RunE: func(cmd *cobra.Command, args []string) error {

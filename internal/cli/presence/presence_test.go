@@ -48,6 +48,13 @@ func TestProfile(t *testing.T) {
 		{Args: "profile --title keeper --capabilities go,sql --mesh team"},
 		{Args: "profile --bio= --json"},
 		{Args: "profile --capabilities="},
+		{Args: "profile --name api --role-tag reviewer --groups @backend:lead,ops --message-mode inbox --json"},
+		{Args: "profile --name= --groups= --role-tag=", Given: clitest.Answer(localapi.ProfileSet.Route, localapi.ProfileAnswer{
+			OK: true, Applied: []string{"groups", "name", "role"}, Meshes: []string{"team"},
+		})},
+		{Args: "profile --groups @@"},
+		{Args: "profile --message-mode loud"},
+		{Args: "profile --name api", Given: clitest.Answer(localapi.ProfileSet.Route, mesh.Errorf(mesh.SessionUnknown, "name, role and message mode are those of a session, and this is none"))},
 		{Args: "profile nonsense"},
 	})
 }

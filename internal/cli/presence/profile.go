@@ -9,6 +9,8 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
 // NewProfile shows what others see, and changes it.
@@ -18,13 +20,18 @@ func NewProfile(a *shell.App) *cobra.Command {
 		Use:   "profile",
 		Short: "See and change what others see of you",
 		Long: "See what others see of you in each mesh; with flags, change it. A flag with an empty text takes that part away. " + who +
-			"\n\nWith one mesh the JSON is an object, with several an array of them.",
+			" A name, a role tag and a message mode are those of a session, in all its meshes, until its program ends; a member keeps the name " +
+			"under which others know its key.\n\nWith one mesh the JSON is an object, with several an array of them.",
 		Example: "claudemesh profile\n" +
-			"claudemesh profile --title \"keeper of the ledger\" --capabilities go,sql",
+			"claudemesh profile --title \"keeper of the ledger\" --capabilities go,sql\n" +
+			"claudemesh profile --name api --role-tag reviewer --groups backend:lead,ops",
 		Args:        a.NoArgs,
 		Annotations: map[string]string{shell.SelfKey: "profile"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			req, changes := edit.request(cmd)
+			req, changes, err := edit.request(cmd)
+			if err != nil {
+				return err
+			}
 			if changes {
 				return runEdit(cmd.Context(), a, req)
 			}
@@ -36,8 +43,13 @@ func NewProfile(a *shell.App) *cobra.Command {
 	fl.StringVar(&edit.title, "title", "", "what you are, in a few `words`")
 	fl.StringVar(&edit.bio, "bio", "", "more of it, as `text`")
 	fl.StringSliceVar(&edit.capabilities, "capabilities", nil, "what you can do, as `words` with commas between")
+	fl.StringVar(&edit.name, "name", "", "`name` of this session; empty: as its program calls it")
+	fl.StringVar(&edit.role, "role-tag", "", "what this session is for, in a `word` or two")
+	fl.StringSliceVar(&edit.groups, "groups", nil, "all groups to be in, as `name[:role]` with commas between")
+	fl.StringVar(&edit.mode, "message-mode", "", "how messages come to this session: `push|inbox|off`")
 	fl.StringVar(&edit.mesh, "mesh", "", "in this mesh only, by its short `name`; otherwise in every one that you are in")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
+	shell.OfferWords(cmd, "message-mode", "push", "inbox", "off")
 	status := shell.Noun("status", "Say what you are doing", shell.CopyOf("status set", newStatusSet(a)))
 	cmd.AddCommand(shell.CopyOf("summary", newSummary(a)), shell.CopyOf("visible", newVisible(a)), status)
 	return cmd
@@ -46,17 +58,21 @@ func NewProfile(a *shell.App) *cobra.Command {
 // profileFlags are what can be changed.
 type profileFlags struct {
 	avatar, title, bio, mesh string
-	capabilities             []string
+	name, role, mode         string
+	capabilities, groups     []string
 }
 
 // request is what the flags that were given ask for; false where none was.
-func (f *profileFlags) request(cmd *cobra.Command) (req localapi.ProfileRequest, changes bool) {
+func (f *profileFlags) request(cmd *cobra.Command) (req localapi.ProfileRequest, changes bool, err error) {
 	req.Mesh = f.mesh
 	for _, field := range []struct {
 		name string
 		from *string
 		to   **string
-	}{{"avatar", &f.avatar, &req.Avatar}, {"title", &f.title, &req.Title}, {"bio", &f.bio, &req.Bio}} {
+	}{
+		{"avatar", &f.avatar, &req.Avatar}, {"title", &f.title, &req.Title}, {"bio", &f.bio, &req.Bio},
+		{"name", &f.name, &req.Name}, {"role-tag", &f.role, &req.Role}, {"message-mode", &f.mode, &req.MessageMode},
+	} {
 		if cmd.Flags().Changed(field.name) {
 			*field.to, changes = field.from, true
 		}
@@ -64,7 +80,20 @@ func (f *profileFlags) request(cmd *cobra.Command) (req localapi.ProfileRequest,
 	if cmd.Flags().Changed("capabilities") {
 		req.Capabilities, changes = append([]string{}, f.capabilities...), true
 	}
-	return req, changes
+	if cmd.Flags().Changed("groups") {
+		req.Groups, changes = []protocol.Group{}, true
+		for _, text := range f.groups {
+			name, role, _ := strings.Cut(text, ":")
+			if name, err = mesh.ParseGroup(name); err != nil {
+				return req, false, err
+			}
+			req.Groups = append(req.Groups, protocol.Group{Name: name, Role: role})
+		}
+	}
+	if m := req.MessageMode; m != nil && *m != "push" && *m != "inbox" && *m != "off" {
+		return req, false, shell.Usage(cmd, "a message mode is push, inbox or off, not %q", *m)
+	}
+	return req, changes, nil
 }
 
 // editView is the JSON of a change.
@@ -79,7 +108,7 @@ func runEdit(ctx context.Context, a *shell.App, req localapi.ProfileRequest) err
 		return err
 	}
 	return a.Print(editView{shell.NewHeader(), answer}, func(s term.Stream) {
-		s.OK("others see your "+strings.Join(answer.Applied, ", "), where(answer))
+		s.OK("others see your "+strings.ReplaceAll(strings.Join(answer.Applied, ", "), "_", " "), where(answer))
 	})
 }
 

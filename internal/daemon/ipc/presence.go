@@ -2,15 +2,49 @@ package ipc
 
 import (
 	"context"
+	"reflect"
 	"sync"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
+	"github.com/claudemesh/claudemesh/internal/daemon/registry"
 	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 // presenceRoutes answers what is about how others see the caller, and who else is there.
 type presenceRoutes struct{ *Server }
 
 func (s presenceRoutes) set(ctx context.Context, c caller, req localapi.ProfileRequest) (localapi.ProfileAnswer, error) {
+	change := registry.Amendment{Name: req.Name, Role: req.Role, MessageMode: req.MessageMode}
+	amends := change != registry.Amendment{}
+	switch {
+	case amends && c.session == nil:
+		return localapi.ProfileAnswer{}, mesh.Errorf(mesh.SessionUnknown, "name, role and message mode are those of a session, and this is none")
+	case amends && req.Mesh != "":
+		return localapi.ProfileAnswer{}, mesh.Errorf(mesh.BadRequest, "a session has one name, role and message mode in all its meshes")
+	}
+	answer, err := s.wish(ctx, c, req, amends || req.Groups != nil)
+	if err == nil && req.Groups != nil {
+		var told localapi.GroupAnswer
+		told, err = node.NewGroups(s.Node).Set(ctx, c.id(), req.Mesh, req.Groups)
+		answer.Applied, answer.Meshes, answer.Waiting = append(answer.Applied, "groups"), told.Meshes, told.Pending
+	}
+	if err == nil && amends {
+		if err = s.Registry.Amend(ctx, c.id(), change); err == nil {
+			answer.Applied = append(answer.Applied, change.Fields()...)
+			answer.Meshes, answer.Waiting = s.Node.Presence().Settled(ctx, c.id())
+		}
+	}
+	return answer, err
+}
+
+// wish changes what is kept as a wish; with others, there may be nothing of that kind.
+func (s presenceRoutes) wish(ctx context.Context, c caller, req localapi.ProfileRequest, others bool) (localapi.ProfileAnswer, error) {
+	only := req
+	only.Mesh, only.Name, only.Role, only.Groups, only.MessageMode = "", nil, nil, nil, nil
+	if others && reflect.DeepEqual(only, localapi.ProfileRequest{}) {
+		return localapi.ProfileAnswer{OK: true, Applied: []string{}, Meshes: []string{}}, nil
+	}
 	return s.Node.Presence().SetProfile(ctx, c.id(), req)
 }
 

@@ -144,7 +144,7 @@ func TestSessions(t *testing.T) {
 	full := Session{
 		ID: "s1", PID: 4711, StartTime: "12345", CWD: "/w", Name: "alpha", Role: "builder",
 		Groups: []protocol.Group{{Name: "team", Role: "lead"}}, MessageMode: "push", HostName: "claude-code", HostVersion: "2.1",
-		HostMode: "plan", TokenHash: "hash", Meshes: []mesh.ID{"m1", "m2"}, Registered: noon.Add(time.Second),
+		HostMode: "plan", TokenHash: "hash", Meshes: []mesh.ID{"m1", "m2"}, Registered: noon.Add(time.Second), Amended: `{"role":"x"}`,
 	}
 	check(t, d.SaveSession(ctx, Session{ID: "s1", Name: "old", Registered: noon}))
 	check(t, d.SaveSession(ctx, full))

@@ -27,9 +27,10 @@ type Session struct {
 	TokenHash   string    // 64 hex
 	Meshes      []mesh.ID // empty: all joined meshes, also later ones
 	Registered  time.Time // in milliseconds
+	Amended     string    // what the user changed since, as package registry writes it; empty for nothing
 }
 
-const sessionColumns = "session_id, pid, start_time, cwd, name, role, groups, message_mode, host_name, host_version, host_mode, token_hash, meshes, registered"
+const sessionColumns = "session_id, pid, start_time, cwd, name, role, groups, message_mode, host_name, host_version, host_mode, token_hash, meshes, registered, amended"
 
 // SaveSession writes s, replacing the session of the same id.
 func (d *DB) SaveSession(ctx context.Context, s Session) error {
@@ -42,9 +43,9 @@ func (d *DB) SaveSession(ctx context.Context, s Session) error {
 		return err
 	}
 	return d.write(ctx, "save a session", func(tx *sqlite.Tx) error {
-		_, err := tx.Exec("INSERT OR REPLACE INTO session ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+		_, err := tx.Exec("INSERT OR REPLACE INTO session ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
 			s.ID, s.PID, s.StartTime, s.CWD, s.Name, s.Role, string(groups), s.MessageMode, s.HostName, s.HostVersion,
-			s.HostMode, s.TokenHash, string(meshes), s.Registered.UnixMilli())
+			s.HostMode, s.TokenHash, string(meshes), s.Registered.UnixMilli(), s.Amended)
 		return err
 	})
 }
@@ -70,7 +71,7 @@ func scanSession(rows *sqlite.Rows) (Session, error) {
 	var groups, meshes string
 	var registered int64
 	err := rows.Scan(&s.ID, &s.PID, &s.StartTime, &s.CWD, &s.Name, &s.Role, &groups, &s.MessageMode, &s.HostName,
-		&s.HostVersion, &s.HostMode, &s.TokenHash, &meshes, &registered)
+		&s.HostVersion, &s.HostMode, &s.TokenHash, &meshes, &registered, &s.Amended)
 	if err != nil {
 		return Session{}, err
 	}

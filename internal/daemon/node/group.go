@@ -37,8 +37,8 @@ func (v Groups) Join(ctx context.Context, sessionID string, req localapi.GroupRe
 	if err != nil {
 		return localapi.GroupAnswer{}, err
 	}
-	if utf8.RuneCountInString(req.Role) > maxRoleRunes || strings.ContainsFunc(req.Role, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return localapi.GroupAnswer{}, mesh.Errorf(mesh.BadRequest, "a role has at most %d characters that can be seen", maxRoleRunes)
+	if err := checkRole(req.Role); err != nil {
+		return localapi.GroupAnswer{}, err
 	}
 	g := protocol.Group{Name: name, Role: req.Role}
 	return v.regroup(ctx, sessionID, req.Mesh, g, func(groups []protocol.Group) ([]protocol.Group, error) {
@@ -63,6 +63,34 @@ func (v Groups) Leave(ctx context.Context, sessionID string, req localapi.GroupR
 	return v.regroup(ctx, sessionID, req.Mesh, protocol.Group{Name: name}, func(groups []protocol.Group) ([]protocol.Group, error) {
 		return slices.DeleteFunc(groups, func(g protocol.Group) bool { return g.Name == name }), nil
 	})
+}
+
+// Set puts a session, or the user's own member, into these groups and no others.
+func (v Groups) Set(ctx context.Context, sessionID, slug string, groups []protocol.Group) (localapi.GroupAnswer, error) {
+	all := []protocol.Group{}
+	for _, g := range groups {
+		name, err := groupName(g.Name)
+		if err == nil {
+			err = checkRole(g.Role)
+		}
+		if err != nil {
+			return localapi.GroupAnswer{}, err
+		}
+		if attachment.Index(all, name) < 0 {
+			all = append(all, protocol.Group{Name: name, Role: g.Role})
+		}
+	}
+	if len(all) > attachment.MaxGroups {
+		return localapi.GroupAnswer{}, mesh.Errorf(mesh.BadRequest, "a session is in at most %d groups", attachment.MaxGroups)
+	}
+	return v.regroup(ctx, sessionID, slug, protocol.Group{}, func([]protocol.Group) ([]protocol.Group, error) { return slices.Clone(all), nil })
+}
+
+func checkRole(role string) error {
+	if utf8.RuneCountInString(role) > maxRoleRunes || strings.ContainsFunc(role, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return mesh.Errorf(mesh.BadRequest, "a role has at most %d characters that can be seen", maxRoleRunes)
+	}
+	return nil
 }
 
 // groupName reads the name of a group that can be joined.

@@ -94,7 +94,7 @@ func enter(ctx context.Context, n *Node, m membership.Mesh, facts localdb.Mesh) 
 	if err != nil {
 		return localapi.MeshAnswer{}, err
 	}
-	at.Settle(ctx)
+	attachment.Settle(ctx, at.Link)
 	view, err := at.Describe(ctx)
 	return localapi.MeshAnswer{Mesh: view, Unpinned: facts.Unpinned}, err
 }

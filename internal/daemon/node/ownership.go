@@ -62,7 +62,7 @@ func (o Ownership) Rename(ctx context.Context, req localapi.MeshUpdateRequest) (
 	if at, err = o.n.byID(at.Mesh.ID); err != nil {
 		return none, err
 	}
-	at.Settle(ctx)
+	attachment.Settle(ctx, at.Link)
 	view, err := at.Describe(ctx)
 	return localapi.MeshAnswer{Mesh: view, AlreadyJoined: true}, err
 }

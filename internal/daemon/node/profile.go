@@ -48,6 +48,24 @@ func (p Presence) SetProfile(ctx context.Context, sessionID string, req localapi
 	return answer, nil
 }
 
+// Settled waits a moment for the connections of a session that changed, and tells in which meshes they are open.
+func (p Presence) Settled(ctx context.Context, sessionID string) (open, waiting []string) {
+	open = []string{}
+	for _, at := range p.node.meshes() {
+		s := at.Sessions.Find(sessionID)
+		if s == nil {
+			continue
+		}
+		attachment.Settle(ctx, s.Link)
+		if s.Link.Peer() != nil {
+			open = append(open, at.Mesh.Slug)
+		} else {
+			waiting = append(waiting, at.Mesh.Slug)
+		}
+	}
+	return open, waiting
+}
+
 // Profiles is what others see of a session, or of the user, in each mesh: as the broker has it where it answers, else
 // what it will be told.
 func (p Presence) Profiles(ctx context.Context, sessionID string, req localapi.ProfilesRequest) (localapi.ProfilesAnswer, error) {

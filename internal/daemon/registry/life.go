@@ -47,7 +47,7 @@ func (r *Registry) revive(row localdb.Session, joined []membership.Mesh) *entry 
 	if err != nil || p.Start != row.StartTime || len(row.TokenHash) != len(hash("")) {
 		return nil
 	}
-	e := &entry{only: row.Meshes, Session: Session{
+	e := &entry{only: row.Meshes, amended: readAmendment(row.Amended), Session: Session{
 		ID: row.ID, Process: p, CWD: row.CWD, Name: row.Name, Role: row.Role, Groups: row.Groups, MessageMode: row.MessageMode,
 		Host: localapi.Host{Name: row.HostName, Version: row.HostVersion}, Registered: row.Registered,
 	}}

@@ -129,11 +129,10 @@ func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entr
 		return nil, err
 	}
 	e := &entry{Session: Session{
-		ID: req.SessionID, Process: p, CWD: req.CWD, Role: req.Role, Groups: req.Groups, MessageMode: req.MessageMode,
-		Host: req.Host, Registered: r.opt.Now(),
+		ID: req.SessionID, Process: p, CWD: req.CWD, Groups: req.Groups, Host: req.Host, Registered: r.opt.Now(),
 	}}
 	if old := r.table.find(e.ID); old != nil && old.Process.PID == p.PID && old.Process.Start == p.Start {
-		e.Registered = old.Registered // the session goes on
+		e.Registered, e.amended = old.Registered, old.amended // the session goes on
 	}
 	e.rules = reader(e.Session)
 	if e.only, err = limit(joined, req.Mesh); err != nil {
@@ -142,7 +141,7 @@ func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entr
 	if e.Lines, err = r.lines(e, joined); err != nil {
 		return nil, err
 	}
-	e.Name = r.table.freeName(e.ID, proposeName(req, e.rules))
+	r.amend(e, req)
 	return e, nil
 }
 
@@ -204,7 +203,7 @@ func (e *entry) row() localdb.Session {
 	return localdb.Session{
 		ID: e.ID, PID: e.Process.PID, StartTime: e.Process.Start, CWD: e.CWD, Name: e.Name, Role: e.Role, Groups: e.Groups,
 		MessageMode: e.MessageMode, HostName: e.Host.Name, HostVersion: e.Host.Version, HostMode: string(e.rules.Rules().Mode),
-		TokenHash: e.tokenHash, Meshes: e.only, Registered: e.Registered,
+		TokenHash: e.tokenHash, Meshes: e.only, Registered: e.Registered, Amended: e.amended.text(),
 	}
 }
 

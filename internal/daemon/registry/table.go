@@ -17,6 +17,7 @@ type entry struct {
 	Session
 	tokenHash string
 	only      []mesh.ID // meshes it is limited to; none: all
+	amended   Amendment
 	rules     *host.Reader
 }
 

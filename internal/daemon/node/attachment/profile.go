@@ -93,7 +93,7 @@ func (a *Attachment) Info(ctx context.Context, sessionID string) localapi.MeshIn
 // begun waits a moment for the first connection of a daemon that has just started.
 func (a *Attachment) begun(ctx context.Context) {
 	if s := a.Link.State(); s == uplink.Connecting || s == uplink.Closed {
-		a.Settle(ctx)
+		Settle(ctx, a.Link)
 	}
 }
 

@@ -79,7 +79,7 @@ func (r *Roster) Now(ctx context.Context) ([]protocol.Peer, error) {
 	timed, cancel := context.WithTimeout(ctx, rosterTime)
 	defer cancel()
 	if a.Link.State() == uplink.Connecting || a.Link.State() == uplink.Closed {
-		a.Settle(timed) // the daemon has just started
+		Settle(timed, a.Link) // the daemon has just started
 	}
 	peer := a.Link.Peer()
 	if peer == nil {

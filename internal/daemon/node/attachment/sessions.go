@@ -29,7 +29,9 @@ func (o *Sessions) Add(l Line) {
 	if old, ok := o.links[l.Session.ID]; ok {
 		speaks = old.voice
 		if reflect.DeepEqual(old.presence(), l.presence()) {
-			old.Session = l.Session
+			next := *old // who has found the old one reads it without the lock
+			next.Session = l.Session
+			o.links[l.Session.ID] = &next
 			if old.Seating.register(l.Session.Groups) && o.spawn != nil {
 				o.spawn(old.Seating.tellLater)
 			}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -41,13 +42,13 @@ func (a *Attachment) Describe(ctx context.Context) (localapi.Mesh, error) {
 // settleTime is how long a verb that entered a mesh waits for its connection, so that what comes next finds it open.
 const settleTime = 3 * time.Second
 
-// Settle waits until the mesh is open, refused, or too slow to wait for.
-func (a *Attachment) Settle(ctx context.Context) {
+// Settle waits until a connection is open, refused, or too slow to wait for.
+func Settle(ctx context.Context, link *uplink.Link) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	for {
-		changed := a.Link.Changed()
-		if a.Link.Peer() != nil || a.Link.State().Final() {
+		changed := link.Changed()
+		if link.Peer() != nil || link.State().Final() {
 			return
 		}
 		select {

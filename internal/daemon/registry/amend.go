@@ -1,0 +1,109 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/wire"
+)
+
+// Amendment is what the user changed of a session since it was registered. Nil fields are as the host says.
+type Amendment struct {
+	Name        *string `json:"name,omitzero"`         // empty: as the host names it
+	Role        *string `json:"role,omitzero"`         // empty: none
+	MessageMode *string `json:"message_mode,omitzero"` // push, inbox or off
+}
+
+// Amend changes a session: on the disk, and for who sees it. It holds until the session's process ends, also when the
+// host registers it anew. session_unknown, bad_request, bad_name.
+func (r *Registry) Amend(ctx context.Context, id string, change Amendment) error {
+	if change.Name != nil && *change.Name != "" {
+		if err := mesh.CheckName(*change.Name); err != nil {
+			return err
+		}
+	}
+	if _, err := check(localapi.RegisterRequest{
+		SessionID: id, CWD: "/", Role: deref(change.Role), MessageMode: deref(change.MessageMode),
+	}); err != nil {
+		return err
+	}
+	if err := r.turn.take(ctx); err != nil {
+		return err
+	}
+	defer r.turn.release()
+	old := r.table.find(id)
+	if old == nil {
+		return mesh.Errorf(mesh.SessionUnknown, "the session has ended")
+	}
+	e := *old
+	e.amended = old.amended.with(change)
+	r.amend(&e, localapi.RegisterRequest{SessionID: id, CWD: e.CWD, Role: e.Role, MessageMode: e.MessageMode})
+	if err := r.opt.DB.SaveSession(ctx, e.row()); err != nil {
+		return err
+	}
+	r.install(&e)
+	r.opt.Log.Info("session changed", slog.String(logkey.Session, id), slog.String(logkey.Name, e.Name))
+	return nil
+}
+
+// amend gives an entry its name, role and message mode: as its user wants them, else as its host does.
+func (r *Registry) amend(e *entry, said localapi.RegisterRequest) {
+	e.Role, e.MessageMode = said.Role, said.MessageMode
+	if e.amended.Role != nil {
+		e.Role = *e.amended.Role
+	}
+	if mode := deref(e.amended.MessageMode); mode != "" {
+		e.MessageMode = mode
+	}
+	said.DisplayName = cmp.Or(deref(e.amended.Name), said.DisplayName)
+	e.Name = r.table.freeName(e.ID, proposeName(said, e.rules))
+}
+
+// with is an amendment after another one.
+func (a Amendment) with(change Amendment) Amendment {
+	return Amendment{Name: cmp.Or(change.Name, a.Name), Role: cmp.Or(change.Role, a.Role), MessageMode: cmp.Or(change.MessageMode, a.MessageMode)}
+}
+
+// Fields names what it changes, as requests do.
+func (a Amendment) Fields() (names []string) {
+	for _, f := range []struct {
+		name  string
+		value *string
+	}{{"name", a.Name}, {"role", a.Role}, {"message_mode", a.MessageMode}} {
+		if f.value != nil {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// text is how an amendment is kept; empty for none.
+func (a Amendment) text() string {
+	if a == (Amendment{}) {
+		return ""
+	}
+	text, err := wire.Encode(a)
+	if err != nil {
+		return "" // strings always encode
+	}
+	return string(text)
+}
+
+// readAmendment reads what text writes. What cannot be read changed nothing.
+func readAmendment(text string) (a Amendment) {
+	if text == "" || wire.Decode([]byte(text), &a) != nil {
+		return Amendment{}
+	}
+	return a
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
