@@ -41,7 +41,7 @@ func (r *Registry) Amend(ctx context.Context, id string, change Amendment) error
 	}
 	e := *old
 	e.amended = old.amended.with(change)
-	r.amend(&e, localapi.RegisterRequest{SessionID: id, CWD: e.CWD, Role: e.Role, MessageMode: e.MessageMode})
+	r.table.amend(&e, localapi.RegisterRequest{SessionID: id, CWD: e.CWD, Role: e.Role, MessageMode: e.MessageMode})
 	if err := r.opt.DB.SaveSession(ctx, e.row()); err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (r *Registry) Amend(ctx context.Context, id string, change Amendment) error
 }
 
 // amend gives an entry its name, role and message mode: as its user wants them, else as its host does.
-func (r *Registry) amend(e *entry, said localapi.RegisterRequest) {
+func (t *table) amend(e *entry, said localapi.RegisterRequest) {
 	e.Role, e.MessageMode = said.Role, said.MessageMode
 	if e.amended.Role != nil {
 		e.Role = *e.amended.Role
@@ -60,7 +60,7 @@ func (r *Registry) amend(e *entry, said localapi.RegisterRequest) {
 		e.MessageMode = mode
 	}
 	said.DisplayName = cmp.Or(deref(e.amended.Name), said.DisplayName)
-	e.Name = r.table.freeName(e.ID, proposeName(said, e.rules))
+	e.Name = t.freeName(e.ID, proposeName(said, e.rules))
 }
 
 // with is an amendment after another one.

@@ -141,7 +141,7 @@ func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entr
 	if e.Lines, err = r.lines(e, joined); err != nil {
 		return nil, err
 	}
-	r.amend(e, req)
+	r.table.amend(e, req)
 	return e, nil
 }
 
