@@ -231,6 +231,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, mesh.Errorf(mesh.BadRequest, "read the body: %w", err)
 	}
 	if int64(len(body)) > limit {
+		_, _ = io.CopyN(io.Discard, r.Body, limit) // who is still writing would not read why
 		return nil, mesh.Errorf(mesh.PayloadTooLarge, "the body is over %d bytes", limit).With(mesh.Details{LimitBytes: limit})
 	}
 	return body, nil
