@@ -25,6 +25,9 @@ func (c Config) UpLock() string { return filepath.Join(c.Dir, ".up.lock") }
 // Settings is settings.json: what a user sets for daemon and CLI.
 func (c Config) Settings() string { return filepath.Join(c.Dir, "settings.json") }
 
+// Grants is where the TypeScript client notes whom its user blocks, and whom it grants more. We only read it.
+func (c Config) Grants() string { return filepath.Join(c.Dir, "grants.json") }
+
 // Keys is the folder of owner keys; it holds one folder of session keys per mesh.
 func (c Config) Keys() string { return filepath.Join(c.Dir, "keys") }
 

@@ -305,6 +305,41 @@ func TestGrantsAreLearnedAgain(t *testing.T) {
 	})
 }
 
+// Whom the user of a TypeScript client has blocked is blocked at our daemon's first start, and after an unblock no more.
+func TestOldBlocksAreTakenOver(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		adas := ada.Mesh("team").Pubkey
+		ben.Stop()
+		w.forget(ben)
+		list := ben.Paths().Config.Grants()
+		w.must(os.WriteFile(list, []byte(`{"team": {"`+string(adas)+`": [`), 0o600)) // cut off
+		ben.Start()
+		w.wantGrants(ben, mesh.Grants{})
+		ben.Stop()
+		w.must(os.WriteFile(list, []byte(`{"other": {"`+string(adas)+`": ["dm"]}, "team": {"`+string(adas)+`": ["fly"], "bob": []}}`), 0o600))
+		ben.Start()
+		w.wantOpen(ben)
+		w.wantGrants(ben, mesh.Grants{adas: 0})
+		w.wantPeers(ada, "ada")
+		sent := w.Send(ada, "ben", "psst").ClientMessageID
+		w.wantState(ada, sent, mesh.StateAccepted)
+		w.grant(ben, localapi.VerbUnblock, "ada")
+		w.wantTexts(ben, "psst")
+		ben.Stop()
+		ben.Start()
+		w.wantGrants(ben, mesh.Grants{})
+	})
+}
+
+func (w *world) wantGrants(h *Home, want mesh.Grants) {
+	w.T.Helper()
+	got, err := localapi.Grants.Do(w.T.Context(), h, localapi.GrantsRequest{})
+	w.must(err)
+	if diff := cmp.Diff(want.Lists(), got.Grants); diff != "" {
+		w.T.Errorf("grants of %s (-want +got):\n%s", h.Name, diff)
+	}
+}
+
 // kick ends a session until it is started again; its daemon goes on, and what it had to send ends with a reason (lessons
 // 1.27).
 func TestLesson127KickedSession(t *testing.T) {

@@ -47,6 +47,29 @@ func (t Grants) Save(ctx context.Context, all []Grant) error {
 	})
 }
 
+// Taken reports whether the list of the TypeScript client was taken over.
+func (t Grants) Taken(ctx context.Context) (taken bool, err error) {
+	err = t.db.read(ctx, "find whether old grants were taken over", func(tx *sqlite.Tx) error {
+		var id mesh.ID
+		taken, err = find(tx.QueryRow("SELECT mesh_id FROM grants_taken WHERE mesh_id = $1", t.id), &id)
+		return err
+	})
+	return taken, err
+}
+
+// Take takes the list of the TypeScript client over, once; own entries go before it.
+func (t Grants) Take(ctx context.Context, old mesh.Grants) error {
+	return t.db.write(ctx, "take old grants over", func(tx *sqlite.Tx) error {
+		for key, caps := range old {
+			if _, err := tx.Exec("INSERT OR IGNORE INTO peer_grant (mesh_id, key, caps, told) VALUES ($1, $2, $3, 0)", t.id, key, int64(caps)); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec("INSERT OR IGNORE INTO grants_taken (mesh_id) VALUES ($1)", t.id)
+		return err
+	})
+}
+
 // List returns the entries, by key.
 func (t Grants) List(ctx context.Context) (list []Grant, err error) {
 	err = t.db.read(ctx, "list grants", func(tx *sqlite.Tx) error {

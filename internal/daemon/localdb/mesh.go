@@ -63,7 +63,7 @@ func (m *Mesh) fields() []any {
 // RemoveMesh forgets a mesh with its peers, their pins, what they may do, and the groups and wishes there.
 func (d *DB) RemoveMesh(ctx context.Context, id mesh.ID) error {
 	return d.write(ctx, "forget a mesh", func(tx *sqlite.Tx) error {
-		for _, table := range []string{"mesh", "peer", "peer_grant", "session_groups", "plaintext", "wish", "pin", "pin_session", "handshake"} {
+		for _, table := range []string{"mesh", "peer", "peer_grant", "grants_taken", "session_groups", "plaintext", "wish", "pin", "pin_session", "handshake"} {
 			if _, err := tx.Exec("DELETE FROM "+table+" WHERE mesh_id = $1", id); err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/daemon/address"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
 	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
+	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/wire"
@@ -29,6 +30,7 @@ type Place struct {
 	Resolve func(ctx context.Context, to string) (address.Result, error)
 	// Sign signs an operation, with the owner's key where that is on this device, else with the member's.
 	Sign func(name string, args any) (protocol.SignedOperation, error)
+	Old  func() (mesh.Grants, error) // the list that the TypeScript client left
 	Now  mesh.Clock
 	Log  *slog.Logger
 }
@@ -50,13 +52,30 @@ func New(p Place) (*Order, error) {
 	o := &Order{Place: p, turn: make(chan struct{}, 1), grants: mesh.Grants{}}
 	ctx, cancel := context.WithTimeout(context.Background(), readTime)
 	defer cancel()
-	rows, err := localdb.GrantsOf(p.DB, p.ID).List(ctx)
+	table := localdb.GrantsOf(p.DB, p.ID)
+	if err := o.takeOver(ctx, table); err != nil {
+		p.Log.Warn("old grants not taken over", logkey.Mesh, p.Slug, logkey.Err, err) // tried again at the next start
+	}
+	rows, err := table.List(ctx)
 	for _, row := range rows {
 		if !row.Gone {
 			o.grants[row.Key] = row.Caps
 		}
 	}
 	return o, err
+}
+
+// takeOver begins with what the user let others do before: a block must not end because the client is another.
+func (o *Order) takeOver(ctx context.Context, table localdb.Grants) error {
+	taken, err := table.Taken(ctx)
+	if err != nil || taken {
+		return err
+	}
+	old, err := o.Old()
+	if err != nil {
+		return err
+	}
+	return table.Take(ctx, old)
 }
 
 // ask makes one call to the broker.

@@ -7,6 +7,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/daemon/enroll"
 	"github.com/claudemesh/claudemesh/internal/daemon/order"
 	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
@@ -14,6 +15,7 @@ import (
 func newOrder(a *Attachment) (*order.Order, error) {
 	return order.New(order.Place{
 		ID: a.Mesh.ID, Slug: a.Mesh.Slug, DB: a.opt.DB, Link: a.Link, Own: a.OwnKeys, Met: a.Roster.Met, Now: a.opt.Now, Log: a.opt.Log.With(logkey.Mesh, a.Mesh.Slug),
+		Old: func() (mesh.Grants, error) { return a.opt.Book.OldGrants(a.Mesh.Slug) },
 		Here: func(ctx context.Context) []protocol.Peer {
 			rows, _ := a.Roster.Lately(ctx) // without an answer those count who were met
 			return rows
