@@ -49,6 +49,11 @@ func playDaemon(mode string, d paths.Daemon) int {
 		return 3
 	case "ends":
 		return 0
+	case "killed", "killed once":
+		if _, err := os.Stat(filepath.Join(d.Dir, "again")); mode == "killed" || err != nil {
+			_ = os.WriteFile(filepath.Join(d.Dir, "again"), nil, 0o600) // without it the test sees too many starts
+			return killSelf()
+		}
 	case "taken":
 		return 6
 	case "mute":
@@ -67,6 +72,15 @@ func playDaemon(mode string, d paths.Daemon) int {
 	untilStopped(d.Dir)
 	_ = ln.Close() // which removes the socket
 	return 0
+}
+
+// killSelf ends this process as a crash from outside does.
+func killSelf() int {
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		_ = self.Kill() // that is its end
+	}
+	select {}
 }
 
 // untilStopped returns when the test wants the daemon to end, or has gone.

@@ -23,6 +23,8 @@ const (
 	pollStep      = 10 * time.Millisecond
 	lockStep      = 20 * time.Millisecond
 	turnPatience  = 5 * time.Second // for other verbs that start it, beyond the budgets
+
+	launches = 3 // of one verb, while others end what it starts
 )
 
 // Starter starts the daemon when a verb finds it down. The daemon's own lock decides who lives: no file of a daemon is
@@ -75,25 +77,37 @@ func (s *Starter) takeTurn(ctx context.Context) (*flock.Flock, error) {
 	return turn, nil
 }
 
-// bring waits for a daemon that lives, or starts one.
+// bring waits for a daemon that lives, or starts one. A daemon that somebody ended while it started is started again, and
+// leaves no mark: it did not fail.
 func (s *Starter) bring(ctx context.Context) error {
-	if s.Lives() {
-		if err := s.outwait(ctx); !errors.Is(err, errGone) {
-			return err
+	var err error
+	for range launches {
+		if s.Lives() {
+			if err := s.outwait(ctx); !errors.Is(err, errGone) {
+				return err
+			}
+		}
+		if since, failed := s.failedRecently(); failed {
+			return mesh.Errorf(mesh.DaemonStartFailed, "the daemon failed to start %s ago; log: %s", since.Round(time.Second), s.Daemon.Log())
+		}
+		if err = s.launch(ctx); !errors.As(err, new(endedError)) {
+			break
 		}
 	}
-	if since, failed := s.failedRecently(); failed {
-		return mesh.Errorf(mesh.DaemonStartFailed, "the daemon failed to start %s ago; log: %s", since.Round(time.Second), s.Daemon.Log())
-	}
-	err := s.launch(ctx)
 	switch {
 	case err == nil:
 		_ = os.Remove(s.Daemon.SpawnFailure()) // normally not there; a stale one only delays the next start
-	case ctx.Err() == nil: // who gave up says nothing about the daemon
+	case ctx.Err() == nil && !errors.As(err, new(endedError)): // who gave up, or was ended, says nothing about the daemon
 		s.remember()
 	}
 	return err
 }
+
+// endedError is a new daemon that somebody ended: by a signal, or as `daemon down` does.
+type endedError struct{ error }
+
+// Unwrap gives the error with its code.
+func (e endedError) Unwrap() error { return e.error }
 
 // errGone is the end of a daemon that was waited for.
 var errGone = errors.New("the daemon that lived has ended")
@@ -128,7 +142,7 @@ func (s *Starter) launch(ctx context.Context) error {
 		err = s.outwait(ctx)
 	}
 	if errors.Is(err, errGone) {
-		return mesh.Errorf(mesh.DaemonStartFailed, "another daemon was first, and ended; log: %s", s.Daemon.Log())
+		return endedError{mesh.Errorf(mesh.DaemonStartFailed, "another daemon was first, and ended; log: %s", s.Daemon.Log())}
 	}
 	return err
 }
@@ -138,17 +152,21 @@ var errTaken = errors.New("another daemon was first")
 
 // ended says why a new daemon is over already.
 func (s *Starter) ended(err error, logged int64) error {
-	status := "exit status 0"
+	status, exit := "exit status 0", (*exec.ExitError)(nil)
 	if err != nil {
 		status = err.Error()
 	}
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == int(mesh.AlreadyRunning.Exit()) {
+	if errors.As(err, &exit) && exit.ExitCode() == int(mesh.AlreadyRunning.Exit()) {
 		return errTaken
 	}
 	if said := lastWords(s.Daemon.Log(), logged); said != "" {
 		status += ": " + said
 	}
-	return mesh.Errorf(mesh.DaemonStartFailed, "the daemon ended at once (%s); log: %s", status, s.Daemon.Log())
+	why := mesh.Errorf(mesh.DaemonStartFailed, "the daemon ended at once (%s); log: %s", status, s.Daemon.Log())
+	if err == nil || exit != nil && exit.ExitCode() < 0 { // it was told to, or a signal ended it
+		return endedError{why}
+	}
+	return why
 }
 
 // await asks again and again whether the daemon answers. It ends when over says that there is no sense in waiting.
