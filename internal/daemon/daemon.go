@@ -160,7 +160,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := paths.WriteSecret(d.opt.Home.Daemon.PID(), []byte(strconv.Itoa(os.Getpid()))); err != nil {
+	if err := d.sign(); err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}
 	working := make(chan error, 1)
@@ -185,6 +185,13 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	d.server.End()
 	stopServing()
 	return errors.Join(err, group.Wait(), removePID(d.opt.Home.Daemon.PID()))
+}
+
+// sign says which process the daemon is, and of which version.
+func (d *Daemon) sign() error {
+	files := d.opt.Home.Daemon
+	return errors.Join(
+		paths.WriteSecret(files.PID(), []byte(strconv.Itoa(os.Getpid()))), paths.WriteSecret(files.Version(), []byte(buildinfo.Version())))
 }
 
 // listen binds the socket, and TCP where it is wanted; a port that is taken costs only TCP (daemon 5.1).

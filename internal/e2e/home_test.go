@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,7 @@ type home struct {
 	paths paths.Home
 	env   []string
 	owner *syscall.Credential // the system user of its verbs; nil for that of the tests
+	build string              // the program of its verbs; empty means the one under test
 }
 
 // asNobody lets the verbs of a home run as a user without rights. Call it before any verb.
@@ -77,7 +79,7 @@ func (h *home) runWith(input string, args ...string) result {
 
 // command is a verb that was not started yet.
 func (h *home) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, cmp.Or(h.build, program), args...)
 	cmd.Env, cmd.Dir = h.env, h.dir
 	if h.owner != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: h.owner}

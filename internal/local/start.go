@@ -37,7 +37,7 @@ type Starter struct {
 	Forbidden  bool     // the environment forbids starting
 	Now        mesh.Clock
 
-	budget, slowBudget time.Duration // 0 means startBudget, liveBudget
+	budget, slowBudget, stopBudget time.Duration // 0 means those of the constants
 }
 
 // Start makes a daemon answer and returns how long that took. Several verbs at once start one daemon. It fails with

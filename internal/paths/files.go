@@ -84,6 +84,9 @@ func (d Daemon) Lock() string { return filepath.Join(d.Dir, "daemon.lock") }
 // PID holds the daemon's process id, as information only.
 func (d Daemon) PID() string { return filepath.Join(d.Dir, "daemon.pid") }
 
+// Version holds the version of the daemon that runs, or ran last, as a hint only.
+func (d Daemon) Version() string { return filepath.Join(d.Dir, "daemon.version") }
+
 // Log is the daemon's log, JSON lines.
 func (d Daemon) Log() string { return filepath.Join(d.Dir, "daemon.log") }
 

@@ -32,6 +32,7 @@ func TestFiles(t *testing.T) {
 		{h.Daemon.Socket(), "daemon/daemon.sock"},
 		{h.Daemon.Lock(), "daemon/daemon.lock"},
 		{h.Daemon.PID(), "daemon/daemon.pid"},
+		{h.Daemon.Version(), "daemon/daemon.version"},
 		{h.Daemon.Log(), "daemon/daemon.log"},
 		{h.Daemon.Outbox(), "daemon/outbox.db"},
 		{h.Daemon.Inbox(), "daemon/inbox.db"},

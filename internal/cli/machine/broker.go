@@ -104,7 +104,7 @@ func runBrokerStatus(ctx context.Context, a *shell.App) error {
 	}
 	v := brokerStatusView{Header: shell.NewHeader(), URL: brokerURL(settings)}
 	if v.Running = brokerLives(a); v.Running {
-		v.PID = readPID(a.Home.Broker.PID())
+		v.PID = local.ReadPID(a.Home.Broker.PID())
 	}
 	if health, err := brokerHealth(ctx, settings); err == nil {
 		v.Health = &health

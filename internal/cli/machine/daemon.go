@@ -10,6 +10,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
+	"github.com/claudemesh/claudemesh/internal/local"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -93,6 +94,9 @@ func runDaemonUp(ctx context.Context, a *shell.App, settings map[string]string) 
 
 // ensureDaemon makes the daemon answer, and says whether it had to be started.
 func ensureDaemon(ctx context.Context, a *shell.App, settings map[string]string) (pid int, started bool, err error) {
+	if err := shell.Renew(ctx, a); err != nil {
+		return 0, false, err
+	}
 	if health, err := shell.Ask(ctx, a, localapi.Health, shell.ProbeTime, localapi.None{}); err == nil {
 		return health.PID, false, nil
 	}
@@ -133,7 +137,7 @@ func runDaemonStatus(ctx context.Context, a *shell.App) error {
 	case err == nil:
 		v.Running, v.PID, v.Health = true, health.PID, &health
 	case a.Starter().Lives():
-		v.Running, v.PID, v.IPCError = true, readPID(a.Home.Daemon.PID()), mesh.PublicText(err)
+		v.Running, v.PID, v.IPCError = true, local.ReadPID(a.Home.Daemon.PID()), mesh.PublicText(err)
 		if mesh.IsCode(err, mesh.DaemonDown) {
 			v.IPCError = "nobody listens at " + a.Home.Daemon.Socket()
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
+	"github.com/claudemesh/claudemesh/internal/local"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
@@ -66,7 +67,7 @@ func writeDown(s term.Stream, v downView) {
 func stopBroker(ctx context.Context, a *shell.App) (stopped, error) {
 	lives := func() bool { return brokerLives(a) }
 	mark := a.Home.Broker.StartedByUp()
-	if pid := readPID(a.Home.Broker.PID()); lives() && (pid == 0 || readPID(mark) != pid) {
+	if pid := local.ReadPID(a.Home.Broker.PID()); lives() && (pid == 0 || local.ReadPID(mark) != pid) {
 		return stopped{PID: pid, Reason: reasonForeign}, nil
 	}
 	v, err := stop(ctx, lives, a.Home.Broker.PID())

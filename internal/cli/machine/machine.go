@@ -4,9 +4,7 @@ package machine
 
 import (
 	"context"
-	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/cli/term"
@@ -48,19 +46,6 @@ func pidFact(pid int) string {
 	return " (pid " + strconv.Itoa(pid) + ")"
 }
 
-// readPID reads a pid file; 0 when there is none.
-func readPID(path string) int {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return 0
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil || pid < 0 {
-		return 0
-	}
-	return pid
-}
-
 // Times of stopping (daemon 2.6), and of looking whether something happened.
 const (
 	stopTime = 8 * time.Second
@@ -73,7 +58,7 @@ func stop(ctx context.Context, lives func() bool, pidFile string) (stopped, erro
 	if !lives() {
 		return stopped{Reason: reasonNotRunning}, nil
 	}
-	v := stopped{PID: readPID(pidFile)}
+	v := stopped{PID: local.ReadPID(pidFile)}
 	if v.PID <= 1 {
 		return v, mesh.Errorf(mesh.IOError, "it runs, but %s does not say which process it is", pidFile)
 	}

@@ -199,7 +199,7 @@ func ensureBroker(ctx context.Context, a *shell.App, settings config.Broker) (*s
 	if err := awaitBroker(ctx, a, settings, exited); err != nil {
 		return nil, err
 	}
-	v.PID = readPID(a.Home.Broker.PID())
+	v.PID = local.ReadPID(a.Home.Broker.PID())
 	if !v.Started {
 		return v, nil
 	}
@@ -231,7 +231,7 @@ func awaitBroker(ctx context.Context, a *shell.App, settings config.Broker, exit
 		default:
 		}
 		_, err := brokerHealth(ctx, settings)
-		return err == nil && readPID(a.Home.Broker.PID()) != 0
+		return err == nil && local.ReadPID(a.Home.Broker.PID()) != 0
 	})
 	switch {
 	case ended != nil:

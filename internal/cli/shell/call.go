@@ -2,11 +2,9 @@ package shell
 
 import (
 	"context"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/claudemesh/claudemesh/internal/buildinfo"
 	"github.com/claudemesh/claudemesh/internal/local"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -78,6 +76,9 @@ func (a *App) daemon(ctx context.Context) (localapi.Doer, error) {
 	if err := paths.CheckSocket(a.Home.Daemon.Socket()); err != nil {
 		return nil, err
 	}
+	if err := Renew(ctx, a); err != nil {
+		return nil, err
+	}
 	c := a.newClient()
 	a.client, a.closer = &starting{app: a, Client: c}, c
 	return a.client, nil
@@ -118,51 +119,4 @@ func (a *App) Starter() *local.Starter {
 		Daemon: a.Home.Daemon, Executable: a.Sys.Executable, Environ: a.Sys.Environ,
 		Forbidden: a.Env.NoAutospawn, Now: a.Sys.Now,
 	}
-}
-
-// starting is a client that starts the daemon when nobody listens.
-type starting struct {
-	*local.Client
-	app *App
-}
-
-// Do carries a request (localapi.Doer).
-func (s *starting) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
-	resp, err := s.Client.Do(ctx, r)
-	if !mesh.IsCode(err, mesh.DaemonDown) || s.app.strict() {
-		return resp, err
-	}
-	took, err := s.app.Starter().Start(ctx)
-	if err != nil {
-		return resp, err
-	}
-	s.app.Notice("info daemon restarted automatically (took %dms)", took.Milliseconds())
-	return s.Client.Do(ctx, r)
-}
-
-// versionPeriod is how often a verb compares its version with the daemon's.
-const versionPeriod = 24 * time.Hour
-
-// noticeVersion says on a terminal, at most once a day, that the daemon is of another version than this program
-// (cli-lessons 1.1). A new program asks at once: the mark holds the version that asked.
-func (a *App) noticeVersion(ctx context.Context) {
-	s, ok := a.client.(*starting)
-	if !ok || !a.Err.TTY || a.Flags.Quiet || a.Flags.JSON.On {
-		return
-	}
-	mark, mine := a.Home.Daemon.VersionCheck(), buildinfo.Version()
-	seen, _ := os.ReadFile(mark) // without it the daemon is asked
-	if info, err := os.Stat(mark); err == nil && string(seen) == mine && a.Now().Sub(info.ModTime()).Abs() < versionPeriod {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, ProbeTime)
-	defer cancel()
-	answer, err := localapi.Version.Do(ctx, s.Client, localapi.None{})
-	if err != nil {
-		return // the verb is done; the next one asks again
-	}
-	if answer.DaemonVersion != mine {
-		a.Notice("warn the daemon is version %s, this program %s: `claudemesh daemon down` ends it, the next verb starts the new one", answer.DaemonVersion, mine)
-	}
-	_ = os.WriteFile(mark, []byte(mine), paths.FileMode) // without it the next verb asks again
 }
