@@ -61,6 +61,7 @@ func (s *server) accept(w http.ResponseWriter, r *http.Request, hosts []string) 
 		return nil, err
 	}
 	ws.SetReadLimit(-1) // the link refuses sooner
+	up.link.acks = &quickAcks{ready: func() bool { return c.guest.Load() != nil }, serve: c.acknowledged}
 	c.ws, c.link, c.out = ws, up.link, newOutbound(up.link, s.count)
 	c.caller.Send = c.answer
 	return c, nil
@@ -195,6 +196,17 @@ func (c *conn) serve(data []byte, hello *time.Timer) {
 func (c *conn) dispatch(data []byte) {
 	if err := c.server.mux.Dispatch(c.server.work, c.guest.Load().session, c.caller, data); err != nil {
 		c.server.count.rejected.add("parse_or_handler")
+	}
+}
+
+// acknowledged handles client_acks that came together.
+func (c *conn) acknowledged(acks []protocol.ClientAckRequest) {
+	c.silent.Store(0)
+	if c.out.Closing() {
+		return
+	}
+	if err := c.server.queue.ClientAcks(c.server.work, c.guest.Load().session, acks); err != nil {
+		c.server.log.Debug("acknowledgements were dropped", slog.Uint64(logkey.Conn, uint64(c.id)), slog.Any(logkey.Err, err))
 	}
 }
 

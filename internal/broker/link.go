@@ -12,6 +12,7 @@ type link struct {
 	net.Conn
 	early []byte // what is to be read first: what the HTTP server had read beyond the handshake, and what was held back
 	scan  scanner
+	acks  *quickAcks
 }
 
 // Read passes on what comes before a frame that is refused by its header; the next Read says why it is.
@@ -20,7 +21,7 @@ func (l *link) Read(p []byte) (n int, err error) {
 		n = copy(p, l.early)
 		l.early = l.early[n:]
 	} else {
-		n, err = l.Conn.Read(p)
+		n, err = l.receive(p)
 	}
 	passed, refusal := l.scan.pass(p[:n])
 	if refusal == nil {
@@ -31,6 +32,20 @@ func (l *link) Read(p []byte) (n int, err error) {
 		return passed, nil
 	}
 	return 0, refusal
+}
+
+// receive reads from the network what is not served here already.
+func (l *link) receive(p []byte) (int, error) {
+	for {
+		n, err := l.Conn.Read(p)
+		if err != nil || !l.scan.between() {
+			return n, err
+		}
+		taken := l.acks.take(p[:n], l.scan.limitBytes.Load())
+		if n = copy(p, p[taken:n]); n > 0 {
+			return n, nil
+		}
+	}
 }
 
 // upgrade is a response that is hijacked as a link.

@@ -57,6 +57,9 @@ func (s *scanner) pass(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// between reports whether what comes next begins a message.
+func (s *scanner) between() bool { return s.have == 0 && s.skip == 0 && s.total == 0 }
+
 // headLen is how long the header is, by its second byte.
 func (s *scanner) headLen() int {
 	switch s.head[1] & 0x7f {

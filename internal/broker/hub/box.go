@@ -98,7 +98,7 @@ func (h *Hub) pump(now time.Time, b *box) {
 	b.loading = true
 	b.urgent.missed, b.urgent.returned, b.rest.missed, b.rest.returned = false, false, false, false
 	b.asked = Page{After: after, UrgentOnly: !rest, Limit: room}
-	h.emit(Effect{Kind: Load, Box: b.name, Page: b.asked})
+	h.out = append(h.out, Effect{Kind: Load, Box: b.name, Page: b.asked})
 }
 
 // loaded pushes a page. What cannot be pushed now holds back all after it in its lane; so does a row that came
@@ -149,7 +149,7 @@ func (h *Hub) push(now time.Time, c *conn, b *box, r *Row) {
 	c.bytes += l.bytes
 	b.flying[r.N] = r.Urgent
 	b.lane(r.Urgent).after = r.N
-	h.emit(Effect{Kind: Push, Conn: c.ID, Box: b.name, Row: *r, Confirm: !c.Lease})
+	h.out = append(h.out, Effect{Kind: Push, Conn: c.ID, Box: b.name, Row: *r, Confirm: !c.Lease})
 }
 
 // giveBack makes a pushed row wait again. The rows after it that fly are known as such, so the lane can begin before it.

@@ -85,10 +85,9 @@ func (c *conn) find(message mesh.ID, client mesh.ClientID) int {
 }
 
 // finish takes a lease out of the flight. Its row stays flying until the outcome is stored.
-func (h *Hub) finish(now time.Time, c *conn, i int, o Outcome) {
+func (c *conn) finish(i int, o Outcome) Effect {
 	l := c.drop(i)
-	h.emit(Effect{Kind: Finish, Conn: c.ID, Box: l.box.name, Row: l.row, Outcome: o})
-	h.pumpConn(now, c)
+	return Effect{Kind: Finish, Conn: c.ID, Box: l.box.name, Row: l.row, Outcome: o}
 }
 
 func (c *conn) drop(i int) lease {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
 // Mailbox is where copies of messages wait: a member's own, or that of one of its sessions (design D1).
@@ -72,7 +73,7 @@ func New(opt Options) *Hub {
 func (h *Hub) Attach(now time.Time, c Conn) []Effect {
 	h.begin()
 	if old := h.boxes[Mailbox{Member: c.Member}].replacedBy(c); old != nil {
-		h.emit(Effect{Kind: Close, Conn: old.ID, Code: mesh.CloseNormal, Reason: mesh.ReasonReplaced})
+		h.out = append(h.out, Effect{Kind: Close, Conn: old.ID, Code: mesh.CloseNormal, Reason: mesh.ReasonReplaced})
 		h.remove(now, old)
 	}
 	n := &conn{Conn: c}
@@ -101,7 +102,7 @@ func (h *Hub) Close(now time.Time, meshID mesh.ID, which func(*Conn) bool, code 
 	h.begin()
 	for _, c := range slices.Clone(h.meshes[meshID]) {
 		if which(&c.Conn) {
-			h.emit(Effect{Kind: Close, Conn: c.ID, Code: code, Reason: reason})
+			h.out = append(h.out, Effect{Kind: Close, Conn: c.ID, Code: code, Reason: reason})
 			h.remove(now, c)
 		}
 	}
@@ -147,14 +148,24 @@ func (h *Hub) LoadFailed(name Mailbox) []Effect {
 // Ack notes that a connection has stored a row it was pushed: the one with the message id, else the oldest
 // with the client id. What was pushed to another connection is not touched (design B3).
 func (h *Hub) Ack(now time.Time, id ConnID, message mesh.ID, client mesh.ClientID) []Effect {
+	return h.Acks(now, id, []protocol.ClientAckRequest{{BrokerMessageID: message, ClientMessageID: client}})
+}
+
+// Acks is Ack for several rows.
+func (h *Hub) Acks(now time.Time, id ConnID, acks []protocol.ClientAckRequest) []Effect {
 	h.begin()
 	c := h.conns[id]
 	if c == nil {
 		return h.out
 	}
 	c.Lease = true // from its first client_ack on it is one that acknowledges
-	if i := c.find(message, client); i >= 0 {
-		h.finish(now, c, i, Delivered)
+	for i := range acks {
+		if k := c.find(acks[i].BrokerMessageID, acks[i].ClientMessageID); k >= 0 {
+			h.out = append(h.out, c.finish(k, Delivered))
+		}
+	}
+	if len(h.out) > 0 {
+		h.pumpConn(now, c)
 	}
 	return h.out
 }
@@ -172,28 +183,45 @@ func (h *Hub) Written(now time.Time, id ConnID, n int64) []Effect {
 	case c.Lease: // it has acknowledged since: wait for its acknowledgement
 		c.flight[i].until = now.Add(h.opt.Lease)
 	default:
-		h.finish(now, c, i, HandedOver)
+		h.out = append(h.out, c.finish(i, HandedOver))
+		h.pumpConn(now, c)
 	}
 	return h.out
 }
 
 // Settled says that a Finish was stored, or with false that it could not be: then the row waits again.
 func (h *Hub) Settled(name Mailbox, n int64, ok bool) []Effect {
+	return h.SettledAll([]Ended{{Box: name, N: n}}, ok)
+}
+
+// SettledAll is Settled for several rows; it is best when those of a mailbox stand together.
+func (h *Hub) SettledAll(rows []Ended, ok bool) []Effect {
 	h.begin()
-	b := h.boxes[name]
-	if b == nil {
-		return h.out
+	var b *box
+	for i, r := range rows {
+		if i == 0 || r.Box != rows[i-1].Box {
+			b = h.boxes[r.Box]
+		}
+		if b == nil {
+			continue
+		}
+		switch {
+		case !ok:
+			b.giveBack(&h.memory, r.N)
+		case b.loading:
+			b.settled = append(b.settled, r.N) // the page being read may still show it
+		default:
+			delete(b.flying, r.N)
+		}
+		h.prune(b)
 	}
-	switch {
-	case !ok:
-		b.giveBack(&h.memory, n)
-	case b.loading:
-		b.settled = append(b.settled, n) // the page being read may still show it
-	default:
-		delete(b.flying, n)
-	}
-	h.prune(b)
 	return h.out
+}
+
+// Ended is a row whose Finish was stored.
+type Ended struct {
+	Box Mailbox
+	N   int64
 }
 
 // Change lets set change what a connection tells of itself, and drains its mailboxes: idle lets through what was held
@@ -234,8 +262,6 @@ func (h *Hub) begin() {
 	clear(h.out) // frames are not held for longer than they are used
 	h.out = h.out[:0]
 }
-
-func (h *Hub) emit(e Effect) { h.out = append(h.out, e) }
 
 // replacedBy finds the connection that c takes the place of. b is its member's own mailbox; nil without any connection.
 func (b *box) replacedBy(c Conn) *conn {

@@ -225,8 +225,9 @@ func (a *accept) spread(tx *sqlite.Tx, l *ledger) error {
 	sp, alone := l.spreads.add(a.delivery(), a.placed[:a.there])
 	if sp != nil {
 		for _, box := range sp.Boxes {
-			l.charge(a.mesh, store.Delivery{Sender: sp.Sender, To: box, Bytes: sp.Bytes})
+			l.chargeBox(store.Delivery{Sender: sp.Sender, To: box, Bytes: sp.Bytes})
 		}
+		l.meshes[a.mesh] += sp.Bytes * int64(len(sp.Boxes))
 		if err := store.AddSpread(tx, &sp.Spread); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/broker/store"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 // outcome translates what the hub decides into what is stored.
@@ -20,6 +21,7 @@ func outcome(o hub.Outcome) store.Outcome {
 // do performs effects. They are valid until the hub's next input, so what makes a new one waits for the end.
 func (l *loop) do(effects []hub.Effect) {
 	var slow []hub.ConnID
+	var ends []op
 	for i := range effects {
 		e := &effects[i]
 		switch e.Kind {
@@ -30,13 +32,19 @@ func (l *loop) do(effects []hub.Effect) {
 		case hub.Load:
 			l.drain.add(load{to: l.dir.connected(e.Box), box: e.Box, page: e.Page})
 		case hub.Finish:
-			l.writer.addLazy(&finish{row: e.Row, to: l.dir.connected(e.Box), outcome: outcome(e.Outcome), at: l.now()})
+			if ends == nil {
+				ends = make([]op, 0, len(effects)-i)
+			}
+			ends = append(ends, &finish{row: e.Row, to: l.dir.connected(e.Box), outcome: outcome(e.Outcome), at: l.now()})
 		case hub.Close:
 			if n := l.forget(e.Conn); n != nil {
 				n.out.Close(e.Code, e.Reason)
 				l.watch.Left(n.conn, true)
 			}
 		}
+	}
+	if len(ends) > 0 {
+		l.writer.addLazy(ends...)
 	}
 	for _, id := range slow {
 		l.cut(id)
@@ -79,14 +87,9 @@ func (l *loop) committed(ops []op, err error) {
 	if len(placed) > 0 {
 		l.do(l.hub.Insert(l.now(), placed))
 	}
+	l.finished(ops, err)
 	for _, o := range ops {
 		switch o := o.(type) {
-		case *finish:
-			l.finished(o, err)
-		case *accept:
-			for _, f := range o.rejected {
-				l.finished(f, err)
-			}
 		case *task:
 			o.finish(err)
 		case barrier:
@@ -123,21 +126,50 @@ func (l *loop) answer(a *accept, err error, placed []hub.Placed) []hub.Placed {
 	return placed
 }
 
-// finished lets go of a copy and sends its receipt.
-func (l *loop) finished(f *finish, err error) {
-	l.do(l.hub.Settled(f.to.box, f.row.N, err == nil))
-	if err != nil || !f.done {
+// finished lets go of the copies that ended in a group, and sends their receipts.
+func (l *loop) finished(ops []op, err error) {
+	var all []*finish
+	for _, o := range ops {
+		switch o := o.(type) {
+		case *finish:
+			all = append(all, o)
+		case *accept:
+			all = append(all, o.rejected...)
+		}
+	}
+	rows := make([]hub.Ended, len(all))
+	for i, f := range all {
+		rows[i] = hub.Ended{Box: f.to.box, N: f.row.N}
+	}
+	l.do(l.hub.SettledAll(rows, err == nil))
+	if err != nil {
 		return
 	}
-	l.spent.add(f.row.N)
-	l.countMet(f.why)
-	if f.outcome == store.Expired {
-		l.count(config.BoundMessageTTL, 1)
+	var watchers []hub.ConnID
+	var of mesh.ID
+	for _, f := range all {
+		if !f.done {
+			continue
+		}
+		if !f.more {
+			l.spent.add(f.row.N)
+		}
+		l.countMet(f.why)
+		if f.outcome == store.Expired {
+			l.count(config.BoundMessageTTL, 1)
+		}
+		if f.receipt == 0 {
+			continue
+		}
+		if of != f.row.Sender.Member {
+			of, watchers = f.row.Sender.Member, l.hub.Watchers(f.row.Sender.Member)
+		}
+		l.prove(f, watchers)
 	}
-	if f.receipt == 0 {
-		return
-	}
-	watchers := l.hub.Watchers(f.row.Sender.Member)
+}
+
+// prove sends a receipt.
+func (l *loop) prove(f *finish, watchers []hub.ConnID) {
 	if len(watchers) == 0 {
 		return
 	}

@@ -20,10 +20,11 @@ type finish struct {
 
 	done    bool  // after apply: it waited until then
 	receipt int64 // number of the receipt, 0 for none
+	more    bool  // others of the message wait as it did
 }
 
 func (f *finish) apply(tx *sqlite.Tx, l *ledger) error {
-	f.done, f.receipt = false, 0
+	f.done, f.receipt, f.more = false, 0, false
 	if l.spreads.take(f) {
 		return nil // ledger.settle goes on
 	}

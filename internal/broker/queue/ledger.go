@@ -110,15 +110,26 @@ func (l *ledger) admitsMesh(meshID mesh.ID, bytes int64) error {
 
 // charge adds a copy that waits.
 func (l *ledger) charge(meshID mesh.ID, d store.Delivery) {
+	l.chargeBox(d)
+	l.meshes[meshID] += d.Bytes
+}
+
+// chargeBox is charge without the mesh's part.
+func (l *ledger) chargeBox(d store.Delivery) {
 	p := pair{d.Sender, d.To}
 	u := l.pairs[p]
 	l.pairs[p] = use{u.rows + 1, u.bytes + d.Bytes}
 	l.boxes[d.To] += d.Bytes
-	l.meshes[meshID] += d.Bytes
 }
 
 // release takes a copy away that no longer waits.
 func (l *ledger) release(meshID mesh.ID, d store.Delivery) {
+	l.releaseBox(d)
+	less(l.meshes, meshID, d.Bytes)
+}
+
+// releaseBox is release without the mesh's part.
+func (l *ledger) releaseBox(d store.Delivery) {
 	p := pair{d.Sender, d.To}
 	u := l.pairs[p]
 	if u = (use{u.rows - 1, u.bytes - d.Bytes}); u.rows <= 0 {
@@ -127,7 +138,6 @@ func (l *ledger) release(meshID mesh.ID, d store.Delivery) {
 		l.pairs[p] = u
 	}
 	less(l.boxes, d.To, d.Bytes)
-	less(l.meshes, meshID, d.Bytes)
 }
 
 func less[K comparable](m map[K]int64, k K, bytes int64) {

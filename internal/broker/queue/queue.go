@@ -184,14 +184,19 @@ func (q *Queue) SetStatus(id hub.ConnID, status mesh.Status) {
 // ClientAck notes that a pushed message is on the recipient's disk (wire 3.4). It clears only what this connection
 // was pushed. There is no answer.
 func (q *Queue) ClientAck(ctx context.Context, s *session.Session, req protocol.ClientAckRequest) (wire.None, error) {
+	return wire.None{}, q.ClientAcks(ctx, s, []protocol.ClientAckRequest{req})
+}
+
+// ClientAcks is ClientAck for several, which it keeps.
+func (q *Queue) ClientAcks(ctx context.Context, s *session.Session, reqs []protocol.ClientAckRequest) error {
 	if err := q.loop.enter(ctx); err != nil {
-		return wire.None{}, err
+		return err
 	}
 	q.loop.in.post(func() {
 		q.loop.leave()
-		q.loop.do(q.loop.hub.Ack(q.now(), s.Conn, req.BrokerMessageID, req.ClientMessageID))
+		q.loop.do(q.loop.hub.Acks(q.now(), s.Conn, reqs))
 	})
-	return wire.None{}, nil
+	return nil
 }
 
 // Connections lists the connections of a mesh, oldest first. The slice is the caller's; what its rows point to is not

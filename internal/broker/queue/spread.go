@@ -274,7 +274,9 @@ func (l *ledger) settleOne(tx *sqlite.Tx, sp *spread) error {
 // settlePart ends copies with the same outcome.
 func (l *ledger) settlePart(tx *sqlite.Tx, sp *spread, ended []*finish) error {
 	first := ended[0]
-	part := store.Settlement{Message: sp.Message, Part: sp.parts, Sender: sp.Sender, Outcome: first.outcome, At: first.at}
+	part := store.Settlement{
+		Message: sp.Message, Part: sp.parts, Sender: sp.Sender, Outcome: first.outcome, At: first.at, Boxes: make([]store.Box, 0, len(ended)),
+	}
 	sp.parts++
 	for _, f := range ended {
 		part.Boxes = append(part.Boxes, f.to.n)
@@ -290,12 +292,13 @@ func (l *ledger) settlePart(tx *sqlite.Tx, sp *spread, ended []*finish) error {
 		return err
 	}
 	for i, f := range ended {
-		f.done, f.at = true, first.at
+		f.done, f.at, f.more = true, first.at, sp.left > 0 || i > 0
 		if part.Receipt > 0 {
 			f.receipt = part.Receipt + int64(i)
 		}
-		l.release(f.to.mesh, store.Delivery{Message: f.row.N, To: f.to.n, Sender: f.row.Sender.N, Bytes: f.row.Bytes})
+		l.releaseBox(store.Delivery{To: f.to.n, Sender: sp.Sender, Bytes: sp.Bytes})
 	}
+	less(l.meshes, first.to.mesh, sp.Bytes*int64(len(ended)))
 	if part.Receipt == 0 {
 		return nil
 	}

@@ -61,11 +61,11 @@ func (w *writer) add(o op) {
 	w.ask()
 }
 
-// addLazy queues an op that can wait for others.
-func (w *writer) addLazy(o op) {
-	w.pending.Add(1)
+// addLazy queues ops that can wait for others.
+func (w *writer) addLazy(ops ...op) {
+	w.pending.Add(int64(len(ops)))
 	w.mu.Lock()
-	w.waiting = append(w.waiting, o)
+	w.waiting = append(w.waiting, ops...)
 	now, start := len(w.waiting) >= lazyOps, !w.timed && !w.asked
 	w.timed = w.timed || start
 	w.mu.Unlock()
