@@ -35,6 +35,7 @@ type Options struct {
 	Settings config.Daemon
 	User     string          // <user>@<host>, the name of new members
 	Dial     uplink.DialFunc // nil means the network of the machine
+	Network  func() string   // describes the networks of the machine; nil asks the system
 	Now      mesh.Clock
 	Log      *slog.Logger
 	Ready    func() // called when the socket answers; may be nil
@@ -111,7 +112,7 @@ func (d *Daemon) open(ctx context.Context) error {
 	}
 	d.node = node.New(node.Options{
 		Home: opt.Home, Settings: opt.Settings, User: opt.User, Book: book, DB: d.db, Outbox: d.outbox, Inbox: d.inbox,
-		Dial: opt.Dial, Now: opt.Now, Log: opt.Log,
+		Dial: opt.Dial, Network: opt.Network, Now: opt.Now, Log: opt.Log,
 	})
 	d.registry = registry.New(registry.Options{
 		Daemon: opt.Home.Daemon, Book: book, DB: d.db, Lines: d.node, Now: opt.Now, Log: opt.Log,

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/daemon"
@@ -23,6 +24,7 @@ type Home struct {
 	Name     string
 	Clock    *Clock
 	Settings config.Daemon // of the next Start
+	Network  atomic.Value  // a string: the networks that its machine is in
 
 	rig *Rig
 
@@ -72,7 +74,7 @@ func (h *Home) Start() {
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	var err error
 	p.daemon, err = daemon.Open(p.ctx, daemon.Options{
-		Home: h.Paths(), Settings: h.Settings, User: h.Name, Dial: p.port.Dial, Now: h.Clock.Now, Log: h.rig.Log.With("at", h.Name),
+		Home: h.Paths(), Settings: h.Settings, User: h.Name, Dial: p.port.Dial, Network: h.network, Now: h.Clock.Now, Log: h.rig.Log.With("at", h.Name),
 		PollConfig: true,
 	})
 	h.rig.must(err)
@@ -81,6 +83,11 @@ func (h *Home) Start() {
 	h.mu.Lock()
 	h.process = p
 	h.mu.Unlock()
+}
+
+func (h *Home) network() string {
+	name, _ := h.Network.Load().(string) // empty before a test moves it
+	return name
 }
 
 // Stop ends the daemon as a signal does. One that does not run stays so.

@@ -27,7 +27,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/seal"
 )
 
-// Options are what a node is made of. All fields but Dial are required; the caller opens and closes the databases.
+// Options are what a node is made of. All fields but Dial and Network are required; the caller opens and closes the databases.
 type Options struct {
 	Home     paths.Home
 	Settings config.Daemon
@@ -37,6 +37,7 @@ type Options struct {
 	Outbox   *outbox.Outbox
 	Inbox    *inbox.Inbox
 	Dial     uplink.DialFunc // nil means the network of the machine
+	Network  func() string   // describes the networks of the machine; nil asks the system
 	Now      mesh.Clock
 	Log      *slog.Logger
 }
@@ -66,6 +67,9 @@ const keptBoxes = 4096
 
 // New returns a node that is attached to nothing until Run.
 func New(opt Options) *Node {
+	if opt.Network == nil {
+		opt.Network = addresses
+	}
 	n := &Node{
 		opt: opt, enroll: &enroll.Client{Dial: opt.Dial, Now: opt.Now}, Events: events.New(),
 		attached: map[mesh.ID]*attachment.Attachment{}, lines: map[lineID]attachment.Line{}, changed: events.NewBroadcast(),
@@ -88,6 +92,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.opt.Inbox.Run(ctx) })
 	group.Go(func() error { return prune(ctx, n.opt) })
 	group.Go(func() error { return n.owners.Run(ctx) })
+	group.Go(func() error { return n.watch(ctx) })
 	group.Go(func() error { return n.opt.Book.Watch(ctx, n.reconcile) })
 	<-ctx.Done()
 	n.setSpawn(nil) // from here on nothing is started

@@ -85,12 +85,8 @@ func (a *attached) refused(err error) error {
 	return err
 }
 
-// Waking: the machine slept when its clock is so far ahead of the timer; the connection has so long to prove that it
-// lives (daemon 20).
-const (
-	sleepJump = time.Minute
-	wakeLimit = 5 * time.Second
-)
+// wakeLimit is how long a connection that was nudged has to prove that it lives (daemon 20).
+const wakeLimit = 5 * time.Second
 
 // watch pings, and returns when the connection ended, is dead, or ctx ended. Timers alone decide what dead is: they
 // stand still while the machine sleeps.
@@ -100,7 +96,6 @@ func (l *Link) watch(ctx context.Context, a *attached) error {
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	var quiet, unpinged time.Duration
-	wall := l.opt.Now().Round(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -109,6 +104,10 @@ func (l *Link) watch(ctx context.Context, a *attached) error {
 			return a.err
 		case err := <-a.dead:
 			return err
+		case <-l.nudge:
+			a.ping(ctx, wakeLimit)
+			unpinged = 0
+			continue
 		case <-tick.C:
 		}
 		if quiet += step; a.conn.heard() {
@@ -117,14 +116,7 @@ func (l *Link) watch(ctx context.Context, a *attached) error {
 		if quiet >= t.DeadAfter {
 			return mesh.Errorf(mesh.BrokerDown, "nothing was heard of the broker for %v", t.DeadAfter)
 		}
-		unpinged += step
-		before := wall
-		wall = l.opt.Now().Round(0)
-		switch {
-		case wall.Sub(before) > step+sleepJump:
-			a.ping(ctx, wakeLimit)
-			unpinged = 0
-		case unpinged >= t.Ping:
+		if unpinged += step; unpinged >= t.Ping {
 			a.ping(ctx, t.DeadAfter)
 			unpinged = 0
 		}

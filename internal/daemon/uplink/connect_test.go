@@ -207,18 +207,15 @@ func TestDeadBrokerIsNoticed(t *testing.T) {
 	})
 }
 
-// TestWaking turns the wall clock ahead of the timers, as sleep does.
-func TestWaking(t *testing.T) {
+// TestNudge: a connection that was nudged proves that it lives, or is made anew.
+func TestNudge(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		alive bool
-		jump  time.Duration
 		want  int
 	}{
-		"the broker is still there": {true, time.Hour, 0},
-		"the broker is gone":        {false, time.Hour, 1},
-		"no sleep":                  {false, 50 * time.Second, 0},
-		"clock set back":            {false, -time.Hour, 0},
+		"the broker is still there": {true, 0},
+		"the broker is gone":        {false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -227,26 +224,44 @@ func TestWaking(t *testing.T) {
 				if !tc.alive {
 					f.mute = 1
 				}
-				var mu sync.Mutex
-				var ahead time.Duration
-				opt := f.options(new(sent))
-				opt.Now = func() time.Time {
-					mu.Lock()
-					defer mu.Unlock()
-					return time.Now().Add(ahead)
-				}
-				start(t, opt)
+				l, _ := start(t, f.options(new(sent)))
 				settle(2 * time.Second)
-				mu.Lock()
-				ahead = tc.jump
-				mu.Unlock()
-				settle(15 * time.Second)
+				l.Nudge()
+				l.Nudge()
+				settle(10 * time.Second)
 				if got := len(f.waits()); got != tc.want {
-					t.Errorf("got %d reconnects within 15 s, want %d", got, tc.want)
+					t.Errorf("got %d reconnects within 10 s, want %d", got, tc.want)
 				}
 			})
 		})
 	}
+}
+
+// TestNudgeCutsTheWait: a nudge connects now, and waits after it are short again; a final state stays.
+func TestNudgeCutsTheWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{t: t}
+		l, _ := start(t, f.options(new(sent)))
+		settle(5 * time.Minute)
+		n := len(f.waits())
+		l.Nudge()
+		settle(5 * time.Second)
+		if got := len(f.waits()) - n; got != 3 {
+			t.Errorf("got %d tries within 5 s of a nudge, want at once, after 1 and after 2 s", got)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, func(_ int, ws *line) { ws.refuse("", 4002, "banned") })
+		l, _ := start(t, f.options(new(sent)))
+		settle(time.Second)
+		l.Nudge()
+		settle(time.Minute)
+		wantState(t, l, Banned)
+		if got := len(f.waits()); got != 0 {
+			t.Errorf("got %d tries after a ban, want none", got)
+		}
+	})
 }
 
 func TestTooLargeFrame(t *testing.T) {

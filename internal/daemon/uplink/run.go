@@ -31,8 +31,12 @@ func (l *Link) Run(ctx context.Context) error {
 		v := past.judge(err, l.opt.Now())
 		l.report(v, err, past.failures)
 		l.set(v.state, err, nil)
-		if !l.pause(ctx, v) {
+		again, nudged := l.pause(ctx, v)
+		if !again {
 			return nil
+		}
+		if nudged {
+			past.failures = 0
 		}
 		l.set(Reconnecting, err, nil)
 	}
@@ -55,21 +59,25 @@ func (l *Link) report(v verdict, err error, failures int) {
 		slog.Int64(logkey.WaitMS, v.wait.Milliseconds()), slog.Int(logkey.Attempt, failures))
 }
 
-// pause waits for the next try and reports whether there is one. A final state waits for Retry alone.
-func (l *Link) pause(ctx context.Context, v verdict) bool {
+// pause waits for the next try, and reports whether there is one and whether a nudge brought it forward. A final state
+// waits for Retry alone.
+func (l *Link) pause(ctx context.Context, v verdict) (again, nudged bool) {
 	var due <-chan time.Time
+	var nudge <-chan struct{}
 	if !v.state.Final() {
 		timer := time.NewTimer(v.wait)
 		defer timer.Stop()
-		due = timer.C
+		due, nudge = timer.C, l.nudge
 	}
 	select {
 	case <-ctx.Done():
-		return false
+		return false, false
 	case <-due:
 	case <-l.retry:
+	case <-nudge:
+		return true, true
 	}
-	return true
+	return true, false
 }
 
 // verdict is what follows from the end of a connection.

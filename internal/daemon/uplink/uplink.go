@@ -92,6 +92,7 @@ type Link struct {
 	dialer dialer
 	mux    *wire.Mux[*wire.Peer]
 	retry  chan struct{} // holds one wish to connect now
+	nudge  chan struct{} // holds one wish to see whether the connection lives
 
 	mu      sync.Mutex // guards what follows
 	state   State
@@ -124,7 +125,7 @@ func New(opt Options) (*Link, error) {
 	}
 	l := &Link{
 		opt: opt, log: opt.Log, dialer: d, mux: wire.NewMux[*wire.Peer](),
-		retry: make(chan struct{}, 1), state: Closed, changed: make(chan struct{}),
+		retry: make(chan struct{}, 1), nudge: make(chan struct{}, 1), state: Closed, changed: make(chan struct{}),
 	}
 	wire.On(l.mux, protocol.Push, func(ctx context.Context, p *wire.Peer, msg protocol.PushedMessage) {
 		if err := opt.OnPush(ctx, p, msg); err != nil {
@@ -215,6 +216,15 @@ func (l *Link) Has(capability string) bool {
 func (l *Link) Retry() {
 	select {
 	case l.retry <- struct{}{}:
+	default: // the wish is known
+	}
+}
+
+// Nudge says that the machine slept, or that its network changed: an open connection has to prove within 5 s that it
+// lives, and one that waits for its next try is made now, as if it had not failed before. A final state stays.
+func (l *Link) Nudge() {
+	select {
+	case l.nudge <- struct{}{}:
 	default: // the wish is known
 	}
 }

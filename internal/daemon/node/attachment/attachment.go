@@ -179,6 +179,14 @@ func (a *Attachment) Stop() {
 	<-a.ended
 }
 
+// Nudge has every connection prove that it lives, or come back (uplink.Link.Nudge).
+func (a *Attachment) Nudge() {
+	a.Link.Nudge()
+	for _, s := range a.Sessions.all() {
+		s.Link.Nudge()
+	}
+}
+
 // OwnKeys lists the keys of this mesh that this daemon holds: the member's and its sessions'.
 func (a *Attachment) OwnKeys() map[mesh.Key]bool {
 	keys := map[mesh.Key]bool{a.Mesh.Pubkey(): true}
