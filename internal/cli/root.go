@@ -65,6 +65,7 @@ func contents() []section {
 			{[]string{"ping"}, presence.NewPing},
 			{[]string{"rename"}, membership.NewRename},
 			{[]string{"delete", "rm"}, membership.NewDelete},
+			{[]string{"members"}, membership.NewMembers},
 			{[]string{"member"}, membership.NewMember},
 		}},
 		{"Who may what", []verb{

@@ -41,3 +41,28 @@ type PeersAnswer struct {
 var Peers = Define[PeersRequest, PeersAnswer](Spec{
 	Route: "GET /v1/peers", Feature: "peers", Scope: User, Tool: true, Summary: "List who is in the joined meshes.",
 })
+
+// MembersRequest asks who belongs to the joined meshes.
+type MembersRequest struct {
+	Mesh   string `json:"mesh,omitzero" jsonschema:"slug; empty means every joined mesh"`
+	Online bool   `json:"online,omitzero" jsonschema:"only who is connected"`
+}
+
+// Member is a member of a mesh with what this daemon knows of its key.
+type Member struct {
+	protocol.Member
+	Mesh     string `json:"mesh"`
+	IsSelf   bool   `json:"isSelf"`
+	Verified bool   `json:"verified" jsonschema:"the name is proved; false: claimed by the relay"`
+}
+
+// MembersAnswer lists them mesh by mesh.
+type MembersAnswer struct {
+	Members []Member    `json:"members"`
+	Meshes  []MeshState `json:"meshes"`
+}
+
+// Members reads who belongs to the meshes.
+var Members = Define[MembersRequest, MembersAnswer](Spec{
+	Route: "GET /v1/members", Feature: "members", Scope: User, Tool: true, Summary: "List who belongs to the joined meshes, connected or not.",
+})

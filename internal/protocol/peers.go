@@ -50,3 +50,34 @@ type PeersAnswer struct {
 var ListPeers = wire.Define[PeersRequest, PeersAnswer](wire.Spec{
 	Type: "list_peers", Reply: "peers_list", Summary: "Read who is in the mesh.",
 })
+
+// MembersRequest asks for a page of the members of the mesh.
+type MembersRequest struct {
+	Limit int    `json:"limit,omitzero" jsonschema:"rows a page, 1 to 1000; 0 means all that fit"`
+	After string `json:"after,omitzero" jsonschema:"the next of the page before"`
+}
+
+// Member is a member of the mesh, connected or not.
+type Member struct {
+	MemberID    mesh.ID     `json:"memberId"`
+	Pubkey      mesh.Key    `json:"pubkey"`
+	DisplayName string      `json:"displayName"`
+	Role        string      `json:"role" jsonschema:"admin or member"`
+	JoinedAt    string      `json:"joinedAt"`
+	LastSeenAt  string      `json:"lastSeenAt,omitzero"`
+	Online      bool        `json:"online"`
+	Sessions    int         `json:"sessions" jsonschema:"of its sessions those that are there"`
+	Status      mesh.Status `json:"status,omitzero" jsonschema:"of its daemon, else of its newest session"`
+	Summary     *string     `json:"summary,omitzero"`
+}
+
+// MembersAnswer is a page, in the order in which they joined.
+type MembersAnswer struct {
+	Members []Member `json:"members"`
+	Next    string   `json:"next,omitzero" jsonschema:"set when there are more"`
+}
+
+// MemberList reads who belongs to the mesh.
+var MemberList = wire.Define[MembersRequest, MembersAnswer](wire.Spec{
+	Type: "member_list", Reply: "member_list_result", Ours: true, Summary: "Read who belongs to the mesh, connected or not.",
+})

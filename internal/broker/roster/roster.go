@@ -20,7 +20,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
-// Roster answers list_peers. Its fields are set once; it may be used from any goroutine.
+// Roster answers list_peers, member_list and mesh_info. Its fields are set once; it may be used from any goroutine.
 type Roster struct {
 	DB          *sqlite.DB
 	Connections func(context.Context, mesh.ID) ([]hub.Conn, error) // of a mesh, oldest first
@@ -37,6 +37,7 @@ type Roster struct {
 // Bind registers the handlers.
 func (r *Roster) Bind(m *wire.Mux[*session.Session]) {
 	wire.Handle(m, protocol.ListPeers, r.List)
+	wire.Handle(m, protocol.MemberList, r.Members)
 	wire.Handle(m, protocol.ReadMeshInfo, r.Info)
 }
 

@@ -63,6 +63,20 @@ func Peers() localapi.PeersAnswer {
 	}
 }
 
+// Members is who belongs to team: this user, one who is proved, and one who is away.
+func Members() localapi.MembersAnswer {
+	row := func(name, role string) localapi.Member {
+		return localapi.Member{Mesh: "team", Member: protocol.Member{
+			MemberID: mesh.ID(name), Pubkey: Key(name), DisplayName: name + "@laptop", Role: role, JoinedAt: "2026-02-01T12:00:00.000Z",
+			LastSeenAt: "2026-03-04T11:00:00.000Z",
+		}}
+	}
+	anna, bob, dave := row("anna", "admin"), row("bob", "member"), row("dave", "member")
+	anna.IsSelf, anna.Verified, anna.Online, anna.Sessions, anna.Status = true, true, true, 2, mesh.Idle
+	bob.Verified, bob.Online, bob.Sessions, bob.Status, bob.Summary = true, true, 1, mesh.DND, new("moving the ledger")
+	return localapi.MembersAnswer{Members: []localapi.Member{anna, bob, dave}, Meshes: []localapi.MeshState{{Mesh: "team", Status: "open", OK: true}}}
+}
+
 func inbox() localapi.InboxAnswer {
 	item := localapi.InboxItem{
 		Seq: 7, ID: "inbox-row-7", ClientMessageID: ClientID, BrokerMessageID: BrokerID, Mesh: "team", SenderPubkey: Key("session3"),
@@ -222,6 +236,7 @@ func Samples() map[string]any {
 		localapi.Invites.Route:      invites(),
 		localapi.InviteRevoke.Route: localapi.None{},
 		localapi.Peers.Route:        Peers(),
+		localapi.Members.Route:      Members(),
 		localapi.Groups.Route:       Groups(),
 		localapi.GroupJoin.Route:    localapi.GroupAnswer{Group: "backend", Role: "lead", Meshes: []string{"team"}},
 		localapi.GroupLeave.Route:   localapi.GroupAnswer{Group: "backend", Meshes: []string{"team"}, Pending: []string{"research"}},

@@ -110,11 +110,6 @@ func confirm(cmd *cobra.Command, a *shell.App, word string) error {
 	return nil
 }
 
-// NewMember is the noun member: role.
-func NewMember(a *shell.App) *cobra.Command {
-	return shell.Noun("member", "Change what members of a mesh may do", newMemberRole(a))
-}
-
 func newMemberRole(a *shell.App) *cobra.Command {
 	var req localapi.MemberUpdateRequest
 	cmd := &cobra.Command{

@@ -100,6 +100,7 @@ func (s *Server) bind() {
 	p := presenceRoutes{s}
 	handle(s, localapi.ProfileSet, p.set)
 	handle(s, localapi.Profiles, p.profiles)
+	handle(s, localapi.Members, p.members)
 	handle(s, localapi.Info, p.info)
 	handle(s, localapi.PingBrokers, p.ping)
 	stream(s, localapi.PeersWatch, p.watch)

@@ -52,6 +52,10 @@ func (s presenceRoutes) profiles(ctx context.Context, c caller, req localapi.Pro
 	return s.Node.Presence().Profiles(ctx, c.id(), req)
 }
 
+func (s presenceRoutes) members(ctx context.Context, _ caller, req localapi.MembersRequest) (localapi.MembersAnswer, error) {
+	return s.Node.Presence().Members(ctx, req)
+}
+
 func (s presenceRoutes) info(ctx context.Context, c caller, req localapi.InfoRequest) (localapi.InfoAnswer, error) {
 	return s.Node.Presence().Info(ctx, c.id(), req)
 }

@@ -117,3 +117,26 @@ func (p Presence) Ping(ctx context.Context, sessionID string, req localapi.PingR
 	wait.Wait()
 	return answer, nil
 }
+
+// Members lists who belongs to the meshes asked for.
+func (p Presence) Members(ctx context.Context, req localapi.MembersRequest) (localapi.MembersAnswer, error) {
+	meshes, err := narrow(p.node, req.Mesh)
+	if err != nil {
+		return localapi.MembersAnswer{}, err
+	}
+	lists := make([][]localapi.Member, len(meshes))
+	answer := localapi.MembersAnswer{Members: []localapi.Member{}, Meshes: make([]localapi.MeshState, len(meshes))}
+	var wait sync.WaitGroup
+	for i, at := range meshes {
+		wait.Go(func() { lists[i], answer.Meshes[i] = at.Members(ctx) })
+	}
+	wait.Wait()
+	for _, list := range lists {
+		for _, m := range list {
+			if m.Online || !req.Online {
+				answer.Members = append(answer.Members, m)
+			}
+		}
+	}
+	return answer, nil
+}
