@@ -10,6 +10,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/clitest"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
 // poison is a name that moves the cursor, paints, deletes the line, turns the direction of the text and hides.
@@ -142,6 +143,10 @@ func TestCompletionOffersPlainNamesOnly(t *testing.T) {
 	groups.Groups[1].Name = "ledger"
 	groups.Groups = append(groups.Groups, localapi.Group{Name: poison, Mesh: "team"})
 	w.Daemon.Answers[localapi.Groups.Route] = groups
+	bans := clitest.Bans()
+	bans.Bans = append(bans.Bans, protocol.Ban{Name: poison}, protocol.Ban{Name: "-rf"}, protocol.Ban{Name: "bob@laptop", Pubkey: clitest.Key("bob")})
+	w.Daemon.Answers[localapi.Bans.Route] = bans
+	const peers = "backend-migration-and-more-words\tonline · team · 5e55102301234567\ncarol@desk\tonline · team · ca2010123456789a\n:4\n"
 	for _, line := range []struct{ args, want string }{
 		{"send|", "backend-migration-and-more-words\tonline · team · 5e55102301234567\ncarol@desk\tonline · team · ca2010123456789a\n@backend\tgroup · team · 3 members\n@ledger\tgroup · team · 1 member\n:4\n"},
 		{"send|x|", ":4\n"},
@@ -151,6 +156,15 @@ func TestCompletionOffersPlainNamesOnly(t *testing.T) {
 		{"leave|", "team\nresearch\n:4\n"},
 		{"peers|--mesh|", "team\nresearch\n:4\n"},
 		{"send|--priority|", "now\nnext\nlow\n:4\n"},
+		{"kick|", peers},
+		{"peer|ban|--mesh|team|", peers},
+		{"block|", peers},
+		{"block|bob|", ":4\n"},
+		{"grant|", peers},
+		{"grant|bob|", "read\ndm\nbroadcast\nstate-read\nstate-write\nfile-read\nall\n:4\n"},
+		{"grant|bob|dm|", "read\nbroadcast\nstate-read\nstate-write\nfile-read\n:4\n"},
+		{"unban|", "mallory\t3a11024012345678\nbob@laptop\tb0b0123456789abc\n:4\n"},
+		{"unban|bob|", ":4\n"},
 		{"completions|", "bash\nzsh\nfish\npowershell\n:4\n"},
 	} {
 		args := append([]string{"__complete"}, strings.Split(line.args, "|")...)
@@ -167,7 +181,7 @@ func TestCompletionOffersPlainNamesOnly(t *testing.T) {
 func TestCompletionStartsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, args := range [][]string{{"__complete", "send", ""}, {"__complete", "leave", ""}} {
+	for _, args := range [][]string{{"__complete", "send", ""}, {"__complete", "leave", ""}, {"__complete", "unban", ""}, {"__complete", "block", ""}} {
 		if r := w.Run(args...); r.Exit != mesh.ExitOK || r.Out != ":4\n" {
 			t.Errorf("got exit %d and %q, want no words", r.Exit, r.Out)
 		}

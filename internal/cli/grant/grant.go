@@ -18,10 +18,12 @@ import (
 // all stands for every capability on the command line.
 const all = "all"
 
-const about = "There are read (see you in the list of peers), dm (write to you), broadcast (reach you by a group or everybody), state-read, " +
-	"state-write and file-read. Everybody without an entry has read, dm, broadcast and state-read.\n\n<peer> is a name, a key, or the first " +
-	"16 or more characters of one, also of somebody who is offline; a session means its member, so that no new session escapes. Your daemon " +
-	"enforces it, and the broker is told. This is for a human in a terminal: a host session is refused."
+const capabilities = "There are read (see you in the list of peers), dm (write to you), broadcast (reach you by a group or everybody), state-read, " +
+	"state-write and file-read. Everybody without an entry has read, dm, broadcast and state-read."
+
+const about = capabilities + "\n\n<peer> is a name, a key, or the first 16 or more characters of one, also of somebody who is offline; a session means " +
+	"its member, so that no new session escapes. Your daemon enforces it, and the broker is told. This is for a human in a terminal: a host " +
+	"session is refused."
 
 const unheard = "They are not told: what they send is accepted, as for somebody who is away, and stays so."
 
@@ -73,7 +75,7 @@ func change(a *shell.App, verb string, capable bool) *cobra.Command {
 			if len(args) == 0 || !capable {
 				return a.CompletePeers(cmd, args, word)
 			}
-			return append(words(), all), cobra.ShellCompDirectiveNoFileComp
+			return wordsWithout(args[1:]), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	cmd.Flags().StringVar(&req.Mesh, "mesh", "", "in this mesh, by its short `name`; may be left out where one is joined")
@@ -81,11 +83,16 @@ func change(a *shell.App, verb string, capable bool) *cobra.Command {
 	return cmd
 }
 
-// words lists the capabilities as they are typed.
-func words() []string {
+// wordsWithout lists the capabilities that are not yet on the line; all only as the first.
+func wordsWithout(typed []string) []string {
 	var list []string
 	for _, c := range mesh.AllCaps.List() {
-		list = append(list, string(c))
+		if !slices.Contains(typed, string(c)) {
+			list = append(list, string(c))
+		}
+	}
+	if len(typed) == 0 {
+		list = append(list, all)
 	}
 	return list
 }
@@ -152,7 +159,7 @@ func NewGrants(a *shell.App) *cobra.Command {
 	var req localapi.GrantsRequest
 	cmd := &cobra.Command{
 		Use: "grants", Short: "List who may do more or less than others",
-		Long:    "List those who may do more or less to your member than everybody else.\n\n" + about,
+		Long:    "List those who may do more or less to your member than everybody else.\n\n" + capabilities,
 		Example: "claudemesh grants\nclaudemesh grants --mesh team --json",
 		Args:    a.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runGrants(cmd.Context(), a, req) },

@@ -284,7 +284,7 @@ func completeBanned(a *shell.App) cobra.CompletionFunc {
 		}
 		var words []string
 		for _, b := range answer.Bans {
-			if mesh.CheckName(b.Name) == nil && term.Clean(b.Name) == b.Name {
+			if shell.Completable(b.Name) {
 				words = append(words, cobra.CompletionWithDesc(b.Name, b.Pubkey.Short()))
 			}
 		}

@@ -26,7 +26,7 @@ func (a *App) CompletePeers(cmd *cobra.Command, args []string, _ string) ([]stri
 	}
 	var words []string
 	for _, p := range answer.Peers {
-		if !p.IsThisSession && completable(p.DisplayName) {
+		if !p.IsThisSession && Completable(p.DisplayName) {
 			words = append(words, cobra.CompletionWithDesc(p.DisplayName, Facts(onlineWord(Online(p)), p.Mesh, p.Pubkey.Short())))
 		}
 	}
@@ -75,12 +75,12 @@ func (a *App) CompleteMeshes(cmd *cobra.Command, _ []string, _ string) ([]string
 	}
 	var words []string
 	for _, m := range answer.Meshes {
-		if completable(m.Slug) {
+		if Completable(m.Slug) {
 			words = append(words, m.Slug)
 		}
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completable reports whether a foreign name can be put on a command line as it is.
-func completable(name string) bool { return mesh.CheckName(name) == nil && term.Clean(name) == name }
+// Completable reports whether a foreign name can be put on a command line as it is.
+func Completable(name string) bool { return mesh.CheckName(name) == nil && term.Clean(name) == name }
