@@ -199,7 +199,7 @@ type remote struct {
 func (r remote) RemoteAddr() net.Addr { return r.addr }
 
 // Who proves a session key takes it from whoever only announced it.
-func TestTakenSessionKeyClosesItsSquatter(t *testing.T) {
+func TestLesson229TakenSessionKeyClosesItsSquatter(t *testing.T) {
 	t.Parallel()
 	s := openSite(t, nil)
 	m := s.found(t)

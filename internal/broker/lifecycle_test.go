@@ -178,7 +178,7 @@ func TestStopDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 }
 
 // wire 1.1: a ping every 30 s; who is silent for 75 s is cut without a close frame.
-func TestLesson16Liveness(t *testing.T) {
+func TestLesson116Liveness(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := bubbleSite(t, nil)

@@ -240,7 +240,7 @@ func (c *crowd) check() {
 
 // Every member of a group gets one copy a session, nobody else gets any, whoever joins, leaves, comes and goes (lessons
 // 2.1.1 and 2.1.2).
-func TestLessonEachMemberOfAGroupGetsItOnce(t *testing.T) {
+func TestLesson212EachMemberOfAGroupGetsItOnce(t *testing.T) {
 	t.Parallel()
 	seed := *seedFlag
 	if seed == 0 {

@@ -25,7 +25,7 @@ func TestBothWays(t *testing.T) {
 	})
 }
 
-func TestOfflineRecipient(t *testing.T) {
+func TestLesson213OfflineRecipient(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		ben.Stop()
 		pass(3 * time.Second) // rosters are a moment old

@@ -12,7 +12,7 @@ import (
 )
 
 // A session whose process ended is gone from everybody's list within 5 s, long before a lease would end.
-func TestLesson19KilledSessionIsGone(t *testing.T) {
+func TestLesson119KilledSessionIsGone(t *testing.T) {
 	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
 		s, err := ada.Spawn("one")
 		w.must(err)
@@ -32,7 +32,7 @@ func TestLesson19KilledSessionIsGone(t *testing.T) {
 }
 
 // A session that ended while its daemon was down is gone as soon as the daemon is back.
-func TestLesson18SessionThatEndedWithoutItsDaemon(t *testing.T) {
+func TestLesson118SessionThatEndedWithoutItsDaemon(t *testing.T) {
 	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
 		one, err := ada.Spawn("one")
 		w.must(err)

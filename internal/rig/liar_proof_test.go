@@ -350,7 +350,7 @@ func TestRejectedPeer(t *testing.T) {
 }
 
 // Both sides see the same number (daemon 25, row 34).
-func TestLesson34SafetyNumbersAgree(t *testing.T) {
+func TestLesson2214SafetyNumbersAgree(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		number := func(of *Home, peer string) localapi.SafetyNumber {
 			answer, err := localapi.Verify.Do(t.Context(), of, localapi.VerifyRequest{Peer: peer})

@@ -164,7 +164,7 @@ func TestThreat7SenderIsTheKeyThatOpens(t *testing.T) {
 
 // Plain text in the dress of a box is never a direct message, whatever the broker says of it; as a message to many it is
 // shown as what it is.
-func TestLesson11PlainTextIsNoDirectMessage(t *testing.T) {
+func TestLesson227PlainTextIsNoDirectMessage(t *testing.T) {
 	lie(t, func(t *testing.T, l *liar) {
 		l.hear(l.ben)
 		l.Send(l.ada, "ben", "real")

@@ -30,7 +30,7 @@ func TestReconnectAfterCut(t *testing.T) {
 
 // A connection of which one direction is dead is given up by both ends within 75 s (and the 5 s of their tick), however
 // long the system takes to notice; nothing that was sent meanwhile is lost.
-func TestLesson18HalfOpenLink(t *testing.T) {
+func TestLesson116HalfOpenLink(t *testing.T) {
 	for name, dead := range map[string][]memnet.Direction{"up": {memnet.Up}, "down": {memnet.Down}, "both": {memnet.Up, memnet.Down}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {

@@ -91,7 +91,7 @@ func TestHiddenUserIsSeenByNobodyElse(t *testing.T) {
 }
 
 // A short cut is nobody's news, a long one is one leave and one return (lessons 4, test 4).
-func TestLesson17WhatOthersHearOfALostConnection(t *testing.T) {
+func TestLesson117WhatOthersHearOfALostConnection(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		heard := w.listen(ben)
 		ada.Link(w.broker).Cut()

@@ -11,7 +11,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
-func TestReceiptsTellHowFarAMessageCame(t *testing.T) {
+func TestLesson129ReceiptsTellHowFarAMessageCame(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		ben.Stop()
 		ada.Link(w.broker).Cut()
@@ -56,7 +56,7 @@ func TestStatusByPrefix(t *testing.T) {
 	})
 }
 
-func TestExpiryReachesTheSender(t *testing.T) {
+func TestLesson213ExpiryReachesTheSender(t *testing.T) {
 	set := settings{broker: func(b *config.Broker) { b.MessageTTL = time.Minute }}
 	bubble(t, set, func(t *testing.T, w *world, ada, ben *Home) {
 		ben.Stop()

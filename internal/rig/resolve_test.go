@@ -42,7 +42,7 @@ func TestNameOfANewcomer(t *testing.T) {
 }
 
 // A mesh that hangs costs the resolution of names 2 s, and not at each message.
-func TestNamesWhileAnotherMeshHangs(t *testing.T) {
+func TestLesson16NamesWhileAnotherMeshHangs(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		second := w.Broker(there, nil)
 		ada.Found(second, "other")

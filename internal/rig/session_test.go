@@ -95,7 +95,7 @@ func TestLesson13TwoSessionsOfOneDaemon(t *testing.T) {
 
 // A message to the member is shown to all its sessions; one from a session to many comes back to nobody who sent it
 // (design D1, lessons 1, row 10).
-func TestMemberMessagesAndNoEcho(t *testing.T) {
+func TestLesson110MemberMessagesAndNoEcho(t *testing.T) {
 	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
 		one, two := w.open(ada, "one"), w.open(ada, "two")
 		w.Send(ben, string(ada.Mesh("team").Pubkey), "to the member")
@@ -115,7 +115,7 @@ func TestMemberMessagesAndNoEcho(t *testing.T) {
 }
 
 // Text that nobody sealed is a header without a body to a session, and whole to its human (design E3, C10).
-func TestLesson14ToEveryoneOncePerSession(t *testing.T) {
+func TestLesson212ToEveryoneOncePerSession(t *testing.T) {
 	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
 		one, two := w.open(ada, "one"), w.open(ada, "two")
 		_, err := localapi.Send.Do(t.Context(), ben, localapi.SendRequest{To: "*", Message: "to all"})
@@ -151,7 +151,7 @@ func TestDeregisteredSessionsFallOut(t *testing.T) {
 
 // The key of a session is that of its host's session id, through whatever ends and begins again; it has one connection
 // (lessons 1, row 14; 4, tests 3 and 8).
-func TestLesson17KeysAreStable(t *testing.T) {
+func TestLesson114KeysAreStable(t *testing.T) {
 	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
 		first := w.open(ada, "one")
 		last := first
@@ -189,7 +189,7 @@ func TestLesson17KeysAreStable(t *testing.T) {
 }
 
 // Thirteen hours after their launch the broker restarts, and all sessions return (lessons 4, test 5).
-func TestLesson15SessionsOfYesterdayReturn(t *testing.T) {
+func TestLesson115SessionsOfYesterdayReturn(t *testing.T) {
 	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
 		one := w.open(ada, "one")
 		for _, c := range []*Clock{ada.Clock, ben.Clock, w.broker.Clock} {
@@ -205,7 +205,7 @@ func TestLesson15SessionsOfYesterdayReturn(t *testing.T) {
 }
 
 // What a session sent while there was no connection leaves under its own key, also after a restart, and in its order.
-func TestLesson10QueuedMessagesKeepTheirSender(t *testing.T) {
+func TestLesson19QueuedMessagesKeepTheirSender(t *testing.T) {
 	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
 		one := w.open(ada, "one")
 		ada.Link(w.broker).Cut()

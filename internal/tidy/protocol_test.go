@@ -115,10 +115,8 @@ func (r protocolRow) judge(t *tree, claims []conversation) []string {
 	case r.proof == "later":
 		return waitsInVain(t, r.words)
 	case r.proof == "test" && len(r.words) == 2:
-		for _, f := range t.files {
-			if f.dir() == r.words[0] && f.isTest() && strings.Contains(f.text, "\nfunc "+r.words[1]+"(") {
-				return nil
-			}
+		if hasTest(t, r.words[0], r.words[1]) {
+			return nil
 		}
 		return []string{"has no " + r.words[1] + " in " + r.words[0]}
 	}

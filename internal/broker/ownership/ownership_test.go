@@ -127,8 +127,8 @@ func TestRename(t *testing.T) {
 	}
 }
 
-// TestUnsignedOrdersAreForbidden is what clients of the TypeScript system send, and admins who are not the owner.
-func TestUnsignedOrdersAreForbidden(t *testing.T) {
+// TestLesson224UnsignedOrdersAreForbidden is what clients of the TypeScript system send, and admins who are not the owner.
+func TestLesson224UnsignedOrdersAreForbidden(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	if _, err := w.Rename(t.Context(), w.caller, protocol.MeshRenameRequest{Slug: "crew"}); !mesh.IsCode(err, mesh.Forbidden) {

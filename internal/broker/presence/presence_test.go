@@ -12,7 +12,7 @@ import (
 )
 
 // A short network loss is nobody's news; a long one is one leave and one join (lessons 4, test 4).
-func TestLesson17ShortLossIsSilentAndALongOneOneLeaveOneJoin(t *testing.T) {
+func TestLesson117ShortLossIsSilentAndALongOneOneLeaveOneJoin(t *testing.T) {
 	inWorld(t, func(w *world) {
 		ben := w.enter("ben", daemon)
 		ada := w.enter("ada", sessionKey("one"))
@@ -32,7 +32,7 @@ func TestLesson17ShortLossIsSilentAndALongOneOneLeaveOneJoin(t *testing.T) {
 	})
 }
 
-func TestLesson17ALeaseOutlivesTheBroker(t *testing.T) {
+func TestLesson117ALeaseOutlivesTheBroker(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.enter("ben", daemon)
 		ada := w.enter("ada", sessionKey("one"))
@@ -104,7 +104,7 @@ func TestWhoComesBackWithoutASessionKey(t *testing.T) {
 }
 
 // A close that comes after another connection took the place changes nothing (wire 2.4).
-func TestLesson14AReplacedConnectionEndsNothing(t *testing.T) {
+func TestLesson114AReplacedConnectionEndsNothing(t *testing.T) {
 	inWorld(t, func(w *world) {
 		ben := w.enter("ben", daemon)
 		first := w.enter("ada", sessionKey("one"))
@@ -137,7 +137,7 @@ func TestLesson48AThousandReconnectsAreOnePresence(t *testing.T) {
 
 // One copy for each of our daemons, none for its sessions and none about its own; other programs hear it on each
 // connection (lessons 1, row 12; wire 6).
-func TestLesson12EventsReachEachDaemonOnce(t *testing.T) {
+func TestLesson112EventsReachEachDaemonOnce(t *testing.T) {
 	inWorld(t, func(w *world) {
 		benDaemon, benSession := w.enter("ben", daemon), w.enter("ben", sessionKey("b1"))
 		oldOne := w.enter("cy", sessionKey("c1"), old)

@@ -56,7 +56,7 @@ func (s said) want(before Mood, now time.Time) Mood {
 	return before
 }
 
-func TestRankTable(t *testing.T) {
+func TestLesson234RankTable(t *testing.T) {
 	t.Parallel()
 	lines := table()
 	if want := (2*3 + 1) * 3 * 3 * 4; len(lines) != want {

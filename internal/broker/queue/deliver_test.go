@@ -157,7 +157,7 @@ func TestAMemberKeyIsTheMembers(t *testing.T) {
 	})
 }
 
-func TestMemberMailboxGoesToOneConnection(t *testing.T) {
+func TestLesson216MemberMailboxGoesToOneConnection(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
 		w.mesh("m", "ann", "bob")
 		ann := w.attach("m", "ann", "ann1")
@@ -246,7 +246,7 @@ func TestAckedOnWriteIsNeverReportedAsDelivered(t *testing.T) {
 }
 
 // Held messages waited for an unrelated trigger (lesson 2.1.4).
-func TestStatusHoldsAndReleases(t *testing.T) {
+func TestLesson214StatusHoldsAndReleases(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
 		w.mesh("m", "ann", "bob")
 		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1")

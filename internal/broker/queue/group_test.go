@@ -45,7 +45,7 @@ func TestJoiningAndLeavingCountsFromNowOn(t *testing.T) {
 }
 
 // Lessons 2.1.2: groups and broadcasts reach who is offline.
-func TestLessonGroupsReachOfflineMembers(t *testing.T) {
+func TestLesson212GroupsReachOfflineMembers(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
 		w.mesh("m", "ann", "bob", "cid", "dan")
 		ann := w.attach("m", "ann", "ann1")

@@ -35,7 +35,7 @@ func filled(t *testing.T) *Inbox {
 	return b
 }
 
-func TestScope(t *testing.T) {
+func TestLesson111Scope(t *testing.T) {
 	t.Parallel()
 	b := filled(t)
 	ctx := context.Background()
