@@ -61,22 +61,60 @@ func residentKiB(pid int) (float64, error) {
 	return strconv.ParseFloat(strings.Fields(rest)[0], 64)
 }
 
-// crowd is sessions that are connected.
+// crowd is sessions of a member that are connected.
 type crowd struct {
+	member
 	keys  []seal.SecretKey
 	conns []*lean
+
+	resting sync.WaitGroup // those who read what comes
 }
 
-func newCrowd(n int) *crowd {
-	c := &crowd{conns: make([]*lean, n)}
+func newCrowd(m member, n int) *crowd {
+	c := &crowd{member: m, conns: make([]*lean, n)}
 	for range n {
 		c.keys = append(c.keys, seal.NewSecretKey())
 	}
 	return c
 }
 
+// hellos signs what everybody will say. It is not what is measured.
+func (c *crowd) hellos() (all [][]byte, err error) {
+	parent, err := seal.ParseSecretKey(c.SecretKey)
+	if err != nil {
+		return nil, err
+	}
+	all = make([][]byte, len(c.keys))
+	for i, key := range c.keys {
+		if all[i], err = sessionHello(c.member, parent, key, "s"+strconv.Itoa(i)); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 // enter connects everybody, and returns how long that took.
-func (c *crowd) enter(ctx context.Context, m member) (time.Duration, error) {
+func (c *crowd) enter(ctx context.Context) (time.Duration, error) {
+	hellos, err := c.hellos()
+	if err != nil {
+		return 0, err
+	}
+	return c.say(ctx, hellos)
+}
+
+// back cuts all connections and connects everybody again, and returns how long the latter took: it has the end of the
+// former beside it, as when a network comes back.
+func (c *crowd) back(ctx context.Context) (time.Duration, error) {
+	hellos, err := c.hellos()
+	if err != nil {
+		return 0, err
+	}
+	c.leave()
+	return c.say(ctx, hellos)
+}
+
+// say connects everybody with a hello.
+func (c *crowd) say(ctx context.Context, hellos [][]byte) (time.Duration, error) {
 	var next atomic.Int64
 	errs := make(chan error, dialers)
 	began := time.Now()
@@ -88,7 +126,7 @@ func (c *crowd) enter(ctx context.Context, m member) (time.Duration, error) {
 					errs <- nil
 					return
 				}
-				conn, err := dialAs(ctx, m, c.keys[i], "s"+strconv.Itoa(i))
+				conn, err := dialSaying(ctx, c.BrokerURL, c.keys[i].Public(), hellos[i])
 				if err != nil {
 					errs <- err
 					return
@@ -114,12 +152,13 @@ func (c *crowd) leave() {
 			c.conns[i] = nil
 		}
 	}
+	c.resting.Wait()
 }
 
-// rest reads what comes without anybody asking, so that nobody is slow; the goroutines end with the connections.
-func (c *crowd) rest(group *sync.WaitGroup) {
+// rest reads what comes without anybody asking, so that nobody is slow, until they leave.
+func (c *crowd) rest() {
 	for _, conn := range c.conns {
-		group.Go(func() {
+		c.resting.Go(func() {
 			for {
 				n, err := conn.header()
 				if err != nil {
@@ -166,16 +205,17 @@ func benchCrowd(ctx context.Context, p plan, r *report) error {
 func crowdRounds(ctx context.Context, p plan, r *report, m member, pid int, bare contender) error {
 	theirs := m
 	theirs.BrokerURL = bare.addr
-	c := newCrowd(crowdSize)
+	c, other := newCrowd(m, crowdSize), newCrowd(theirs, crowdSize)
+	defer c.leave()
+	defer other.leave()
 	empty, err := residentKiB(pid)
 	if err != nil {
 		return err
 	}
-	if _, err := c.enter(ctx, m); err != nil {
+	if _, err := c.enter(ctx); err != nil {
 		return err
 	}
-	var resting sync.WaitGroup
-	c.rest(&resting)
+	c.rest()
 	time.Sleep(8 * time.Second) // what came with connecting is collected
 	full, err := residentKiB(pid)
 	if err != nil {
@@ -184,34 +224,45 @@ func crowdRounds(ctx context.Context, p plan, r *report, m member, pid int, bare
 	each := (full - empty) / crowdSize
 	r.add(row{what: "memory of an idle signed connection, of 5,000", ours: fmt.Sprintf("%.1f KiB", each), theirs: "1 KiB", anchor: "a KiB", bar: 32, goal: 25}.
 		compare([]float64{each}, []float64{1}))
+	if _, err := other.enter(ctx); err != nil {
+		return err
+	}
+	other.rest()
 	var a, b []float64
 	for range p.rounds {
-		c.leave()
-		resting.Wait()
-		took, err := c.enter(ctx, m)
-		if err != nil {
-			return fmt.Errorf("ours: %w", err)
+		for _, side := range []struct {
+			who   *crowd
+			rates *[]float64
+			pid   int
+		}{{c, &a, pid}, {other, &b, bare.pid}} {
+			c0, m0 := cpuOf(side.pid), cpuOf(os.Getpid())
+			took, err := side.who.back(ctx)
+			if err != nil {
+				return fmt.Errorf("%s: %w", side.who.BrokerURL, err)
+			}
+			time.Sleep(500 * time.Millisecond)
+			fmt.Fprintf(os.Stderr, "%s server %v client %v took %v\n", side.who.BrokerURL, (cpuOf(side.pid)-c0)/crowdSize, (cpuOf(os.Getpid())-m0)/crowdSize, took/crowdSize)
+			*side.rates = append(*side.rates, crowdSize/took.Seconds())
+			side.who.rest()
 		}
-		a = append(a, crowdSize/took.Seconds())
-		c.rest(&resting)
-		other := newCrowd(crowdSize)
-		if took, err = other.enter(ctx, theirs); err != nil {
-			return fmt.Errorf("bare: %w", err)
-		}
-		b = append(b, crowdSize/took.Seconds())
-		other.leave()
 	}
-	c.leave()
-	resting.Wait()
 	rate := func(v []float64) string { return fmt.Sprintf("%.0f/s", quantile(v, 0.5)) }
 	r.add(row{what: "5,000 sessions coming back, 64 at once", ours: rate(a), theirs: rate(b), anchor: "bare WebSocket upgrade, the same hello", bar: 0.7, moreIsGood: true}.compare(a, b))
 	return nil
 }
 
+func cpuOf(pid int) time.Duration {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	f := strings.Fields(string(data))
+	u, _ := strconv.Atoi(f[13])
+	s, _ := strconv.Atoi(f[14])
+	return time.Duration(u+s) * 10 * time.Millisecond
+}
+
 // rosterRounds measures list_peers of 500, page by page.
 func rosterRounds(ctx context.Context, p plan, r *report, m member) error {
-	c := newCrowd(villagers)
-	if _, err := c.enter(ctx, m); err != nil {
+	c := newCrowd(m, villagers)
+	if _, err := c.enter(ctx); err != nil {
 		return err
 	}
 	defer c.leave()

@@ -29,27 +29,27 @@ type lean struct {
 	out []byte
 }
 
-// dialLean connects as a new session of a member.
+// dialLean connects as a new session of a member, and returns after the answer to its hello.
 func dialLean(ctx context.Context, m member, name string) (*lean, error) {
-	session := seal.NewSecretKey()
-	return dialAs(ctx, m, session, name)
-}
-
-// dialAs connects as a session, and returns after the answer to its hello.
-func dialAs(ctx context.Context, m member, session seal.SecretKey, name string) (*lean, error) {
 	parent, err := seal.ParseSecretKey(m.SecretKey)
 	if err != nil {
 		return nil, err
 	}
+	session := seal.NewSecretKey()
 	hello, err := sessionHello(m, parent, session, name)
 	if err != nil {
 		return nil, err
 	}
-	c, err := upgradeLean(ctx, m.BrokerURL)
+	return dialSaying(ctx, m.BrokerURL, session.Public(), hello)
+}
+
+// dialSaying connects with a hello that was signed before, and returns after the answer to it.
+func dialSaying(ctx context.Context, url string, session seal.PublicKey, hello []byte) (*lean, error) {
+	c, err := upgradeLean(ctx, url)
 	if err != nil {
 		return nil, err
 	}
-	c.key, c.name = session.Public(), session.Public().String()[:16]
+	c.key, c.name = session, session.String()[:16]
 	if err := c.write(hello); err != nil {
 		return nil, err
 	}

@@ -11,9 +11,9 @@ import (
 // box is a mailbox with a connection. Its rows are in the store; the box knows which of them were pushed.
 type box struct {
 	name    Mailbox
-	conns   []*conn
-	serving *conn // the one of conns that is pushed; nil without any
-	former  *conn // the one that was pushed before, while some of it is on its way; nothing may overtake that
+	conns   []*conn // byClaim
+	serving *conn   // the one of conns that is pushed; nil without any
+	former  *conn   // the one that was pushed before, while some of it is on its way; nothing may overtake that
 
 	urgent, rest lane
 	flying       map[int64]bool // pushed or being finished, with whether urgent
@@ -173,19 +173,20 @@ func (b *box) settle() {
 	b.settled = b.settled[:0]
 }
 
-// choose picks the connection that is pushed. A member's own mailbox goes to one of our daemons, which shows it to
-// all its sessions, else to the newest session, else to any (design D1).
+// choose picks the connection that is pushed, the one with the best claim.
 func (b *box) choose() {
 	if !b.turning() {
 		b.former = b.serving
 	}
 	b.serving = nil
-	for _, c := range b.conns {
-		if b.serving == nil || cmp.Or(cmp.Compare(c.rank(), b.serving.rank()), cmp.Compare(c.ID, b.serving.ID)) > 0 {
-			b.serving = c
-		}
+	if n := len(b.conns); n > 0 {
+		b.serving = b.conns[n-1]
 	}
 }
+
+// byClaim orders the connections of a mailbox, the one that is pushed last: a member's own mailbox goes to one of our
+// daemons, which shows it to all its sessions, else to the newest session, else to any (design D1).
+func byClaim(a, b *conn) int { return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.ID, b.ID)) }
 
 // turning reports whether rows are on their way to another connection than the one that is pushed now. A recipient has
 // both lines to one inbox, and reads them in any order.

@@ -72,7 +72,7 @@ func New(opt Options) *Hub {
 // with the same member and session id, is closed: it was replaced. Its leases end.
 func (h *Hub) Attach(now time.Time, c Conn) []Effect {
 	h.begin()
-	if old := h.boxes[Mailbox{Member: c.Member}].replacedBy(c); old != nil {
+	if old := h.boxes[Mailbox{Member: c.Member, Session: c.SessionKey}].replacedBy(&c); old != nil {
 		h.out = append(h.out, Effect{Kind: Close, Conn: old.ID, Code: mesh.CloseNormal, Reason: mesh.ReasonReplaced})
 		h.remove(now, old)
 	}
@@ -263,14 +263,15 @@ func (h *Hub) begin() {
 	h.out = h.out[:0]
 }
 
-// replacedBy finds the connection that c takes the place of. b is its member's own mailbox; nil without any connection.
-func (b *box) replacedBy(c Conn) *conn {
+// replacedBy finds the connection that c takes the place of. b is the mailbox of its session, else of its member; nil
+// without any connection.
+func (b *box) replacedBy(c *Conn) *conn {
 	if b == nil {
 		return nil
 	}
 	for _, old := range b.conns {
 		switch {
-		case old.Mesh != c.Mesh || old.SessionKey != c.SessionKey:
+		case old.SessionKey != c.SessionKey || old.Mesh != c.Mesh:
 		case c.SessionKey != "", c.SessionID != "" && old.SessionID == c.SessionID:
 			return old
 		}
@@ -288,7 +289,8 @@ func (h *Hub) join(now time.Time, c *conn, name Mailbox) {
 	if len(b.conns) == 0 { // what was stored meanwhile is not known here
 		b.urgent.behind, b.rest.behind = true, true
 	}
-	b.conns = append(b.conns, c)
+	i, _ := slices.BinarySearchFunc(b.conns, c, byClaim)
+	b.conns = slices.Insert(b.conns, i, c)
 	c.boxes = append(c.boxes, b)
 	b.choose()
 	h.pump(now, b)
@@ -309,7 +311,9 @@ func (h *Hub) remove(now time.Time, c *conn) {
 	}
 	c.flight = nil
 	for _, b := range c.boxes {
-		b.conns = slices.DeleteFunc(b.conns, func(o *conn) bool { return o == c })
+		if i, ok := slices.BinarySearchFunc(b.conns, c, byClaim); ok {
+			b.conns = slices.Delete(b.conns, i, i+1)
+		}
 		if len(b.conns) == 0 {
 			h.memory.fallBehind(&b.urgent)
 			h.memory.fallBehind(&b.rest)

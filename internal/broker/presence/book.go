@@ -2,6 +2,7 @@ package presence
 
 import (
 	"cmp"
+	"container/list"
 	"slices"
 	"strconv"
 	"time"
@@ -47,7 +48,8 @@ func seatOf(c hub.Conn) (s seat, lasting bool) {
 type entry struct {
 	Peer
 	seat seat
-	out  Outbound // nil while it has no connection
+	out  Outbound      // nil while it has no connection
+	away *list.Element // of its household; nil while it has a connection
 	bell bell
 }
 
@@ -59,8 +61,8 @@ type book struct {
 	sees   func(member mesh.ID, by, session mesh.Key) bool
 	seats  map[seat]*entry
 	conns  map[mesh.ConnID]*entry
-	meshes map[mesh.ID][]*entry              // by N
-	served map[mesh.ConnID]map[mesh.Key]bool // sessions that the daemon behind a connection says it serves
+	meshes map[mesh.ID]*village   // that have anybody
+	homes  map[mesh.ID]*household // by member; without an entry nothing is in it
 	last   uint64
 	news   []news
 }
@@ -76,8 +78,7 @@ type news struct {
 func newBook(rules Rules, lease time.Duration, away int, sees func(mesh.ID, mesh.Key, mesh.Key) bool) *book {
 	return &book{
 		rules: rules, lease: lease, away: away, sees: sees,
-		seats: map[seat]*entry{}, conns: map[mesh.ConnID]*entry{}, meshes: map[mesh.ID][]*entry{},
-		served: map[mesh.ConnID]map[mesh.Key]bool{},
+		seats: map[seat]*entry{}, conns: map[mesh.ConnID]*entry{}, meshes: map[mesh.ID]*village{}, homes: map[mesh.ID]*household{},
 	}
 }
 
@@ -117,15 +118,16 @@ func (b *book) enter(p Peer, out Outbound, back *protocol.PeerEvent, now time.Ti
 
 // reattach swaps the connection of a presence: it keeps status, summary, visibility, profile and counts.
 func (b *book) reattach(e *entry, p Peer, out Outbound) {
-	if b.conns[e.ID] == e {
-		delete(b.conns, e.ID)
-		delete(b.served, e.ID)
-	}
-	since := e.ConnectedAt
+	b.unplug(e)
+	b.cameBack(e)
+	since, heard := e.ConnectedAt, e.hears()
 	e.Conn, e.out, e.Lost = p.Conn, out, time.Time{}
 	e.Proved = e.Proved || p.Proved
 	e.ConnectedAt, e.Status = since, e.Mood.Status
 	b.conns[e.ID] = e
+	if e.hears() != heard {
+		b.meshes[e.Mesh].listen(e)
+	}
 }
 
 // add seats an entry.
@@ -133,45 +135,47 @@ func (b *book) add(e *entry) {
 	b.seats[e.seat] = e
 	if e.out != nil {
 		b.conns[e.ID] = e
+	} else {
+		b.wentAway(e)
 	}
-	b.meshes[e.Mesh] = append(b.meshes[e.Mesh], e)
+	v := b.meshes[e.Mesh]
+	if v == nil {
+		v = &village{}
+		b.meshes[e.Mesh] = v
+	}
+	v.all = append(v.all, e)
+	v.listen(e)
 }
 
 // leave notes that a connection is over: for good, or until its presence comes back within the lease. It returns the
-// entries that ended, nil where there is nothing of this connection any more.
-func (b *book) leave(c hub.Conn, deliberate bool, now time.Time) (lost *entry, ended []*entry) {
+// presence where it has changed thereby, and the entries that ended.
+func (b *book) leave(c hub.Conn, deliberate bool, now time.Time) (changed *entry, ended []*entry) {
 	e := b.conns[c.ID]
 	if e == nil {
 		return nil, nil
 	}
-	delete(b.conns, c.ID)
-	delete(b.served, c.ID)
-	groups := c.Groups
+	b.unplug(e)
 	_, lasting := seatOf(e.Conn)
 	if deliberate || !lasting || b.lease <= 0 || b.over(e) {
 		b.end(e)
 		return nil, []*entry{e}
 	}
-	e.Groups, e.out, e.Lost = groups, nil, now
-	return e, b.crowdOut(e)
+	if !slices.Equal(e.Groups, c.Groups) {
+		changed = e
+	}
+	e.Groups, e.out, e.Lost = c.Groups, nil, now
+	b.wentAway(e)
+	return changed, b.crowdOut(e.Member)
 }
 
-// crowdOut ends the oldest presences of a member that has too many without a connection.
-func (b *book) crowdOut(of *entry) (ended []*entry) {
+// crowdOut ends the oldest absences of a member that has too many.
+func (b *book) crowdOut(member mesh.ID) (ended []*entry) {
 	for {
-		var oldest *entry
-		away := 0
-		for _, e := range b.meshes[of.Mesh] {
-			if e.Member != of.Member || e.out != nil {
-				continue
-			}
-			if away++; oldest == nil || e.Lost.Before(oldest.Lost) {
-				oldest = e
-			}
-		}
-		if away <= b.away {
+		h := b.homes[member]
+		if h == nil || h.away.Len() <= b.away {
 			return ended
 		}
+		oldest := h.away.Front().Value.(*entry)
 		b.end(oldest)
 		ended = append(ended, oldest)
 	}
@@ -180,12 +184,10 @@ func (b *book) crowdOut(of *entry) (ended []*entry) {
 // end forgets a presence and tells the others.
 func (b *book) end(e *entry) {
 	delete(b.seats, e.seat)
-	if b.conns[e.ID] == e {
-		delete(b.conns, e.ID)
-		delete(b.served, e.ID)
-	}
-	rest := slices.DeleteFunc(b.meshes[e.Mesh], func(o *entry) bool { return o == e })
-	if b.meshes[e.Mesh] = rest; len(rest) == 0 {
+	b.unplug(e)
+	b.cameBack(e)
+	v := b.meshes[e.Mesh]
+	if v.remove(e); len(v.all) == 0 {
 		delete(b.meshes, e.Mesh)
 	}
 	b.tell(protocol.PeerLeft, e, describe(e), false)
@@ -193,8 +195,8 @@ func (b *book) end(e *entry) {
 
 // tick ends the leases that are over and lets statuses decay. It returns what ended, and whose status changed.
 func (b *book) tick(now time.Time) (ended, idle []*entry) {
-	for _, all := range b.meshes {
-		for _, e := range all {
+	for _, v := range b.meshes {
+		for _, e := range v.all {
 			if mood := b.rules.Decay(e.Mood, now); mood != e.Mood {
 				e.Mood, e.Status = mood, mood.Status
 				idle = append(idle, e)
@@ -213,9 +215,13 @@ func (b *book) tick(now time.Time) (ended, idle []*entry) {
 
 // keep notes which sessions a daemon serves, and ends the leases of its member's other ones.
 func (b *book) keep(daemon *entry, keys map[mesh.Key]bool) (ended []*entry) {
-	b.served[daemon.ID] = keys
-	for _, e := range b.meshes[daemon.Mesh] {
-		if e.out == nil && e.Member == daemon.Member && b.over(e) {
+	h := b.home(daemon.Member)
+	if h.served == nil {
+		h.served = map[mesh.ConnID]map[mesh.Key]bool{}
+	}
+	h.served[daemon.ID] = keys
+	for e := range h.absent() {
+		if b.over(e) {
 			ended = append(ended, e)
 		}
 	}
@@ -227,20 +233,22 @@ func (b *book) keep(daemon *entry, keys map[mesh.Key]bool) (ended []*entry) {
 
 // over reports whether a presence is a session that its member's daemon, which is connected, does not serve any more.
 func (b *book) over(e *entry) bool {
-	if !e.Proved || !e.Go || e.Role != mesh.SessionRole {
+	h := b.homes[e.Member]
+	if h == nil || len(h.served) == 0 || !e.Proved || !e.Go || e.Role != mesh.SessionRole {
 		return false
 	}
-	for _, o := range b.meshes[e.Mesh] {
-		if keys := b.served[o.ID]; keys != nil && o.Member == e.Member && o.out != nil {
-			return !keys[e.SessionKey]
+	var daemon *entry // that came first
+	for id := range h.served {
+		if o := b.conns[id]; daemon == nil || o.N < daemon.N {
+			daemon = o
 		}
 	}
-	return false
+	return !h.served[daemon.ID][e.SessionKey]
 }
 
 // drop ends all presences of a member.
 func (b *book) drop(meshID, member mesh.ID) (ended []*entry) {
-	for _, e := range b.meshes[meshID] {
+	for _, e := range b.everybody(meshID) {
 		if e.Member == member {
 			ended = append(ended, e)
 		}
@@ -281,7 +289,7 @@ func (b *book) announce(e *entry, back *protocol.PeerEvent) {
 // ours hears of others on its own connection, once, and of its own sessions not at all: it has them.
 func (b *book) tell(name string, e *entry, data protocol.PeerEvent, siblings bool) {
 	n := news{name: name, data: data, mesh: e.Mesh}
-	for _, o := range b.meshes[e.Mesh] {
+	for _, o := range b.ears(e.Mesh) {
 		switch own := o.Member == e.Member; {
 		case o == e || o.out == nil:
 		case o.Go && (o.Role == mesh.SessionRole || own):

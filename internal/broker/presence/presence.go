@@ -112,6 +112,8 @@ func (p *Presence) Entered(c hub.Conn, out Outbound) {
 	if a.saved != nil {
 		back = a.saved.apply(&peer, now)
 	}
+	old := p.book.find(c)
+	known := old != nil && old.same(&peer)
 	e, evicted := p.book.enter(peer, out, back, now)
 	if evicted != nil {
 		p.save(evicted, false)
@@ -122,7 +124,9 @@ func (p *Presence) Entered(c hub.Conn, out Outbound) {
 	if e.Status != c.Status {
 		p.opt.SetStatus(e.ID, e.Status)
 	}
-	p.save(e, true)
+	if !known {
+		p.save(e, true)
+	}
 	p.publish()
 }
 
@@ -131,9 +135,9 @@ func (p *Presence) Entered(c hub.Conn, out Outbound) {
 func (p *Presence) Left(c hub.Conn, deliberate bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	lost, ended := p.book.leave(c, deliberate, p.opt.Now())
-	if lost != nil {
-		p.save(lost, true)
+	changed, ended := p.book.leave(c, deliberate, p.opt.Now())
+	if changed != nil {
+		p.save(changed, true)
 	}
 	p.ended(ended)
 }
@@ -166,13 +170,13 @@ func (p *Presence) Audience(meshID mesh.ID, conns []hub.Conn) (present []hub.Con
 			shown[c.Member] = true
 		}
 	}
-	for _, e := range p.book.meshes[meshID] {
+	for _, e := range p.book.everybody(meshID) {
 		if e.out == nil && !e.Hidden {
 			present = append(present, e.Conn)
 			shown[e.Member] = true
 		}
 	}
-	for _, e := range p.book.meshes[meshID] {
+	for _, e := range p.book.everybody(meshID) {
 		if !shown[e.Member] {
 			hidden = append(hidden, e.Member)
 			shown[e.Member] = true
@@ -195,7 +199,7 @@ func (p *Presence) Complete(meshID mesh.ID, conns []hub.Conn) []Peer {
 		}
 		out = append(out, peer)
 	}
-	for _, e := range p.book.meshes[meshID] {
+	for _, e := range p.book.everybody(meshID) {
 		if e.out == nil {
 			out = append(out, e.Peer)
 		}

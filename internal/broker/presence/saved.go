@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -62,6 +63,18 @@ func (p *Presence) save(e *entry, here bool) {
 	p.note(saved{seat: e.seat, row: store.Presence{
 		Mesh: e.Mesh, Seat: e.seat.who, Member: e.Member, Lasting: e.Proved || e.Go, Here: here, SeenAt: p.opt.Now(), Facts: string(facts),
 	}})
+}
+
+// same reports whether a connection tells of itself what is saved of a presence. Then nothing is to be written when it
+// comes back: who is here, or has only lost its connection, is kept as being here.
+func (e *entry) same(p *Peer) bool {
+	x, y := e.Presence, p.Presence
+	if !slices.Equal(x.Groups, y.Groups) || !slices.Equal(e.Groups, p.Groups) {
+		return false
+	}
+	x.Groups, y.Groups = nil, nil
+	return e.MemberKey == p.MemberKey && e.SessionKey == p.SessionKey && e.Name == p.Name && e.Go == p.Go && e.Role == p.Role &&
+		(e.Proved || !p.Proved) && reflect.DeepEqual(x, y)
 }
 
 // note queues a row. Of each seat only the last one counts, so what waits is bounded by who comes in the meantime.
