@@ -197,6 +197,17 @@ func TestAuthProvesASessionKeyOfAHello(t *testing.T) {
 	back.wantError(t, "bad_session_pubkey")
 }
 
+// Mail for a member's key is that member's: nobody else enters with it as the key of a session.
+func TestAMemberKeyIsNoSessionKey(t *testing.T) {
+	t.Parallel()
+	s := openSite(t, nil)
+	m := s.found(t)
+	bob := m.join(t, m.invite(t, 1), "bob")
+	c := s.connect(t)
+	c.send(t, m.hello(m.first, func(r *protocol.HelloRequest) { r.SessionPubkey = bob.pub() }))
+	c.wantError(t, "bad_session_pubkey")
+}
+
 // The roster passes on the member's word for a session, so that nobody needs to take the broker's; also for a session
 // that is gone.
 func TestRosterShowsAttestations(t *testing.T) {

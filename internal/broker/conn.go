@@ -261,7 +261,7 @@ func (c *conn) attach(h wire.Head, g *guest) error {
 	if err != nil {
 		return err
 	}
-	return c.server.queue.Attach(c.server.work, g.conn, c.out, welcome)
+	return c.server.queue.Attach(c.server.work, g.conn, g.box, c.out, welcome)
 }
 
 // refuse tells the peer why it is not let in, then closes. Only the first reason counts.

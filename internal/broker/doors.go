@@ -34,6 +34,7 @@ type doors struct {
 type guest struct {
 	session *session.Session
 	conn    hub.Conn
+	box     store.Box
 	answer  protocol.HelloAnswer
 	seat    seat
 	proved  bool // it signed with its session key
@@ -57,14 +58,16 @@ func (d *doors) open(ctx context.Context, from arrival, typ string, data []byte)
 	if err != nil {
 		return nil, err
 	}
-	g.took = known.session.N != 0 && known.session.Member != known.member.N
+	g.took = known.Session.N != 0 && known.Session.Member != known.Member.N
 	if err := d.enter(p); err != nil {
 		return nil, err
 	}
-	if err := d.claim(ctx, p, known, g.session.Name); err != nil {
+	session, err := d.claim(ctx, p, known, g.session.Name)
+	if err != nil {
 		d.leave(g)
 		return nil, err
 	}
+	g.box = store.Box{Member: known.Member.N, Session: session}
 	return g, nil
 }
 
@@ -73,29 +76,18 @@ func (d *doors) leave(g *guest) { d.seats.leave(g.seat) }
 
 // acquaintance is what the store knows of whoever proved a key.
 type acquaintance struct {
-	mesh    store.Mesh
-	member  store.Member
-	session store.Session // zero for a key that is new
-	groups  []store.GroupSeat
+	store.Caller
+	groups []store.GroupSeat
 }
 
 // find looks the member up. A mesh that does not exist, or no more, and a key that is nobody's look the same.
 func (d *doors) find(ctx context.Context, p proof) (a acquaintance, err error) {
 	err = d.db.Read(ctx, func(tx *sqlite.Tx) error {
-		if a.mesh, err = store.FindMesh(tx, p.mesh); err != nil {
-			return bygone(tx, p, err)
+		if a.Caller, err = store.FindCaller(tx, p.mesh, p.member, p.session); mesh.IsCode(err, mesh.NotFound) {
+			return missing(tx, p)
 		}
-		if a.member, err = store.FindMemberByKey(tx, p.mesh, p.member); mesh.IsCode(err, mesh.NotFound) {
-			return stranger(tx, a.mesh, p.member)
-		}
-		if err != nil {
-			return err
-		}
-		if a.groups, err = d.savedGroups(tx, p, a.member); err != nil || p.session == "" {
-			return err
-		}
-		if a.session, err = store.FindSession(tx, p.mesh, p.session); mesh.IsCode(err, mesh.NotFound) {
-			return nil
+		if err == nil {
+			a.groups, err = d.savedGroups(tx, p, a.Member)
 		}
 		return err
 	})
@@ -105,13 +97,22 @@ func (d *doors) find(ctx context.Context, p proof) (a acquaintance, err error) {
 	if err != nil {
 		return a, err
 	}
-	if p.memberID != a.member.ID && (!p.owned || p.memberID != "") {
+	if p.memberID != a.Member.ID && (!p.owned || p.memberID != "") {
 		if p.owned {
 			return a, mesh.Errorf(mesh.ParentMismatch, "parentMemberId is another member's")
 		}
 		return a, errUnauthorized()
 	}
 	return a, nil
+}
+
+// missing says why nobody was found.
+func missing(tx *sqlite.Tx, p proof) error {
+	m, err := store.FindMesh(tx, p.mesh)
+	if err != nil {
+		return bygone(tx, p, err)
+	}
+	return stranger(tx, m, p.member)
 }
 
 // savedGroups are the groups of a client of the first generation, which joined them once and does not repeat them in
@@ -172,20 +173,27 @@ func errUnauthorized() error {
 	return mesh.Errorf(mesh.Unauthorized, "no mesh here has this member")
 }
 
-// claim keeps whose session key it is (design C4). A key that comes back unchanged is not written each time.
-func (d *doors) claim(ctx context.Context, p proof, a acquaintance, name string) error {
-	s := a.session
-	if p.session == "" || s.N != 0 && s.Member == a.member.N && s.Name == name && (s.Proved || !p.owned) && (s.Vouch != "" || p.vouch == "") {
-		return nil
+// claim keeps whose session key it is (design C4), and returns the number of the session; 0 without one. A key that comes
+// back unchanged is not written each time.
+func (d *doors) claim(ctx context.Context, p proof, a acquaintance, name string) (int64, error) {
+	s := a.Session
+	switch {
+	case p.session == "":
+		return 0, nil
+	case a.Masked: // its mail is that member's
+		return 0, mesh.Errorf(mesh.BadSessionKey, "this session key is a member's")
+	case s.N != 0 && s.Member == a.Member.N && s.Name == name && (s.Proved || !p.owned) && (a.Vouched || p.vouch == ""):
+		return s.N, nil
 	}
 	if _, err := seal.ParsePublicKey(string(p.session)); err != nil {
-		return mesh.Errorf(mesh.CodeOf(err), "sessionPubkey: %w", err)
+		return 0, mesh.Errorf(mesh.CodeOf(err), "sessionPubkey: %w", err)
 	}
-	s = store.Session{Mesh: p.mesh, Key: p.session, Member: a.member.N, Proved: p.owned, Name: name, LastSeen: d.now(), Vouch: p.vouch}
-	return d.db.Write(ctx, func(tx *sqlite.Tx) error {
-		_, err := store.ClaimSession(tx, s)
+	s = store.Session{Mesh: p.mesh, Key: p.session, Member: a.Member.N, Proved: p.owned, Name: name, LastSeen: d.now(), Vouch: p.vouch}
+	err := d.db.Write(ctx, func(tx *sqlite.Tx) (err error) {
+		s, err = store.ClaimSession(tx, s)
 		return err
 	})
+	return s.N, err
 }
 
 // welcome puts together who came in.
@@ -197,7 +205,7 @@ func (d *doors) welcome(p proof, a acquaintance) (*guest, error) {
 			agreed, caps[c] = append(agreed, c), true
 		}
 	}
-	name, err := displayName(p.presence.DisplayName, a.member.Name, caps[protocol.CapGo])
+	name, err := displayName(p.presence.DisplayName, a.Member.Name, caps[protocol.CapGo])
 	if err != nil {
 		return nil, err
 	}
@@ -207,11 +215,11 @@ func (d *doors) welcome(p proof, a acquaintance) (*guest, error) {
 	}
 	g := &guest{seat: p.seat(), proved: p.owned}
 	g.session = &session.Session{
-		Mesh: a.mesh.ID, MeshSlug: a.mesh.Slug, OwnerKey: a.mesh.OwnerKey, Member: a.member.ID, MemberKey: a.member.Key,
-		SessionKey: p.session, Name: name, Admin: a.member.Role == store.RoleAdmin, Go: caps[protocol.CapGo], Caps: caps, PeerRole: roleOf(p),
+		Mesh: a.Mesh.ID, MeshSlug: a.Mesh.Slug, OwnerKey: a.Mesh.OwnerKey, Member: a.Member.ID, MemberKey: a.Member.Key,
+		SessionKey: p.session, Name: name, Admin: a.Member.Role == store.RoleAdmin, Go: caps[protocol.CapGo], Caps: caps, PeerRole: roleOf(p),
 	}
 	g.conn = hub.Conn{
-		Mesh: a.mesh.ID, Member: a.member.ID, MemberKey: a.member.Key, SessionKey: p.session, SessionID: presence.SessionID, Name: name,
+		Mesh: a.Mesh.ID, Member: a.Member.ID, MemberKey: a.Member.Key, SessionKey: p.session, SessionID: presence.SessionID, Name: name,
 		Role: roleOf(p), Lease: p.owned || caps[protocol.CapClientAck], Receipts: caps[protocol.CapReceipts], Go: caps[protocol.CapGo],
 		Groups: presence.Groups, Status: mesh.Idle, ConnectedAt: now, Presence: presence,
 	}
@@ -223,7 +231,7 @@ func (d *doors) welcome(p proof, a acquaintance) (*guest, error) {
 		g.answer.RestoredGroups = presence.Groups // the hello gave none
 	}
 	if caps[protocol.CapGo] {
-		g.answer.Mesh = &protocol.MeshFacts{Slug: a.mesh.Slug, Name: a.mesh.Name, Role: a.member.Role}
+		g.answer.Mesh = &protocol.MeshFacts{Slug: a.Mesh.Slug, Name: a.Mesh.Name, Role: a.Member.Role}
 	}
 	return g, nil
 }

@@ -51,7 +51,7 @@ func FuzzHello(f *testing.F) {
 					t.Errorf("let %q through as a key", key)
 				}
 			}
-			if _, err := d.welcome(p, acquaintance{member: store.Member{Name: "alice"}}); err != nil && !mesh.IsCode(err, mesh.BadName) {
+			if _, err := d.welcome(p, acquaintance{Caller: store.Caller{Member: store.Member{Name: "alice"}}}); err != nil && !mesh.IsCode(err, mesh.BadName) {
 				t.Errorf("welcome: %v", err)
 			}
 		}

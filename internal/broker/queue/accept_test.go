@@ -351,7 +351,7 @@ func TestAStoppingQueueAnswersWhatItAccepted(t *testing.T) {
 		if a := ann.try(request(string(key("bob")), "late")); a.Code != mesh.ShuttingDown || givesUp.MatchString(a.Error) {
 			t.Errorf("after the end: got %+v, want shutting_down", a)
 		}
-		if err := w.q.Attach(context.Background(), ann.conn, ann, nil); !mesh.IsCode(err, mesh.ShuttingDown) {
+		if err := w.q.Attach(context.Background(), ann.conn, w.place(ann.conn), ann, nil); !mesh.IsCode(err, mesh.ShuttingDown) {
 			t.Errorf("attach after the end: got %v, want shutting_down", err)
 		}
 		w.stop = func() {}

@@ -190,10 +190,19 @@ func benchMesh(b *testing.B, db *sqlite.DB, senders int) []*session.Session {
 }
 
 func attachBench(b *testing.B, q *Queue, s *session.Session, out Outbound) {
-	err := q.Attach(context.Background(), hub.Conn{
+	var at store.Box
+	err := q.db.Read(b.Context(), func(tx *sqlite.Tx) error {
+		found, err := store.FindCaller(tx, s.Mesh, s.MemberKey, s.SessionKey)
+		at = store.Box{Member: found.Member.N, Session: found.Session.N}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	err = q.Attach(context.Background(), hub.Conn{
 		ID: s.Conn, Mesh: s.Mesh, Member: s.Member, MemberKey: s.MemberKey, SessionKey: s.SessionKey, Name: s.Name,
 		Role: mesh.SessionRole, Lease: true, Receipts: true, Go: true, Status: mesh.Idle,
-	}, out, nil)
+	}, at, out, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -33,7 +33,7 @@ type directory struct {
 	known  map[where]found
 	live   map[hub.Mailbox]liveBox
 	grants map[mesh.ID]mesh.Grants // of the members that have any entry; what is in it is not changed
-	gone   map[mesh.ID]bool        // members banned while this process runs: one of them may have been let in a moment before
+	gone   map[mesh.ID]bool        // members whose membership ended while this process runs: one of them may be on its way in
 }
 
 type where struct {
@@ -72,23 +72,22 @@ func (d *directory) find(ctx context.Context, meshID mesh.ID, key mesh.Key) (*ad
 	if ok && now.Before(f.until) {
 		return f.address, nil
 	}
-	return d.refresh(ctx, meshID, key)
-}
-
-// refresh is find with what the store says now.
-func (d *directory) refresh(ctx context.Context, meshID mesh.ID, key mesh.Key) (*address, error) {
-	w, now := where{meshID, key}, d.now()
 	a, err := d.read(ctx, w, now)
 	if err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.learn(a, now)
+	return a, nil
+}
+
+// learn remembers an address for a moment. d.mu is held.
+func (d *directory) learn(a *address, now time.Time) {
 	if len(d.known) >= maxKnown {
 		clear(d.known)
 	}
-	d.known[w] = found{a, now.Add(knownFor)}
-	return a, nil
+	d.known[where{a.mesh, a.key}] = found{a, now.Add(knownFor)}
 }
 
 // read asks the store. Member keys come first: a session that announces one must not get its mail.
@@ -124,11 +123,11 @@ func (d *directory) read(ctx context.Context, w where, now time.Time) (*address,
 	return a, err
 }
 
-// banish notes that a member was banned, or is not any more, and forgets what the store said before.
+// banish notes that a membership has ended, or is given back, and forgets what the store said before.
 func (d *directory) banish(member mesh.ID, banned bool) {
-	d.forget()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	clear(d.known)
 	if banned {
 		d.gone[member] = true
 	} else {
@@ -136,24 +135,20 @@ func (d *directory) banish(member mesh.ID, banned bool) {
 	}
 }
 
-func (d *directory) banished(member mesh.ID) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.gone[member]
-}
-
-// forget drops what is remembered of the store.
-func (d *directory) forget() {
+// admit counts a connection of mailboxes, leave takes one of them back. It refuses a member whose membership ended after
+// the store was asked.
+func (d *directory) admit(boxes []*address) bool {
+	now := d.now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	clear(d.known)
-}
-
-// join counts a connection of a mailbox, leave takes it back.
-func (d *directory) join(a *address) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.live[a.box] = liveBox{a, d.live[a.box].conns + 1}
+	if d.gone[boxes[0].box.Member] {
+		return false
+	}
+	for _, a := range boxes {
+		d.live[a.box] = liveBox{a, d.live[a.box].conns + 1}
+		d.learn(a, now)
+	}
+	return true
 }
 
 func (d *directory) leave(a *address) {

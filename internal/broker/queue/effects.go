@@ -39,6 +39,7 @@ func (l *loop) do(effects []hub.Effect) {
 		case hub.Close:
 			if n := l.forget(e.Conn); n != nil {
 				n.out.Close(e.Code, e.Reason)
+				l.left(n, true)
 				l.watch.Left(n.conn, true)
 			}
 		}

@@ -15,14 +15,12 @@ type line struct {
 	credit   int      // how many may be sent at once
 }
 
+// attach registers a connection that the directory admitted.
 func (l *loop) attach(n *line, welcome []byte) {
 	effects := l.hub.Attach(l.now(), n.conn)
 	l.lines[n.conn.ID] = n
-	for _, a := range n.boxes {
-		l.dir.join(a)
-	}
 	welcomed := n.out.Send(welcome)
-	l.note(n, n.conn.Go || n.conn.SessionKey != "" || len(n.conn.Groups) > 0) // an old daemon says nothing of groups
+	l.came(n, l.replaced(effects))
 	l.watch.Entered(n.conn, n.out)
 	l.do(effects)
 	if !welcomed {
@@ -35,6 +33,7 @@ func (l *loop) detach(id hub.ConnID, deliberate bool) {
 	n := l.forget(id)
 	l.do(effects)
 	if n != nil {
+		l.left(n, deliberate)
 		l.watch.Left(n.conn, deliberate)
 	}
 }
@@ -49,7 +48,6 @@ func (l *loop) forget(id hub.ConnID) *line {
 	for _, a := range n.boxes {
 		l.dir.leave(a)
 	}
-	l.note(n, false)
 	return n
 }
 
@@ -62,14 +60,9 @@ func (l *loop) cut(id hub.ConnID) {
 	}
 	l.do(effects)
 	if n != nil {
+		l.left(n, false)
 		l.watch.Left(n.conn, false)
 	}
-}
-
-// note stores that a peer is, or was until now, connected.
-func (l *loop) note(n *line, began bool) {
-	own := n.boxes[len(n.boxes)-1]
-	l.writer.addLazy(&seen{at: l.now(), member: n.conn.Member, box: own.n, groups: seats(n.conn.Groups), began: began})
 }
 
 const (

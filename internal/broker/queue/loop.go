@@ -30,10 +30,10 @@ type loop struct {
 	slots chan struct{}
 	over  chan struct{} // closed when ctx of Run has ended
 
-	hub   *hub.Hub
-	lines map[hub.ConnID]*line // the connections that the hub knows
-	tick  time.Duration
-	ill   bool // the last group was not stored
+	hub    *hub.Hub
+	lines  map[hub.ConnID]*line // the connections that the hub knows
+	parted parted
+	ill    bool // the last group was not stored
 }
 
 const (
@@ -44,7 +44,6 @@ const (
 )
 
 func newLoop(opt Options, dir *directory) *loop {
-	lease := opt.Settings.Lease
 	if opt.Watch == nil {
 		opt.Watch = nobody{}
 	}
@@ -53,9 +52,8 @@ func newLoop(opt Options, dir *directory) *loop {
 		now:   opt.Now, log: opt.Log, dir: dir, in: newInbox(), count: opt.Reached,
 		slots: make(chan struct{}, maxUnderWay),
 		over:  make(chan struct{}),
-		hub:   hub.New(hub.Options{Lease: lease, Rows: windowRows, Bytes: windowBytes, Held: heldBytes}),
-		lines: map[hub.ConnID]*line{},
-		tick:  max(10*time.Millisecond, lease/16), // a lease may last that much longer
+		hub:   hub.New(hub.Options{Lease: opt.Settings.Lease, Rows: windowRows, Bytes: windowBytes, Held: heldBytes}),
+		lines: map[hub.ConnID]*line{}, parted: parted{of: map[store.Box]*seen{}},
 	}
 }
 
@@ -68,8 +66,8 @@ func (l *loop) countMet(err error) {
 }
 
 // run does what is in the inbox until ctx has ended and nothing is under way any more.
-func (l *loop) run(ctx context.Context) {
-	tick := time.NewTicker(l.tick)
+func (l *loop) run(ctx context.Context, lease time.Duration) {
+	tick := time.NewTicker(max(10*time.Millisecond, lease/16)) // a lease may last that much longer
 	defer tick.Stop()
 	ended := ctx.Done()
 	var items []func()
@@ -83,9 +81,11 @@ func (l *loop) run(ctx context.Context) {
 			}
 		case <-tick.C:
 			l.do(l.hub.Tick(l.now()))
+			l.storeParted(l.now().Add(-partedFor))
 		case <-ended:
-			ended = nil
+			ended, l.parted.none = nil, true
 			close(l.over)
+			l.storeParted(l.now())
 		}
 		if ended == nil && len(l.slots) == 0 && l.writer.pending.Load() == 0 && l.in.closeIfEmpty() {
 			return

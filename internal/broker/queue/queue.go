@@ -10,6 +10,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/broker/store"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -118,30 +119,27 @@ func (q *Queue) Run(ctx context.Context) error {
 	g.Go(func() error { q.sweep.run(work); return nil })
 	g.Go(func() error {
 		defer stop()
-		q.loop.run(ctx)
+		q.loop.run(ctx, q.set.Lease)
 		return err
 	})
 	return g.Wait()
 }
 
-// Attach registers an authenticated connection: welcome (the hello_ack) is the first frame of its buffer, then the
-// mailbox drains (design B5). A connection with the same session key, or without one but with the same member and
-// session id, is closed with 1000 session_replaced and needs no Detach any more. The session key was stored with
-// store.ClaimSession before. After an error the connection is not registered.
-func (q *Queue) Attach(ctx context.Context, c hub.Conn, out Outbound, welcome []byte) error {
-	boxes, err := q.boxesOf(ctx, c)
-	if err != nil {
-		return err
-	}
+// Attach registers an authenticated connection, at is its place in the store: welcome (the hello_ack) is the first frame
+// of its buffer, then the mailbox drains (design B5). A connection with the same session key, or without one but with the
+// same member and session id, is closed with 1000 session_replaced and needs no Detach any more. The session key is
+// nobody else's, and was stored with store.ClaimSession before. After an error the connection is not registered.
+func (q *Queue) Attach(ctx context.Context, c hub.Conn, at store.Box, out Outbound, welcome []byte) error {
 	if err := q.loop.enter(ctx); err != nil {
 		return err
 	}
 	// Without ctx: it would leave open whether the connection is registered.
 	in, err := ask(context.WithoutCancel(ctx), q.loop, func() bool {
-		if q.dir.banished(c.Member) {
+		n := &line{conn: c, out: out, boxes: boxesOf(c, at), credit: receiptCredit}
+		if !q.dir.admit(n.boxes) {
 			return false
 		}
-		q.loop.attach(&line{conn: c, out: out, boxes: boxes, credit: receiptCredit}, welcome)
+		q.loop.attach(n, welcome)
 		return true
 	})
 	q.loop.leave()
@@ -151,23 +149,14 @@ func (q *Queue) Attach(ctx context.Context, c hub.Conn, out Outbound, welcome []
 	return err
 }
 
-// boxesOf finds the mailboxes of a connection.
-func (q *Queue) boxesOf(ctx context.Context, c hub.Conn) ([]*address, error) {
-	member, err := q.dir.refresh(ctx, c.Mesh, c.MemberKey)
-	if err != nil {
-		return nil, gone(err)
+// boxesOf are the mailboxes of a connection: its member's, and its session's.
+func boxesOf(c hub.Conn, at store.Box) []*address {
+	boxes := make([]*address, 1, 2)
+	boxes[0] = &address{mesh: c.Mesh, key: c.MemberKey, box: hub.Mailbox{Member: c.Member}, n: store.Box{Member: at.Member}}
+	if c.SessionKey != "" {
+		boxes = append(boxes, &address{mesh: c.Mesh, key: c.SessionKey, box: hub.Mailbox{Member: c.Member, Session: c.SessionKey}, n: at})
 	}
-	if c.SessionKey == "" {
-		return []*address{member}, nil
-	}
-	own, err := q.dir.refresh(ctx, c.Mesh, c.SessionKey)
-	if err != nil {
-		return nil, gone(err)
-	}
-	if own.box != (hub.Mailbox{Member: c.Member, Session: c.SessionKey}) {
-		return nil, mesh.Errorf(mesh.BadSessionKey, "this session key is another member's")
-	}
-	return []*address{member, own}, nil
+	return boxes
 }
 
 // Detach forgets a connection that is over; what it had not acknowledged is pushed to the next one. Deliberate says
@@ -208,7 +197,7 @@ func (q *Queue) Connections(ctx context.Context, meshID mesh.ID) ([]hub.Conn, er
 // CloseMember closes all connections of a member, and forgets what is remembered of it. It is called after the
 // membership ended in the store.
 func (q *Queue) CloseMember(meshID, member mesh.ID, code mesh.CloseCode, reason string) {
-	q.dir.forget()
+	q.dir.banish(member, true)
 	q.loop.in.post(func() {
 		q.loop.do(q.loop.hub.Close(q.now(), meshID, hub.OfMember(member), code, reason))
 		q.loop.watch.Dropped(meshID, member)

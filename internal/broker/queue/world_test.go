@@ -191,7 +191,7 @@ func (w *world) newPeer(meshName, member, sess string, hows ...how) *peer {
 
 func (p *peer) attach() {
 	p.w.t.Helper()
-	if err := p.w.q.Attach(context.Background(), p.conn, p, []byte(`{"type":"hello_ack"}`)); err != nil {
+	if err := p.w.q.Attach(context.Background(), p.conn, p.w.place(p.conn), p, []byte(`{"type":"hello_ack"}`)); err != nil {
 		p.w.t.Fatalf("attach %s: %v", p.conn.Name, err)
 	}
 }
@@ -208,6 +208,20 @@ func (w *world) claim(c hub.Conn) {
 		})
 		return err
 	})
+}
+
+// place is where the store has a connection.
+func (w *world) place(c hub.Conn) (at store.Box) {
+	w.t.Helper()
+	err := w.db.Read(context.Background(), func(tx *sqlite.Tx) error {
+		found, err := store.FindCaller(tx, c.Mesh, c.MemberKey, c.SessionKey)
+		at = store.Box{Member: found.Member.N, Session: found.Session.N}
+		return err
+	})
+	if err != nil {
+		w.t.Fatalf("place of %s: %v", c.Name, err)
+	}
+	return at
 }
 
 // settle waits until everything that was asked for is done. The clock moves only when something waits for company.

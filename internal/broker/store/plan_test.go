@@ -40,6 +40,7 @@ func TestLesson239QueriesThatRunOftenUseAnIndex(t *testing.T) {
 		{"status of spread", findMessage, 3, []string{"SEARCH p USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH p USING PRIMARY KEY (message=?)"}},
 		{"copies", listCopiesOf, 1, []string{"SEARCH d USING PRIMARY KEY (message=?)"}},
 		{"group", groupMembers, 3, []string{"SEARCH group_seat USING INDEX group_seat_name (name=?)", "SEARCH group_seat USING INDEX group_seat_name (name>? AND name<?)", "SEARCH m USING INTEGER PRIMARY KEY"}},
+		{"hello", findCaller, 3, []string{"SEARCH h USING PRIMARY KEY (id=?)", "SEARCH m USING INDEX member_key (mesh_id=? AND peer_pubkey=?)", "SEARCH s USING INDEX sqlite_autoindex_session_1 (mesh_id=? AND pubkey=?)", "SEARCH o USING COVERING INDEX member_key (mesh_id=? AND peer_pubkey=?)"}},
 		{"sessions", pruneSessions, 1, []string{"SEARCH session USING INDEX session_seen"}},
 	} {
 		plan := explain(t, db, c.query, c.args)
