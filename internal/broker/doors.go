@@ -25,6 +25,7 @@ type doors struct {
 	set   config.Broker
 	now   mesh.Clock
 	seen  *replay.Cache
+	words words
 	seats *seats
 
 	hellos, requests *pace[seat] // of each member; a seat of nobody
@@ -54,6 +55,7 @@ func (d *doors) open(ctx context.Context, from arrival, typ string, data []byte)
 	if !d.seen.First("hello", p.signature) {
 		return nil, mesh.Errorf(mesh.Replay, "this hello came before; connect again")
 	}
+	d.words.learn(p.word)
 	g, err := d.welcome(p, known)
 	if err != nil {
 		return nil, err

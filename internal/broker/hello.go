@@ -15,11 +15,12 @@ import (
 type proof struct {
 	mesh      mesh.ID
 	member    mesh.Key
-	session   mesh.Key // empty without one
-	owned     bool     // the session key signed, too
-	memberID  mesh.ID  // as claimed; empty where that is allowed
-	signature string   // comes once
-	vouch     string   // protocol.Vouch of the session key, JSON; empty without one
+	session   mesh.Key  // empty without one
+	owned     bool      // the session key signed, too
+	memberID  mesh.ID   // as claimed; empty where that is allowed
+	signature string    // comes once
+	vouch     string    // protocol.Vouch of the session key, JSON; empty without one
+	word      seal.Word // of the member for the session key; zero without one
 	caps      []string
 	presence  protocol.Presence
 }
@@ -104,7 +105,7 @@ func (d *doors) proveSession(from arrival, data []byte) (proof, error) {
 	if err != nil {
 		return proof{}, err
 	}
-	if err := d.attested(member, session, attested); err != nil {
+	if p.word, err = d.attested(member, session, attested); err != nil {
 		return proof{}, err
 	}
 	if err := d.early(p, at); err != nil {
@@ -133,16 +134,24 @@ func (p proof) keys() (member, session seal.PublicKey, err error) {
 }
 
 // attested checks the member's word for the session key.
-func (d *doors) attested(member, session seal.PublicKey, a protocol.Attestation) error {
+func (d *doors) attested(member, session seal.PublicKey, a protocol.Attestation) (seal.Word, error) {
 	signature, err := seal.ParseSignature(a.Signature)
 	if err != nil {
-		return mesh.Errorf(mesh.CodeOf(err), "signature of the attestation: %w", err)
+		return seal.Word{}, mesh.Errorf(mesh.CodeOf(err), "signature of the attestation: %w", err)
 	}
 	signed := seal.Attestation{Parent: member, Session: session, ExpiresAt: time.UnixMilli(a.ExpiresAt)}
-	if err := signed.Verify(signature, d.now()); err != nil {
-		return mesh.Errorf(mesh.CodeOf(err), "attestation: %w", err)
+	word, err := signed.Word(signature)
+	switch {
+	case err != nil:
+	case d.words.knows(word):
+		err = signed.Holds(d.now())
+	default:
+		err = signed.Verify(signature, d.now())
 	}
-	return nil
+	if err != nil {
+		return seal.Word{}, mesh.Errorf(mesh.CodeOf(err), "attestation: %w", err)
+	}
+	return word, nil
 }
 
 // decodeHello reads a hello. What is wrong with it is not repeated to whoever sent it.

@@ -134,6 +134,23 @@ func TestBadPointsAreRefusedAtUse(t *testing.T) {
 	}
 }
 
+// The quick look at the bytes of a key refuses what decoding it refuses, but for what is on no point.
+func TestSoundIsWhatPointAccepts(t *testing.T) {
+	t.Parallel()
+	texts := append(append([]string{mixedOrder(t).String()}, smallOrder...), notCanonical...)
+	for range 200 {
+		texts = append(texts, NewSecretKey().Public().String())
+	}
+	for _, s := range texts {
+		k := must(DecodePublicKey(s))(t)
+		_, err := k.point()
+		_, decodes := new(edwards25519.Point).SetBytes(k[:])
+		if k.sound() != (err == nil) && decodes == nil {
+			t.Errorf("key %s: got sound %t, and %v of its point", s, k.sound(), err)
+		}
+	}
+}
+
 func TestParseSecretKeyRefuses(t *testing.T) {
 	t.Parallel()
 	good := testKeys(t)["owner"].Reveal()

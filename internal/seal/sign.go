@@ -2,6 +2,7 @@ package seal
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"strconv"
@@ -46,13 +47,21 @@ func (k SecretKey) sign(signer PublicKey, text []byte) (Signature, error) {
 
 // verify checks sig over text and refuses weak keys, which crypto/ed25519 accepts.
 func (k PublicKey) verify(text []byte, sig Signature) error {
+	if k.sound() && ed25519.Verify(k[:], text, sig[:]) { // it refuses what is on no point
+		return nil
+	}
 	if _, err := k.point(); err != nil {
 		return err
 	}
-	if !ed25519.Verify(k[:], text, sig[:]) {
-		return ErrSignature
-	}
-	return nil
+	return ErrSignature
+}
+
+// Word is a digest of a signed text, which names its signer, and the signature: it tells a text that was verified before
+// from every other.
+type Word [sha256.Size]byte
+
+func wordOf(text []byte, sig Signature) Word {
+	return sha256.Sum256(append(text, sig[:]...)) // the signature has one length
 }
 
 // pipeText joins the fields of a version 1 text. A field with the separator inside could be read as two, so

@@ -22,6 +22,14 @@ func (v Vouch) Sign(member SecretKey) (Signature, error) { return member.sign(v.
 // Verify checks that the word holds at a time, NotBefore <= at < ExpiresAt, with Skew of grace before it (ErrSkew,
 // ErrExpired), and then what Binds checks.
 func (v Vouch) Verify(sig Signature, at time.Time) error {
+	if err := v.Holds(at); err != nil {
+		return err
+	}
+	return v.Binds(sig)
+}
+
+// Holds checks the time alone: what Verify checks anew of a word that it once let pass.
+func (v Vouch) Holds(at time.Time) error {
 	at = at.Truncate(time.Millisecond)
 	switch {
 	case at.Before(v.NotBefore.Truncate(time.Millisecond).Add(-Skew)):
@@ -29,7 +37,7 @@ func (v Vouch) Verify(sig Signature, at time.Time) error {
 	case !v.ExpiresAt.Truncate(time.Millisecond).After(at):
 		return ErrExpired
 	}
-	return v.Binds(sig)
+	return nil
 }
 
 // Binds checks that the word was given at all: its span is no longer than VouchLimit (ErrLifetime, or ErrMalformed when it
@@ -43,6 +51,9 @@ func (v Vouch) Binds(sig Signature) error {
 	}
 	return v.Member.verify(v.text(), sig)
 }
+
+// Word is what a vouch that was verified is remembered by.
+func (v Vouch) Word(sig Signature) Word { return wordOf(v.text(), sig) }
 
 func (v Vouch) text() []byte {
 	return prefixedText(domainVouch,
