@@ -7,7 +7,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
-	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 // arrival is how a connection came: what a hello of auth/2 is signed with.
@@ -80,9 +79,8 @@ func (d *doors) vouched(from arrival, p proof, v protocol.Vouch) (proof, error) 
 	if err != nil {
 		return proof{}, mesh.Errorf(mesh.CodeOf(err), "%w, by this broker's clock at %s", err, mesh.FormatTime(now))
 	}
-	text, err := wire.Encode(v)
-	p.vouch = string(text)
-	return p, err
+	p.vouch = &v
+	return p, nil
 }
 
 // verify reads a signature and checks it.

@@ -254,7 +254,7 @@ func (c *conn) enter(h wire.Head, g *guest) error {
 
 // attach looks up what the guest was before, and registers the connection.
 func (c *conn) attach(h wire.Head, g *guest) error {
-	if err := c.server.presence.Expect(c.server.work, &g.conn, g.proved, &g.answer); err != nil {
+	if err := c.server.presence.Expect(c.server.work, &g.conn, g.proved, g.told, &g.answer); err != nil {
 		return err
 	}
 	welcome, err := protocol.Hello.EncodeReply(h.ReqID, g.answer)

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/presence"
 	"github.com/claudemesh/claudemesh/internal/broker/queue"
 	"github.com/claudemesh/claudemesh/internal/broker/replay"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
@@ -17,6 +18,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
+	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 // doors let members in (wire 2, design C4). They may be used from any goroutine.
@@ -36,6 +38,7 @@ type guest struct {
 	session *session.Session
 	conn    hub.Conn
 	box     store.Box
+	told    presence.Told
 	answer  protocol.HelloAnswer
 	seat    seat
 	proved  bool // it signed with its session key
@@ -69,8 +72,21 @@ func (d *doors) open(ctx context.Context, from arrival, typ string, data []byte)
 		d.leave(g)
 		return nil, err
 	}
+	g.told = told(p, known)
 	g.box = store.Box{Member: known.Member.N, Session: session}
 	return g, nil
+}
+
+// told is what the roster tells of a guest beside its connection.
+func told(p proof, a acquaintance) presence.Told {
+	t := presence.Told{MemberName: a.Member.Name, Owned: p.owned, Vouch: p.vouch}
+	if a.Session.Member == a.Member.N {
+		t.Owned = t.Owned || a.Session.Proved
+		if t.Vouch == nil {
+			t.Vouch = presence.ParseVouch(a.Session.Vouch)
+		}
+	}
+	return t
 }
 
 // leave gives the guest's seat back.
@@ -184,13 +200,20 @@ func (d *doors) claim(ctx context.Context, p proof, a acquaintance, name string)
 		return 0, nil
 	case a.Masked: // its mail is that member's
 		return 0, mesh.Errorf(mesh.BadSessionKey, "this session key is a member's")
-	case s.N != 0 && s.Member == a.Member.N && s.Name == name && (s.Proved || !p.owned) && (a.Vouched || p.vouch == ""):
+	case s.N != 0 && s.Member == a.Member.N && s.Name == name && (s.Proved || !p.owned) && (s.Vouch != "" || p.vouch == nil):
 		return s.N, nil
 	}
 	if _, err := seal.ParsePublicKey(string(p.session)); err != nil {
 		return 0, mesh.Errorf(mesh.CodeOf(err), "sessionPubkey: %w", err)
 	}
-	s = store.Session{Mesh: p.mesh, Key: p.session, Member: a.Member.N, Proved: p.owned, Name: name, LastSeen: d.now(), Vouch: p.vouch}
+	s = store.Session{Mesh: p.mesh, Key: p.session, Member: a.Member.N, Proved: p.owned, Name: name, LastSeen: d.now()}
+	if p.vouch != nil {
+		text, err := wire.Encode(p.vouch)
+		if err != nil {
+			return 0, err
+		}
+		s.Vouch = string(text)
+	}
 	err := d.db.Write(ctx, func(tx *sqlite.Tx) (err error) {
 		s, err = store.ClaimSession(tx, s)
 		return err

@@ -15,12 +15,12 @@ import (
 type proof struct {
 	mesh      mesh.ID
 	member    mesh.Key
-	session   mesh.Key  // empty without one
-	owned     bool      // the session key signed, too
-	memberID  mesh.ID   // as claimed; empty where that is allowed
-	signature string    // comes once
-	vouch     string    // protocol.Vouch of the session key, JSON; empty without one
-	word      seal.Word // of the member for the session key; zero without one
+	session   mesh.Key        // empty without one
+	owned     bool            // the session key signed, too
+	memberID  mesh.ID         // as claimed; empty where that is allowed
+	signature string          // comes once
+	vouch     *protocol.Vouch // of the session key; nil without one
+	word      seal.Word       // of the member for the session key; zero without one
 	caps      []string
 	presence  protocol.Presence
 }

@@ -22,8 +22,16 @@ type Peer struct {
 	Profile protocol.Profile
 	Stats   *protocol.Stats // replaced, never changed
 	Proved  bool            // it said session_hello
+	Told    Told            // of the connection, or of the last one
 	Lost    time.Time       // when its connection broke; zero while it has one
 	N       uint64          // order of coming; no two share it
+}
+
+// Told is what a hello showed beside the connection, for the roster. What it points to is not changed.
+type Told struct {
+	MemberName string
+	Owned      bool            // the session key was proved, then or before
+	Vouch      *protocol.Vouch // the member's word for it; nil without one
 }
 
 // seat is what a presence keeps over reconnects: a session key, or the member with its session id.
@@ -121,7 +129,7 @@ func (b *book) reattach(e *entry, p Peer, out Outbound) {
 	b.unplug(e)
 	b.cameBack(e)
 	since, heard := e.ConnectedAt, e.hears()
-	e.Conn, e.out, e.Lost = p.Conn, out, time.Time{}
+	e.Conn, e.Told, e.out, e.Lost = p.Conn, p.Told, out, time.Time{}
 	e.Proved = e.Proved || p.Proved
 	e.ConnectedAt, e.Status = since, e.Mood.Status
 	b.conns[e.ID] = e

@@ -51,6 +51,7 @@ type Presence struct {
 // arrival is what is known of a connection whose hello is being answered.
 type arrival struct {
 	proved bool
+	told   Told
 	saved  *past // what it had told of itself when it was here last
 }
 
@@ -66,7 +67,7 @@ func New(opt Options) *Presence {
 
 // Expect looks up what a connection whose hello is about to be answered was before, and puts it into the connection
 // and the answer. Proved says that it said session_hello. Entered or Forget follows.
-func (p *Presence) Expect(ctx context.Context, c *hub.Conn, proved bool, answer *protocol.HelloAnswer) error {
+func (p *Presence) Expect(ctx context.Context, c *hub.Conn, proved bool, told Told, answer *protocol.HelloAnswer) error {
 	p.mu.Lock()
 	e := p.book.find(*c)
 	if e != nil { // it comes back to its place: nothing is restored (wire 2.4)
@@ -74,7 +75,7 @@ func (p *Presence) Expect(ctx context.Context, c *hub.Conn, proved bool, answer 
 		if len(c.Groups) == 0 && !c.Go {
 			c.Groups, c.Presence.Groups = e.Groups, e.Presence.Groups
 		}
-		p.expected[c.ID] = arrival{proved: proved}
+		p.expected[c.ID] = arrival{proved: proved, told: told}
 	}
 	p.mu.Unlock()
 	if e != nil {
@@ -88,7 +89,7 @@ func (p *Presence) Expect(ctx context.Context, c *hub.Conn, proved bool, answer 
 		was.restore(c, answer)
 	}
 	p.mu.Lock()
-	p.expected[c.ID] = arrival{proved, was}
+	p.expected[c.ID] = arrival{proved, told, was}
 	p.mu.Unlock()
 	return nil
 }
@@ -107,7 +108,7 @@ func (p *Presence) Entered(c hub.Conn, out Outbound) {
 	defer p.mu.Unlock()
 	a := p.expected[c.ID]
 	delete(p.expected, c.ID)
-	peer := Peer{Conn: c, Proved: a.proved}
+	peer := Peer{Conn: c, Proved: a.proved, Told: a.told}
 	var back *protocol.PeerEvent
 	if a.saved != nil {
 		back = a.saved.apply(&peer, now)

@@ -120,7 +120,7 @@ func (s saved) write(tx *sqlite.Tx) error {
 // Load gives who was here when the last process ended their places back, until they come or the lease ends, and
 // forgets whom nobody has seen for too long. Call it once, before anybody is let in.
 func (p *Presence) Load(ctx context.Context) error {
-	var rows []store.Presence
+	var rows []store.Present
 	err := p.opt.DB.Read(ctx, func(tx *sqlite.Tx) (err error) {
 		rows, err = store.ListPresent(tx)
 		return err
@@ -131,19 +131,28 @@ func (p *Presence) Load(ctx context.Context) error {
 	now := p.opt.Now()
 	p.mu.Lock()
 	for _, row := range rows {
-		was, err := parse(row)
+		was, err := parse(row.Presence)
 		if err != nil {
 			continue // of another version: it comes as somebody new
 		}
 		p.book.last++
-		e := &entry{Peer: was.peer(row, now), seat: seat{row.Mesh, row.Seat}}
-		e.N = p.book.last
+		e := &entry{Peer: was.peer(row.Presence, now), seat: seat{row.Mesh, row.Seat}}
+		e.N, e.Told = p.book.last, Told{MemberName: row.MemberName, Owned: row.Proved, Vouch: ParseVouch(row.Vouch)}
 		p.book.add(e)
 	}
 	p.mu.Unlock()
 	return p.opt.DB.Write(ctx, func(tx *sqlite.Tx) error {
 		return store.PrunePresence(tx, now.Add(-p.opt.Settings.SessionSeen))
 	})
+}
+
+// ParseVouch reads a member's word for a session key, as the store has it; nil where it gave none that a reader could check.
+func ParseVouch(text string) *protocol.Vouch {
+	v := new(protocol.Vouch)
+	if text == "" || wire.Decode([]byte(text), v) != nil {
+		return nil
+	}
+	return v
 }
 
 // past is what a presence was when it ended.

@@ -155,7 +155,7 @@ func (w *world) enter(member string, hows ...how) *client {
 	for _, h := range hows {
 		h(&c.conn, &proved)
 	}
-	w.must(w.p.Expect(context.Background(), &c.conn, proved, &c.answer))
+	w.must(w.p.Expect(context.Background(), &c.conn, proved, Told{}, &c.answer))
 	w.p.Entered(c.conn, c)
 	synctest.Wait()
 	return c

@@ -65,6 +65,10 @@ func (r *Roster) present(ctx context.Context, s *session.Session) (seen, all []p
 // List reads the roster, the caller's own row included (wire 7.2). Callers without claudemesh.go/1 get one frame with
 // every connection, as they know it; ours get pages. Who does not let the caller see it has no connection here.
 func (r *Roster) List(ctx context.Context, s *session.Session, req protocol.PeersRequest) (protocol.PeersAnswer, error) {
+	after, err := parsePlace(req.After)
+	if err != nil && s.Go {
+		return protocol.PeersAnswer{}, err
+	}
 	seen, all, err := r.present(ctx, s)
 	if err != nil {
 		return protocol.PeersAnswer{}, err
@@ -76,22 +80,46 @@ func (r *Roster) List(ctx context.Context, s *session.Session, req protocol.Peer
 		}
 		return protocol.PeersAnswer{Peers: rows}, nil
 	}
-	known, err := r.read(ctx, s.Mesh)
-	if err != nil {
-		return protocol.PeersAnswer{}, err
+	entries := make([]entry, 0, len(seen))
+	for i := range seen {
+		entries = append(entries, entry{at: placeOf(&seen[i]), here: &seen[i]})
 	}
-	entries := known.online(seen)
 	if req.IncludeOffline {
+		known, err := r.read(ctx, s.Mesh)
+		if err != nil {
+			return protocol.PeersAnswer{}, err
+		}
 		known.forgetSeen(func(member mesh.ID) bool { return r.hides(member, s) })
 		entries = append(entries, known.offline(all)...)
 	}
-	return r.cut(entries, req)
+	return r.cut(entries, after, req.Limit), nil
 }
 
-// entry is a row with its place in the order, which does not change while others come and go.
+// entry is a row to be made, with its place in the order, which does not change while others come and go.
 type entry struct {
 	at   place
-	peer protocol.Peer
+	here *presence.Peer // nil for somebody without a presence
+	gone protocol.Peer
+}
+
+// row makes the row of an entry.
+func (e *entry) row() protocol.Peer {
+	if e.here == nil {
+		return e.gone
+	}
+	p := online(e.here)
+	yes := true
+	p.MemberName, p.Proved, p.Attestation = e.here.Told.MemberName, e.here.Told.Owned, e.here.Told.Vouch
+	p.Online, p.Reconnecting = &yes, !e.here.Lost.IsZero()
+	return p
+}
+
+// placeOf is the place of a presence. Who waits for a connection counts as online until the lease ends.
+func placeOf(p *presence.Peer) place {
+	if p.Lost.IsZero() {
+		return place{connection, uint64(p.ID)}
+	}
+	return place{waiting, p.N}
 }
 
 // place orders connections before presences without one, sessions and members, each by its number.
@@ -129,37 +157,30 @@ func parsePlace(s string) (place, error) {
 // maxPageBytes fits into the smallest read limit that a client can set, with its envelope.
 const maxPageBytes = 60 << 10
 
-// cut makes the page that was asked for. It has at least one row where there are any.
-func (r *Roster) cut(entries []entry, req protocol.PeersRequest) (protocol.PeersAnswer, error) {
-	after, err := parsePlace(req.After)
-	if err != nil {
-		return protocol.PeersAnswer{}, err
-	}
+// cut makes the page of what stands after a place. It has at least one row where there are any.
+func (r *Roster) cut(entries []entry, after place, wanted int) protocol.PeersAnswer {
 	limit := r.Page
-	if req.Limit > 0 {
-		limit = min(limit, req.Limit)
-	}
-	start := slices.IndexFunc(entries, func(e entry) bool { return e.at.after(after) })
-	if start < 0 {
-		return protocol.PeersAnswer{}, nil
+	if wanted > 0 {
+		limit = min(limit, wanted)
 	}
 	var page protocol.PeersAnswer
 	size := 0
-	for i, e := range entries[start:] {
-		row, err := wire.Encode(e.peer)
-		if err != nil {
-			return protocol.PeersAnswer{}, err
+	for i := range entries {
+		if !entries[i].at.after(after) {
+			continue
 		}
-		if i == r.Page {
+		row := entries[i].row()
+		n := len(page.Peers)
+		if n == r.Page {
 			r.Reached(config.BoundPeersPage)
 		}
-		if size += len(row) + 1; i == limit || i > 0 && size > maxPageBytes {
-			page.Next = entries[start+i-1].at.String()
+		if size += room(&row); n == limit || n > 0 && size > maxPageBytes {
+			page.Next = entries[i-1].at.String()
 			break
 		}
-		page.Peers = append(page.Peers, e.peer)
+		page.Peers = append(page.Peers, row)
 	}
-	return page, nil
+	return page
 }
 
 // known is what the store remembers of a mesh.
@@ -194,33 +215,6 @@ func (k known) forgetSeen(hidden func(mesh.ID) bool) {
 	}
 }
 
-// online makes a row of each presence. Who waits for a connection counts as online until the lease ends.
-func (k known) online(present []presence.Peer) []entry {
-	names := make(map[mesh.ID]string, len(k.members))
-	for _, m := range k.members {
-		names[m.ID] = m.Name
-	}
-	sessions := make(map[mesh.Key]store.Session, len(k.sessions))
-	for _, s := range k.sessions {
-		sessions[s.Key] = s
-	}
-	yes := true
-	entries := make([]entry, 0, len(present))
-	for i := range present {
-		c := &present[i]
-		p := online(c)
-		s := sessions[c.SessionKey]
-		p.MemberName, p.Proved, p.Attestation = names[c.Member], s.Proved, vouch(s)
-		p.Online, p.Reconnecting = &yes, !c.Lost.IsZero()
-		at := place{connection, uint64(c.ID)}
-		if p.Reconnecting {
-			at = place{waiting, c.N}
-		}
-		entries = append(entries, entry{at, p})
-	}
-	return entries
-}
-
 // offline makes a row of each session without a connection, and of each member without any.
 func (k known) offline(present []presence.Peer) []entry {
 	here := make(map[mesh.Key]bool, 2*len(present))
@@ -235,25 +229,16 @@ func (k known) offline(present []presence.Peer) []entry {
 	for _, s := range k.sessions {
 		if m := byNumber[s.Member]; !here[s.Key] {
 			p := absent(s.Key, m, s.LastSeen)
-			p.DisplayName, p.Proved, p.Attestation = s.Name, s.Proved, vouch(s)
-			entries = append(entries, entry{place{sessions, uint64(s.N)}, p})
+			p.DisplayName, p.Proved, p.Attestation = s.Name, s.Proved, presence.ParseVouch(s.Vouch)
+			entries = append(entries, entry{at: place{sessions, uint64(s.N)}, gone: p})
 		}
 	}
 	for _, m := range k.members {
 		if !here[m.Key] {
-			entries = append(entries, entry{place{members, uint64(m.N)}, absent(m.Key, m, m.LastSeen)})
+			entries = append(entries, entry{at: place{members, uint64(m.N)}, gone: absent(m.Key, m, m.LastSeen)})
 		}
 	}
 	return entries
-}
-
-// vouch is the member's word for a session key; nil where it gave none that a reader could check.
-func vouch(s store.Session) *protocol.Vouch {
-	v := new(protocol.Vouch)
-	if s.Vouch == "" || wire.Decode([]byte(s.Vouch), v) != nil {
-		return nil
-	}
-	return v
 }
 
 // online is the row of a presence, with the fields that both broker generations send.

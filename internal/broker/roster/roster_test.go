@@ -35,7 +35,7 @@ type world struct {
 func (w *world) complete(_ mesh.ID, conns []hub.Conn) (all []presence.Peer) {
 	for _, c := range conns {
 		p := w.told[c.ID]
-		p.Conn = c
+		p.Conn, p.Told = c, presence.Told{MemberName: string(c.Member), Owned: c.SessionKey != ""}
 		all = append(all, p)
 	}
 	return all

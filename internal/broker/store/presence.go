@@ -35,16 +35,27 @@ func SavePresence(tx *sqlite.Tx, p Presence) error {
 	return nil
 }
 
+// Present is a row of presence with what the roster tells beside it.
+type Present struct {
+	Presence
+	MemberName string
+	Proved     bool   // Session.Proved of its session; false without one
+	Vouch      string // Session.Vouch
+}
+
 // ListPresent reads who was here when it was last written, of active members.
-func ListPresent(tx *sqlite.Tx) ([]Presence, error) {
-	rows, err := tx.Query(`SELECT ` + presenceColumns + ` FROM presence p JOIN member m ON m.id = p.member
+func ListPresent(tx *sqlite.Tx) ([]Present, error) {
+	rows, err := tx.Query(`SELECT ` + presenceColumns + `, m.display_name, coalesce(s.proved, 0), coalesce(s.vouch, '')
+		FROM presence p JOIN member m ON m.id = p.member
+		LEFT JOIN session s ON p.seat LIKE 'k:%' AND s.mesh_id = p.mesh_id AND s.pubkey = substr(p.seat, 3) AND s.member = m.n
 		WHERE p.here = 1 AND m.revoked_at = 0 ORDER BY p.seen_at`)
 	if err != nil {
 		return nil, fmt.Errorf("list presence: %w", err)
 	}
-	var out []Presence
+	var out []Present
 	for rows.Next() {
-		p, err := readPresence(rows)
+		var p Present
+		p.Presence, err = readPresence(alongside{rows, []any{&p.MemberName, &p.Proved, &p.Vouch}})
 		if err != nil {
 			return nil, err
 		}
