@@ -76,23 +76,37 @@ func dial(ctx context.Context, m member, name string) (*client, error) {
 }
 
 func sessionHello(m member, parent, session seal.SecretKey, name string) ([]byte, error) {
-	now := time.Now()
-	expires := now.Add(time.Hour)
-	att, err := seal.Attestation{Parent: parent.Public(), Session: session.Public(), ExpiresAt: expires}.Sign(parent)
+	word, err := attest(parent, session)
 	if err != nil {
 		return nil, err
 	}
-	sig, err := seal.SessionHello{MeshID: m.MeshID, Parent: parent.Public(), Session: session.Public(), At: now}.Sign(session)
+	return helloWith(m, word, session, name)
+}
+
+// attest gives a session its member's word, which holds for longer than the measurement.
+func attest(parent, session seal.SecretKey) (protocol.Attestation, error) {
+	expires := time.Now().Add(time.Hour)
+	sig, err := seal.Attestation{Parent: parent.Public(), Session: session.Public(), ExpiresAt: expires}.Sign(parent)
+	return protocol.Attestation{
+		SessionPubkey: session.Public().String(), ParentMemberPubkey: parent.Public().String(),
+		ExpiresAt: expires.UnixMilli(), Signature: sig.String(),
+	}, err
+}
+
+// helloWith is a hello of this moment, with a word that was given before.
+func helloWith(m member, word protocol.Attestation, session seal.SecretKey, name string) ([]byte, error) {
+	now := time.Now()
+	parent, err := seal.ParsePublicKey(word.ParentMemberPubkey)
+	if err != nil {
+		return nil, err
+	}
+	sig, err := seal.SessionHello{MeshID: m.MeshID, Parent: parent, Session: session.Public(), At: now}.Sign(session)
 	if err != nil {
 		return nil, err
 	}
 	return protocol.SessionHello.Encode("", protocol.SessionHelloRequest{
 		Capabilities: protocol.SessionCapabilities(), MeshID: m.MeshID, ParentMemberID: m.MemberID,
-		ParentMemberPubkey: parent.Public().String(), SessionPubkey: session.Public().String(),
-		ParentAttestation: protocol.Attestation{
-			SessionPubkey: session.Public().String(), ParentMemberPubkey: parent.Public().String(),
-			ExpiresAt: expires.UnixMilli(), Signature: att.String(),
-		},
+		ParentMemberPubkey: word.ParentMemberPubkey, SessionPubkey: session.Public().String(), ParentAttestation: word,
 		Presence:  protocol.Presence{DisplayName: name, SessionID: name, Channel: "claudemesh-session", PeerType: "ai"},
 		Timestamp: now.UnixMilli(), Signature: sig.String(),
 	})

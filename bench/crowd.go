@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
 )
 
@@ -33,22 +35,56 @@ func serveUpgrades(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := announce(dir, "ws://"+ln.Addr().String()+"/ws"); err != nil {
+	if err := announce(dir, "ws://"+ln.Addr().String()); err != nil {
 		return err
 	}
-	return http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
-		if err != nil {
-			return
-		}
-		defer conn.CloseNow()
-		if _, _, err := conn.Read(r.Context()); err != nil {
-			return
-		}
-		if conn.Write(r.Context(), websocket.MessageText, []byte(`{"type":"hello_ack"}`)) == nil {
-			conn.Read(r.Context()) // until it leaves
-		}
-	}))
+	mux := http.NewServeMux()
+	mux.HandleFunc(barePath, func(w http.ResponseWriter, r *http.Request) { welcome(w, r, func([]byte) error { return nil }) })
+	mux.HandleFunc(checkedPath, func(w http.ResponseWriter, r *http.Request) { welcome(w, r, checkHello) })
+	return http.Serve(ln, mux)
+}
+
+// The two servers: one asks nothing, one checks one signature of the hello.
+const (
+	barePath    = "/ws"
+	checkedPath = "/checked"
+)
+
+func welcome(w http.ResponseWriter, r *http.Request, check func(hello []byte) error) {
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		return
+	}
+	defer conn.CloseNow()
+	_, hello, err := conn.Read(r.Context())
+	if err != nil || check(hello) != nil {
+		return
+	}
+	if conn.Write(r.Context(), websocket.MessageText, []byte(`{"type":"hello_ack"}`)) == nil {
+		conn.Read(r.Context()) // until it leaves
+	}
+}
+
+// checkHello verifies that the session signed.
+func checkHello(hello []byte) error {
+	var req protocol.SessionHelloRequest
+	if err := json.Unmarshal(hello, &req); err != nil {
+		return err
+	}
+	parent, err := seal.DecodePublicKey(req.ParentMemberPubkey)
+	if err != nil {
+		return err
+	}
+	session, err := seal.DecodePublicKey(req.SessionPubkey)
+	if err != nil {
+		return err
+	}
+	signature, err := seal.ParseSignature(req.Signature)
+	if err != nil {
+		return err
+	}
+	at := time.UnixMilli(req.Timestamp)
+	return seal.SessionHello{MeshID: req.MeshID, Parent: parent, Session: session, At: at}.Verify(signature, at)
 }
 
 // residentKiB is the memory of a process.
@@ -65,28 +101,34 @@ func residentKiB(pid int) (float64, error) {
 type crowd struct {
 	member
 	keys  []seal.SecretKey
+	words []protocol.Attestation // of the member for each key
 	conns []*lean
 
 	resting sync.WaitGroup // those who read what comes
 }
 
-func newCrowd(m member, n int) *crowd {
+func newCrowd(m member, n int) (*crowd, error) {
+	parent, err := seal.ParseSecretKey(m.SecretKey)
+	if err != nil {
+		return nil, err
+	}
 	c := &crowd{member: m, conns: make([]*lean, n)}
 	for range n {
-		c.keys = append(c.keys, seal.NewSecretKey())
+		key := seal.NewSecretKey()
+		word, err := attest(parent, key)
+		if err != nil {
+			return nil, err
+		}
+		c.keys, c.words = append(c.keys, key), append(c.words, word)
 	}
-	return c
+	return c, nil
 }
 
 // hellos signs what everybody will say. It is not what is measured.
 func (c *crowd) hellos() (all [][]byte, err error) {
-	parent, err := seal.ParseSecretKey(c.SecretKey)
-	if err != nil {
-		return nil, err
-	}
 	all = make([][]byte, len(c.keys))
 	for i, key := range c.keys {
-		if all[i], err = sessionHello(c.member, parent, key, "s"+strconv.Itoa(i)); err != nil {
+		if all[i], err = helloWith(c.member, c.words[i], key, "s"+strconv.Itoa(i)); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +183,9 @@ func (c *crowd) say(ctx context.Context, hellos [][]byte) (time.Duration, error)
 			failed = err
 		}
 	}
-	return time.Since(began), failed
+	took := time.Since(began)
+	c.rest()
+	return took, failed
 }
 
 // leave cuts all connections.
@@ -158,6 +202,9 @@ func (c *crowd) leave() {
 // rest reads what comes without anybody asking, so that nobody is slow, until they leave.
 func (c *crowd) rest() {
 	for _, conn := range c.conns {
+		if conn == nil {
+			continue
+		}
 		c.resting.Go(func() {
 			for {
 				n, err := conn.header()
@@ -203,11 +250,11 @@ func benchCrowd(ctx context.Context, p plan, r *report) error {
 }
 
 func crowdRounds(ctx context.Context, p plan, r *report, m member, pid int, bare contender) error {
-	theirs := m
-	theirs.BrokerURL = bare.addr
-	c, other := newCrowd(m, crowdSize), newCrowd(theirs, crowdSize)
+	c, err := newCrowd(m, crowdSize)
+	if err != nil {
+		return err
+	}
 	defer c.leave()
-	defer other.leave()
 	empty, err := residentKiB(pid)
 	if err != nil {
 		return err
@@ -215,7 +262,6 @@ func crowdRounds(ctx context.Context, p plan, r *report, m member, pid int, bare
 	if _, err := c.enter(ctx); err != nil {
 		return err
 	}
-	c.rest()
 	time.Sleep(8 * time.Second) // what came with connecting is collected
 	full, err := residentKiB(pid)
 	if err != nil {
@@ -224,44 +270,85 @@ func crowdRounds(ctx context.Context, p plan, r *report, m member, pid int, bare
 	each := (full - empty) / crowdSize
 	r.add(row{what: "memory of an idle signed connection, of 5,000", ours: fmt.Sprintf("%.1f KiB", each), theirs: "1 KiB", anchor: "a KiB", bar: 32, goal: 25}.
 		compare([]float64{each}, []float64{1}))
-	if _, err := other.enter(ctx); err != nil {
-		return err
-	}
-	other.rest()
-	var a, b []float64
-	for range p.rounds {
-		for _, side := range []struct {
-			who   *crowd
-			rates *[]float64
-			pid   int
-		}{{c, &a, pid}, {other, &b, bare.pid}} {
-			c0, m0 := cpuOf(side.pid), cpuOf(os.Getpid())
-			took, err := side.who.back(ctx)
-			if err != nil {
-				return fmt.Errorf("%s: %w", side.who.BrokerURL, err)
-			}
-			time.Sleep(500 * time.Millisecond)
-			fmt.Fprintf(os.Stderr, "%s server %v client %v took %v\n", side.who.BrokerURL, (cpuOf(side.pid)-c0)/crowdSize, (cpuOf(os.Getpid())-m0)/crowdSize, took/crowdSize)
-			*side.rates = append(*side.rates, crowdSize/took.Seconds())
-			side.who.rest()
+	ours, asking, checked := &side{crowd: c, pid: pid}, &side{pid: bare.pid}, &side{pid: bare.pid}
+	for path, s := range map[string]*side{barePath: asking, checkedPath: checked} {
+		theirs := m
+		theirs.BrokerURL = bare.addr + path
+		if s.crowd, err = newCrowd(theirs, crowdSize); err != nil {
+			return err
+		}
+		defer s.leave()
+		if _, err := s.enter(ctx); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	rate := func(v []float64) string { return fmt.Sprintf("%.0f/s", quantile(v, 0.5)) }
-	r.add(row{what: "5,000 sessions coming back, 64 at once", ours: rate(a), theirs: rate(b), anchor: "bare WebSocket upgrade, the same hello", bar: 0.7, moreIsGood: true}.compare(a, b))
+	for range p.rounds {
+		for _, s := range []*side{ours, asking, checked} {
+			if err := s.round(ctx); err != nil {
+				return fmt.Errorf("%s: %w", s.BrokerURL, err)
+			}
+		}
+	}
+	back := row{what: "5,000 sessions coming back, 64 at once", ours: ours.rate(), bar: 0.7, moreIsGood: true}
+	back.theirs, back.anchor = asking.rate(), "bare WebSocket upgrade, the same hello unread"
+	r.add(back.compare(ours.rates, asking.rates))
+	back.theirs, back.anchor = checked.rate(), "WebSocket upgrade, and one signature of the hello"
+	r.add(back.compare(ours.rates, checked.rates))
 	return nil
 }
 
-func cpuOf(pid int) time.Duration {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	f := strings.Fields(string(data))
-	u, _ := strconv.Atoi(f[13])
-	s, _ := strconv.Atoi(f[14])
-	return time.Duration(u+s) * 10 * time.Millisecond
+// side is a crowd that comes back in every round.
+type side struct {
+	*crowd
+	pid   int
+	rates []float64
+	cpu   []float64 // of the server, microseconds each
+}
+
+func (s *side) round(ctx context.Context) error {
+	before, err := cpuTime(s.pid)
+	if err != nil {
+		return err
+	}
+	took, err := s.back(ctx)
+	if err != nil {
+		return err
+	}
+	time.Sleep(300 * time.Millisecond) // the server ends what the former connections left
+	after, err := cpuTime(s.pid)
+	s.rates, s.cpu = append(s.rates, crowdSize/took.Seconds()), append(s.cpu, float64((after-before).Microseconds())/crowdSize)
+	return err
+}
+
+func (s *side) rate() string {
+	return fmt.Sprintf("%.0f/s, %.0f µs of CPU", quantile(s.rates, 0.5), quantile(s.cpu, 0.5))
+}
+
+// cpuTime is what a process has used.
+func cpuTime(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	var ticks int
+	for _, f := range fields[11:13] { // in user and in system, in hundredths of a second
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
 // rosterRounds measures list_peers of 500, page by page.
 func rosterRounds(ctx context.Context, p plan, r *report, m member) error {
-	c := newCrowd(m, villagers)
+	c, err := newCrowd(m, villagers)
+	if err != nil {
+		return err
+	}
 	if _, err := c.enter(ctx); err != nil {
 		return err
 	}

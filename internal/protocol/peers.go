@@ -36,7 +36,7 @@ type Peer struct {
 	Reconnecting bool          `json:"reconnecting,omitzero" jsonschema:"its connection broke a moment ago; it counts as online until its lease ends"`
 	LastSeenAt   string        `json:"lastSeenAt,omitzero"`
 	MemberName   string        `json:"memberName,omitzero"`
-	Attestation  *Vouch        `json:"attestation,omitzero" jsonschema:"the member's word for the session key, at its first auth/2; it may be over"`
+	Attestation  *Vouch        `json:"attestation,omitzero" jsonschema:"the member's word for the session key, from an auth/2 of it; it may be over"`
 	Proved       bool          `json:"proved,omitzero" jsonschema:"the session key came by session_hello, so it outlives the connection; one of a plain hello dies with its process"`
 }
 
