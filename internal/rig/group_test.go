@@ -137,3 +137,16 @@ func TestGroupsOfARegistration(t *testing.T) {
 		w.wantMembers(ada, "b")
 	})
 }
+
+// A message to a group reaches who was in it a moment ago and has just ended.
+func TestGroupRightAfterItsLastSessionEnded(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		for _, name := range []string{"ops", "dev", "docs"} {
+			s := w.open(ben, "session-"+name)
+			w.joinGroup(s, name)
+			w.close(s)
+			w.Send(ada, "@"+name, "for "+name)
+			w.Until("it came to "+name, func() bool { return slices.Contains(w.Texts(ben), "for "+name) })
+		}
+	})
+}

@@ -124,3 +124,27 @@ func TestPlainTextIsSaidOnceOrRefused(t *testing.T) {
 		w.wantTexts(carol, "one", "sealed")
 	})
 }
+
+// Who waits for several in vain finds all of them under the id that the hint names.
+func TestStatusOfSeveral(t *testing.T) {
+	trio(t, settings{}, func(t *testing.T, w *world, ada, ben, carol *Home) {
+		carol.Stop()
+		pass(time.Second)
+		_, err := localapi.SendMany.Do(t.Context(), ada, localapi.SendManyRequest{
+			Recipients: []string{"ben", "carol"},
+			Letter:     localapi.SendRequest{Message: "both of you", ClientMessageID: "to-both-of-you", Wait: mesh.StateDelivered, WaitMs: 5000},
+		})
+		if !mesh.IsCode(err, mesh.WaitTimeout) {
+			t.Fatalf("got %v, want %s", err, mesh.WaitTimeout)
+		}
+		st := w.status(ada, "to-both-of-you")
+		if st.State != mesh.StateAccepted || st.Delivered || st.DeliveredTo != 1 || st.RecipientCount != 2 || len(st.Recipients) != 2 ||
+			st.Recipients[0].Name != "ben" || st.Recipients[1].Name != "carol" || !st.Encrypted || st.Mesh != "team" {
+			t.Errorf("got %+v, want it delivered to ben and not to carol", st)
+		}
+		carol.Start()
+		if st := w.wantState(ada, "to-both-of-you", mesh.StateDelivered); !st.Delivered || st.DeliveredTo != 2 || st.DeliveredAt == nil {
+			t.Errorf("got %+v, want it delivered to both", st)
+		}
+	})
+}

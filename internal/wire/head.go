@@ -15,6 +15,9 @@ type Head struct {
 	ID    string
 }
 
+// errNoType is a frame that can be read, and does not say what it is.
+var errNoType = mesh.Errorf(mesh.BadJSON, "a frame has a type")
+
 // ReadHead reads type, _reqId and id of a frame and skips everything else. It stops at the first error, but does not
 // look for one behind what it needs: Decode checks the whole frame.
 func ReadHead(data []byte) (Head, error) {
@@ -37,7 +40,7 @@ func ReadHead(data []byte) (Head, error) {
 		}
 	}
 	if h.Type == "" {
-		return h, mesh.Errorf(mesh.BadJSON, "a frame has a type")
+		return h, errNoType
 	}
 	return h, nil
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -102,14 +103,18 @@ func (m *Mux[S]) Types() []string {
 // Entry gives the declaration behind a type that has a handler, else nil.
 func (m *Mux[S]) Entry(typ string) *Entry { return m.handlers[typ].entry }
 
-// Dispatch serves one frame. Invalid_json means that it is none, and that there is nobody to tell (wire 1).
+// Dispatch serves one frame. Invalid_json means that it is none; who announced ours and waits for an answer to a frame
+// without a type was told, for others there is nobody to tell (wire 1).
 func (m *Mux[S]) Dispatch(ctx context.Context, s S, c Caller, data []byte) error {
 	if m.serveQuick(ctx, s, c, data) {
 		return nil
 	}
 	h, err := ReadHead(data)
-	if err == nil {
+	switch {
+	case err == nil:
 		m.Serve(ctx, s, c, h, data)
+	case errors.Is(err, errNoType) && c.Go && h.ReqID != "":
+		SendError(c, h.ReqID, "", err)
 	}
 	return err
 }

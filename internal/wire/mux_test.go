@@ -208,6 +208,26 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
+// Who waits for an answer to a frame that does not say what it is hears so; old clients do not.
+func TestFrameWithoutAType(t *testing.T) {
+	t.Parallel()
+	m := testMux()
+	told := []string{`{"type":"error","_reqId":"r","code":"invalid_json","message":"a frame has a type","hint":"` + mesh.BadJSON.Hint() + `"}`}
+	for _, tt := range []struct {
+		in     string
+		caller bool
+		want   []string
+	}{
+		{`{"type":"","_reqId":"r"}`, true, told}, {`{"_reqId":"r","n":7}`, true, told},
+		{`{"type":"","_reqId":"r"}`, false, nil}, {`{"type":""}`, true, nil}, {`{"_reqId":"r","n":}`, true, nil},
+	} {
+		got := dispatch(m, tt.caller, tt.in)
+		if diff := cmp.Diff(tt.want, got.Frames); diff != "" || got.Err == "" {
+			t.Errorf("%s: got error %q, frames (-want +got):\n%s", tt.in, got.Err, diff)
+		}
+	}
+}
+
 func TestDispatchRefusesWhatIsNoFrame(t *testing.T) {
 	t.Parallel()
 	m := testMux()

@@ -17,12 +17,53 @@ import (
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
-// MessageStatus tells how far a sent message has come.
+// MessageStatus tells how far a sent message has come. Under the id that several were sent with it tells of all of them.
 func (n *Node) MessageStatus(ctx context.Context, req localapi.StatusRequest) (localapi.StatusAnswer, error) {
+	parts, err := n.opt.Outbox.Parts(ctx, mesh.ClientID(req.ID), req.Mesh)
+	if err != nil {
+		return localapi.StatusAnswer{}, err
+	}
+	if len(parts) > 1 {
+		return together(ctx, n, mesh.ClientID(req.ID), parts), nil
+	}
 	m, err := n.opt.Outbox.Status(ctx, req.ID, req.Mesh)
 	if err != nil {
 		return localapi.StatusAnswer{}, err
 	}
+	return statusOf(ctx, n, m), nil
+}
+
+// together is what became of one text to several: the least of its parts, and the recipients of all.
+func together(ctx context.Context, n *Node, id mesh.ClientID, parts []outbox.Message) localapi.StatusAnswer {
+	all := statusOf(ctx, n, parts[0])
+	all.MessageID, all.ClientMessageID = "", id
+	for _, m := range parts[1:] {
+		one := statusOf(ctx, n, m)
+		if !all.State.Failed() && (one.State.Failed() || !one.State.Reached(all.State)) {
+			all.State = one.State
+		}
+		if !strings.Contains(","+all.Mesh+",", ","+one.Mesh+",") {
+			all.Mesh += "," + one.Mesh
+		}
+		all.TargetSpec += "," + one.TargetSpec
+		all.Encrypted = all.Encrypted && one.Encrypted
+		all.Recipients = append(all.Recipients, one.Recipients...)
+		all.DeliveredTo += one.DeliveredTo
+		all.RecipientCount += one.RecipientCount
+		all.Attempts = max(all.Attempts, one.Attempts)
+		all.LastError = cmp.Or(all.LastError, one.LastError)
+		if d := one.DeliveredAt; d != nil && (all.DeliveredAt == nil || *d > *all.DeliveredAt) {
+			all.DeliveredAt = d
+		}
+	}
+	if all.Delivered = all.State.Reached(mesh.StateDelivered); !all.Delivered {
+		all.DeliveredAt = nil
+	}
+	return all
+}
+
+// statusOf is what became of one message.
+func statusOf(ctx context.Context, n *Node, m outbox.Message) localapi.StatusAnswer {
 	answer := localapi.StatusAnswer{
 		MessageID: m.BrokerID, ClientMessageID: m.ClientID, Mesh: m.Mesh, TargetSpec: m.TargetSpec, State: m.State,
 		Delivered: m.State.Reached(mesh.StateDelivered), Encrypted: m.Encrypted(), Recipients: copies(ctx, n, m),
@@ -40,7 +81,7 @@ func (n *Node) MessageStatus(ctx context.Context, req localapi.StatusRequest) (l
 		text := mesh.FormatTime(last)
 		answer.DeliveredAt = &text
 	}
-	return answer, nil
+	return answer
 }
 
 // count is how many copies have come so far.

@@ -69,6 +69,27 @@ func (o *Outbox) Status(ctx context.Context, id, slug string) (Message, error) {
 	return m, sqlite.Coded(err)
 }
 
+// Parts finds the messages that were sent together to several under one client id, oldest first. None is no error.
+func (o *Outbox) Parts(ctx context.Context, id mesh.ClientID, slug string) ([]Message, error) {
+	var all []Message
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		rows, err := selectRows(tx, "SELECT "+columns+` FROM outbox
+			WHERE client_message_id >= $1 AND client_message_id < $2 AND ($3 = '' OR mesh = $3) ORDER BY rowid`, id+".", id+"/", slug)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			receipts, err := recipientsOf(tx, r.ClientID)
+			if err != nil {
+				return err
+			}
+			all = append(all, message(r, receipts))
+		}
+		return nil
+	})
+	return all, sqlite.Coded(err)
+}
+
 // findAny prefers a whole id to a prefix.
 func findAny(tx *sqlite.Tx, id, slug string) (Row, error) {
 	if id == "" {
