@@ -45,9 +45,9 @@ func (d *doors) prove(from arrival, typ string, data []byte) (proof, error) {
 }
 
 func (d *doors) proveMember(from arrival, data []byte) (proof, error) {
-	var req protocol.HelloRequest
-	if err := decodeHello(data, &req); err != nil {
-		return proof{}, err
+	req, err := protocol.Hello.Decode(data)
+	if err != nil {
+		return proof{}, illFormed(err)
 	}
 	p := proof{
 		mesh: mesh.ID(req.MeshID), member: mesh.Key(req.Pubkey), session: mesh.Key(req.SessionPubkey), memberID: mesh.ID(req.MemberID),
@@ -76,9 +76,9 @@ func (d *doors) proveMember(from arrival, data []byte) (proof, error) {
 }
 
 func (d *doors) proveSession(from arrival, data []byte) (proof, error) {
-	var req protocol.SessionHelloRequest
-	if err := decodeHello(data, &req); err != nil {
-		return proof{}, err
+	req, err := protocol.SessionHello.Decode(data)
+	if err != nil {
+		return proof{}, illFormed(err)
 	}
 	p := proof{
 		mesh: mesh.ID(req.MeshID), member: mesh.Key(req.ParentMemberPubkey), session: mesh.Key(req.SessionPubkey), owned: true,
@@ -154,13 +154,8 @@ func (d *doors) attested(member, session seal.PublicKey, a protocol.Attestation)
 	return word, nil
 }
 
-// decodeHello reads a hello. What is wrong with it is not repeated to whoever sent it.
-func decodeHello(data []byte, into any) error {
-	if err := wire.Decode(data, into); err != nil {
-		return mesh.Errorf(mesh.Malformed, "hello: %w", err)
-	}
-	return nil
-}
+// illFormed refuses a hello that cannot be read. What is wrong with it is not repeated to whoever sent it.
+func illFormed(err error) error { return mesh.Errorf(mesh.Malformed, "hello: %w", err) }
 
 // early is what is checked before any signature, as it costs nothing: room, and the clock. A clock that is wrong is
 // told the right time.

@@ -112,6 +112,12 @@ func (c Call[Req, Resp]) Encode(reqID string, req Req) ([]byte, error) {
 	return encodeFrame(c.Type, reqID, req)
 }
 
+// Decode reads a request, as Dispatch does for its handler.
+func (c Call[Req, Resp]) Decode(data []byte) (Req, error) {
+	f, err := decodeFrame[Req](data)
+	return f.Body, err
+}
+
 // EncodeReply writes an answer as a frame; reqID may be empty.
 func (c Call[Req, Resp]) EncodeReply(reqID string, resp Resp) ([]byte, error) {
 	return encodeFrame(c.Reply, reqID, resp)

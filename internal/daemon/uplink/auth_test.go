@@ -41,6 +41,34 @@ func TestAuthIsSignedForThisConnection(t *testing.T) {
 	}
 }
 
+// A session that connects again soon shows the same word of its member, which the broker has verified; later a new one.
+func TestAWordIsGivenAgainForAWhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		words := make(chan string, 4)
+		f := newFake(t, func(n int, ws *line) {
+			auth, _ := ws.welcome(ackOurs)["auth"].(map[string]any)
+			word, _ := auth["attestation"].(map[string]any)
+			words <- word["signature"].(string)
+			switch n {
+			case 2:
+				<-time.After(seal.VouchLimit / 2)
+			case 3:
+				ws.idle()
+			}
+		})
+		f.offer = func(n int) string { return seal.Challenge{byte(n)}.String() }
+		opt := f.options(new(sent))
+		opt.Identity = identity(true)
+		opt.Timing = Timing{Ping: time.Hour, DeadAfter: 2 * time.Hour}
+		start(t, opt)
+		settle(seal.VouchLimit)
+		if first, again, later := <-words, <-words, <-words; first != again || again == later {
+			t.Errorf("got words %.8s, %.8s and %.8s, want the first one twice", first, again, later)
+		}
+	})
+}
+
 func checkAuth(t *testing.T, id Identity, challenge seal.Challenge, hello map[string]any) {
 	t.Helper()
 	auth, _ := hello["auth"].(map[string]any)

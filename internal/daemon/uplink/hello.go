@@ -34,8 +34,8 @@ func (i Identity) key() seal.PublicKey {
 // helloLimit is how long a broker may take to welcome us (daemon 6.3).
 const helloLimit = 5 * time.Second
 
-// hello introduces the identity. Everything is signed anew each time: an attestation that was made at the start of a
-// session would end it after 12 hours (lessons 1, row 15).
+// hello introduces the identity. Everything is signed anew each time, but for a word of the last minutes: an attestation
+// that was made at the start of a session would end it after 12 hours (lessons 1, row 15).
 func (l *Link) hello(ctx context.Context, a *attached) (protocol.HelloAnswer, error) {
 	limited, cancel := context.WithTimeout(ctx, helloLimit)
 	defer cancel()
@@ -60,7 +60,11 @@ func (l *Link) greet(ctx context.Context, a *attached) (protocol.HelloAnswer, er
 		if err != nil {
 			return protocol.HelloAnswer{}, err
 		}
-		return protocol.SessionHello.Do(ctx, a.peer, req)
+		answer, err := protocol.SessionHello.Do(ctx, a.peer, req)
+		if err == nil && auth != nil {
+			l.word = auth.Attestation
+		}
+		return answer, err
 	}
 	req, err := l.memberHello(now, auth)
 	if err != nil {

@@ -91,8 +91,9 @@ type Link struct {
 	log    *slog.Logger
 	dialer dialer
 	mux    *wire.Mux[*wire.Peer]
-	retry  chan struct{} // holds one wish to connect now
-	nudge  chan struct{} // holds one wish to see whether the connection lives
+	retry  chan struct{}   // holds one wish to connect now
+	nudge  chan struct{}   // holds one wish to see whether the connection lives
+	word   *protocol.Vouch // for the session key, that the broker took lately; of the goroutine of Run
 
 	mu      sync.Mutex // guards what follows
 	state   State
