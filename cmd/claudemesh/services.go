@@ -5,8 +5,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"runtime/debug"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker"
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
@@ -21,7 +24,7 @@ import (
 
 // services are the long-running parts, each started from what the command line gives.
 func services() shell.Services {
-	return shell.Services{Daemon: runDaemon, Broker: runBroker, MCP: runMCP, Demo: runDemo, InProcess: inProcess}
+	return shell.Services{Daemon: runDaemon, Broker: runBroker, MCP: runMCP, Demo: runDemo, InProcess: inProcess, Manage: manage}
 }
 
 func runDaemon(ctx context.Context, s shell.Service) error {
@@ -97,8 +100,23 @@ func runMCP(ctx context.Context, s shell.Service) error {
 	os.Stdout = os.Stderr // what is printed by mistake must not break the stream of frames
 	return mcp.Run(ctx, mcp.Options{
 		Daemon: s.Home.Daemon, Env: s.Env, Stdin: s.Stdin, Stdout: s.Stdout, WorkDir: s.WorkDir,
-		Executable: s.Executable, Environ: s.Environ, Now: s.Now,
+		Executable: s.Executable, Environ: s.Environ, Manager: s.Manager, Now: s.Now,
 	})
+}
+
+// manageTime is how long a service manager may take for one command.
+const manageTime = 20 * time.Second
+
+// manage gives the service manager one command. What it says on failure is for people.
+func manage(ctx context.Context, command, environ []string) error {
+	ctx, cancel := context.WithTimeout(ctx, manageTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = environ
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return mesh.Errorf(mesh.IOError, "%s: %w: %.300s", strings.Join(command, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
 }
 
 func runDemo(ctx context.Context, s shell.Service) error {

@@ -70,6 +70,7 @@ var settled = map[string]struct{ with, without string }{
 
 // elsewhere are flags whose effect is not a request.
 var elsewhere = map[string]string{
+	"daemon up --service-managed": "TestServiceManagedEndsWell", "daemon install-service --allow-ci-persistent": "TestInstallServiceIsRefused",
 	"up --broker": "TestUp", "up --listen": "TestUpListen", "share --copy": "TestCopyText",
 }
 

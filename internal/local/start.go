@@ -18,6 +18,7 @@ import (
 // Times of starting a daemon (daemon 16.2).
 const (
 	startBudget   = 3 * time.Second
+	serviceBudget = 8 * time.Second  // for one that a service manager starts
 	liveBudget    = 10 * time.Second // for a daemon that holds its lock and does not answer yet
 	failureMemory = 30 * time.Second
 	pollStep      = 10 * time.Millisecond
@@ -36,6 +37,8 @@ type Starter struct {
 	Flags      []string // further flags of `daemon up`
 	Forbidden  bool     // the environment forbids starting
 	Now        mesh.Clock
+	// Manager asks the service manager that has a unit of this daemon to start it; false where there is none. Nil is none.
+	Manager func(ctx context.Context) (bool, error)
 
 	budget, slowBudget, stopBudget time.Duration // 0 means those of the constants
 }
@@ -123,8 +126,16 @@ func (s *Starter) outwait(ctx context.Context) error {
 	})
 }
 
-// launch starts `daemon up --foreground`, detached, and waits for it.
+// launch starts `daemon up --foreground`, detached, and waits for it. Where a service manager has the daemon, it starts it,
+// and nobody else: two would race (daemon 25, row 24).
 func (s *Starter) launch(ctx context.Context) error {
+	if s.Manager != nil {
+		if managed, err := s.Manager(ctx); err != nil {
+			return mesh.Errorf(mesh.DaemonStartFailed, "the system's service manager did not start the daemon: %w; `claudemesh daemon uninstall-service` removes its unit", err)
+		} else if managed {
+			return s.await(ctx, cmp.Or(s.budget, serviceBudget), func() error { return nil })
+		}
+	}
 	logged := sizeOf(s.Daemon.Log())
 	exited, err := Spawn(s.Executable, append([]string{"daemon", "up", "--foreground"}, s.Flags...), s.Environ, s.Daemon.Log())
 	if err != nil {

@@ -25,8 +25,9 @@ type Options struct {
 	Stdin      io.Reader
 	Stdout     io.Writer // nothing else in the process may write to it
 	WorkDir    string
-	Executable string   // this program, to start the daemon
-	Environ    []string // for the daemon, which is told nothing of the session in it
+	Executable string                                  // this program, to start the daemon
+	Manager    func(ctx context.Context) (bool, error) // has a service manager start it, where it does; may be nil
+	Environ    []string                                // for the daemon, which is told nothing of the session in it
 	Now        mesh.Clock
 }
 

@@ -55,6 +55,7 @@ func newSession(opt Options, program info, s *server, log *slog.Logger) *session
 		daemon: opt.Daemon, client: local.New(opt.Daemon.Socket(), opt.Now), log: log,
 		starter: &local.Starter{
 			Daemon: opt.Daemon, Executable: opt.Executable, Environ: opt.Environ, Forbidden: opt.Env.NoAutospawn, Now: opt.Now,
+			Manager: opt.Manager,
 		},
 		request: localapi.RegisterRequest{
 			SessionID: mesh.NewToken(), PID: os.Getppid(), CWD: opt.WorkDir, DisplayName: mesh.SafeName(opt.Env.DisplayName, ""),

@@ -96,10 +96,7 @@ func (e environment) folder(variable, name string) (string, error) {
 
 // root is the folder that holds everything unless a variable says otherwise.
 func (e environment) root() (string, error) {
-	variable := "HOME"
-	if runtime.GOOS == "windows" {
-		variable = "USERPROFILE"
-	}
+	variable := homeVariable(runtime.GOOS)
 	home, ok := e(variable)
 	if !ok || home == "" {
 		return "", mesh.Errorf(mesh.SettingsRefused, "find the home folder: %s is not set", variable)

@@ -32,7 +32,7 @@ var ranks = [][]string{
 	2: {"protocol", "localapi", "config"},
 	3: {
 		"broker/store/...", "broker/session", "broker/hub", "broker/bus/...",
-		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "host/...", "cli/term", "cli/projection", "reference",
+		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "unit", "host/...", "cli/term", "cli/projection", "reference",
 	},
 	4: {"broker/queue", "broker/presence", "broker/authority", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate", "daemon/events", "daemon/order", "daemon/trust", "cli/shell"},
 	5: {"broker/...", "daemon/..."},

@@ -48,6 +48,8 @@ type World struct {
 	Daemon  *Daemon  // nil where none runs
 	Used    []string // services that were started, and with what
 
+	Unmanageable bool // the service manager refuses everything
+
 	t *testing.T
 }
 
@@ -132,7 +134,25 @@ func (w *World) services() shell.Services {
 			d := inProcess{&Daemon{Answers: Samples()}}
 			return d, d, nil
 		},
+		Manage: w.manage,
 	}
+}
+
+// manage notes what a service manager is told; told to start the daemon, it does, as verbs do.
+func (w *World) manage(ctx context.Context, command, environ []string) error {
+	w.Used = append(w.Used, w.Scrub(strings.Join(command, " ")))
+	if w.Unmanageable {
+		return mesh.Errorf(mesh.IOError, "%s: no manager here", command[0])
+	}
+	if w.Daemon != nil || !slices.Contains(command, "start") && !slices.Contains(command, "enable") {
+		return nil
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	_, err = local.Spawn(executable, []string{"daemon", "by", "manager"}, environ, w.Home.Daemon.Log())
+	return err
 }
 
 // Result is what came of a verb.

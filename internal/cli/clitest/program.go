@@ -45,7 +45,10 @@ func standIn(args []string) error {
 		return err
 	}
 	lock, pid := home.Daemon.Lock(), home.Daemon.PID()
-	listen := func() (net.Listener, error) { return net.Listen("unix", home.Daemon.Socket()) }
+	listen := func() (net.Listener, error) {
+		_ = os.Remove(home.Daemon.Socket()) // of one that was ended; the lock is held
+		return net.Listen("unix", home.Daemon.Socket())
+	}
 	settings, err := config.LoadBroker(config.Sources{File: home.Broker.Settings(), Env: os.LookupEnv})
 	if err != nil {
 		return err

@@ -18,7 +18,8 @@ import (
 // NewDaemon is the noun daemon, with the outbox under it.
 func NewDaemon(a *shell.App) *cobra.Command {
 	cmd := shell.Noun("daemon", "Run and inspect this user's daemon",
-		newDaemonUp(a), newDaemonStatus(a), newDaemonVersion(a), newDaemonDown(a), newOutbox(a))
+		newDaemonUp(a), newDaemonStatus(a), newDaemonVersion(a), newDaemonDown(a), newOutbox(a),
+		newInstallService(a), newUninstallService(a))
 	cmd.Long = "Run and inspect this user's daemon. It holds the keys, the connections and the messages on their way; verbs start it " +
 		"when they need it."
 	other := cmd.RunE
@@ -37,6 +38,7 @@ type daemonUpFlags struct {
 	noTCP      bool
 	mesh       string
 	name       string
+	managed    bool
 }
 
 func newDaemonUp(a *shell.App) *cobra.Command {
@@ -56,7 +58,7 @@ func newDaemonUp(a *shell.App) *cobra.Command {
 				settings["tcp"] = strconv.FormatBool(f.tcp && !f.noTCP)
 			}
 			if f.foreground {
-				return a.Sys.Services.Daemon(cmd.Context(), a.DaemonService(settings))
+				return serve(cmd.Context(), a, settings, f.managed)
 			}
 			return runDaemonUp(cmd.Context(), a, settings)
 		},
@@ -65,8 +67,10 @@ func newDaemonUp(a *shell.App) *cobra.Command {
 	fl.BoolVar(&f.foreground, "foreground", false, "stay in the foreground and log there")
 	fl.BoolVar(&f.tcp, "tcp", false, "serve on 127.0.0.1 too, for holders of the local token")
 	fl.BoolVar(&f.noTCP, "no-tcp", false, "serve on the socket only, whatever the settings say")
+	fl.BoolVar(&f.managed, "service-managed", false, "end well where another start could not help; for service managers")
 	fl.StringVar(&f.mesh, "mesh", "", "as older service units have it")
 	fl.StringVar(&f.name, "name", "", "as older service units have it")
+	fl.Lookup("service-managed").Hidden = true
 	fl.Lookup("mesh").Hidden, fl.Lookup("name").Hidden = true, true
 	return cmd
 }

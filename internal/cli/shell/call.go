@@ -118,5 +118,6 @@ func (a *App) Starter() *local.Starter {
 	return &local.Starter{
 		Daemon: a.Home.Daemon, Executable: a.Sys.Executable, Environ: a.Sys.Environ,
 		Forbidden: a.Env.NoAutospawn, Now: a.Sys.Now,
+		Manager: func(ctx context.Context) (bool, error) { return startUnit(ctx, a) },
 	}
 }

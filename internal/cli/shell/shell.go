@@ -43,6 +43,8 @@ type Services struct {
 	Demo   func(ctx context.Context, s Service) error
 	// InProcess opens the daemon's handler in this process, under the daemon's lock (design A8).
 	InProcess func(ctx context.Context, s Service) (localapi.Doer, io.Closer, error)
+	// Manage gives the system's service manager one command.
+	Manage func(ctx context.Context, command, environ []string) error
 }
 
 // Service is what a part is started with.
@@ -58,6 +60,8 @@ type Service struct {
 	// Executable is this program, for an MCP server that has to start the daemon.
 	Executable string
 	Environ    []string
+	// Manager has a service manager start the daemon, where it does (local.Starter).
+	Manager func(ctx context.Context) (bool, error)
 }
 
 // App is one run of the program. It serves one verb, and is not to be shared.
@@ -142,6 +146,7 @@ func (a *App) Service(file string, flags map[string]string) Service {
 		Stdin: a.Sys.Stdin, Stdout: a.Sys.Stdout, Log: a.Sys.Stderr,
 		Settings:   config.Sources{File: file, Env: a.Sys.Lookup, Flags: flags},
 		Executable: a.Sys.Executable, Environ: a.Sys.Environ,
+		Manager: func(ctx context.Context) (bool, error) { return startUnit(ctx, a) },
 	}
 }
 

@@ -64,6 +64,11 @@ func Renew(ctx context.Context, a *App) error {
 	if err != nil || !buildinfo.Older(string(hint), mine) || a.strict() {
 		return nil
 	}
+	if s, err := Unit(a); err == nil {
+		if there, same := s.Installed(); there && !same {
+			return nil // its unit starts another program, which is older: `install-service` mends that
+		}
+	}
 	old := string(hint)
 	took, err := a.Starter().Replace(ctx, func() bool {
 		answer, err := Ask(ctx, a, localapi.Version, ProbeTime, localapi.None{})

@@ -1,0 +1,221 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
+	"github.com/claudemesh/claudemesh/internal/cli/term"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/unit"
+)
+
+func newInstallService(a *shell.App) *cobra.Command {
+	var inCI bool
+	cmd := &cobra.Command{
+		Use:   "install-service",
+		Short: "Have the system start the daemon at each login",
+		Long: "Have the system's service manager start the daemon now and at each login: a user unit of systemd, an agent of launchd, or a " +
+			"task of Windows. It starts the daemon again after a crash, with growing pauses. Verbs then leave starting to it. Run it again after " +
+			"the program has moved.",
+		Example: "claudemesh daemon install-service",
+		Args:    a.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case a.Env.CI != "" && !inCI:
+				return mesh.Errorf(mesh.Forbidden, "%s says that this is a CI system, where a service outlives its job; --allow-ci-persistent installs it all the same", a.Env.CI)
+			case a.Env.Claude.Inside:
+				return mesh.Errorf(mesh.HumanOnly, "a service is installed by the human, outside the session")
+			}
+			return runInstallService(cmd.Context(), a)
+		},
+	}
+	cmd.Flags().BoolVar(&inCI, "allow-ci-persistent", false, "install it on a CI system too")
+	return cmd
+}
+
+// installedView is the JSON of daemon install-service.
+type installedView struct {
+	shell.Header
+	OK          bool     `json:"ok"`
+	Platform    string   `json:"platform"`
+	UnitPath    string   `json:"unitPath"`
+	BootCommand []string `json:"bootCommand"`
+	PID         int      `json:"pid"`
+	Connected   []string `json:"connected" jsonschema:"meshes whose broker was reached"`
+	Waiting     []string `json:"waiting" jsonschema:"meshes whose broker was not reached yet"`
+}
+
+// Times of an installation: the manager starts the daemon, which reaches a broker (daemon 17).
+const (
+	bootTime    = 15 * time.Second
+	connectTime = 15 * time.Second
+)
+
+func runInstallService(ctx context.Context, a *shell.App) error {
+	s, err := shell.Unit(a)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Text(); err != nil {
+		return err
+	}
+	if there, _ := s.Installed(); there { // the manager reads it anew
+		_ = manage(ctx, a, s.Remove()...) // it may not run
+	}
+	if err := a.Starter().Stop(ctx); err != nil {
+		return err
+	}
+	if err := errors.Join(makeLog(a.Home.Daemon), s.Write()); err != nil {
+		return err
+	}
+	if err := manage(ctx, a, s.Start()...); err != nil {
+		return errors.Join(err, removeUnit(s))
+	}
+	v := installedView{Header: shell.NewHeader(), OK: true, Platform: s.System, UnitPath: s.File, Connected: []string{}, Waiting: []string{}}
+	v.BootCommand = s.Start()[len(s.Start())-1]
+	health, err := booted(ctx, a)
+	if err != nil {
+		return err
+	}
+	v.PID = health.PID
+	for _, m := range health.Meshes {
+		if m.Status == statusOpen {
+			v.Connected = append(v.Connected, m.Mesh)
+		} else {
+			v.Waiting = append(v.Waiting, m.Mesh)
+		}
+	}
+	return a.Print(v, func(out term.Stream) { writeInstalled(out, v) })
+}
+
+// statusOpen is a mesh whose broker welcomed us.
+const statusOpen = "open"
+
+// booted waits for the daemon, and then for one of its meshes.
+func booted(ctx context.Context, a *shell.App) (localapi.HealthAnswer, error) {
+	var health localapi.HealthAnswer
+	ask := func() bool {
+		answer, err := shell.Ask(ctx, a, localapi.Health, shell.ProbeTime, localapi.None{})
+		if err == nil {
+			health = answer
+		}
+		return err == nil
+	}
+	if err := poll(ctx, bootTime, ask); err != nil {
+		return health, mesh.Errorf(mesh.DaemonStartFailed, "the unit is installed, but its daemon did not answer within %s; log: %s", bootTime, a.Home.Daemon.Log())
+	}
+	_ = poll(ctx, connectTime, func() bool { // what is not connected is said
+		if !ask() || len(health.Meshes) == 0 {
+			return true
+		}
+		for _, m := range health.Meshes {
+			if m.Status == statusOpen {
+				return true
+			}
+		}
+		return false
+	})
+	return health, nil
+}
+
+// manage gives the service manager commands, one after the other.
+func manage(ctx context.Context, a *shell.App, commands ...[]string) error {
+	for _, c := range commands {
+		if err := a.Sys.Services.Manage(ctx, c, a.Sys.Environ); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeLog makes the daemon's log, for nobody else to read: managers make no folder, and the file for everybody.
+func makeLog(d paths.Daemon) error {
+	if err := paths.EnsureDir(d.Dir, paths.DirMode); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(d.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, paths.FileMode)
+	if err != nil {
+		return mesh.Errorf(mesh.IOError, "make the log: %w", err)
+	}
+	return log.Close()
+}
+
+func removeUnit(s unit.Service) error {
+	_, err := s.Delete()
+	return err
+}
+
+func writeInstalled(out term.Stream, v installedView) {
+	out.OK("the system starts the daemon at each login", shell.Facts("pid "+strconv.Itoa(v.PID), v.UnitPath))
+	for _, name := range v.Waiting {
+		out.Warn(name + " is not connected yet: `claudemesh daemon status` says why")
+	}
+	if v.Platform == "linux" {
+		out.Hint("loginctl enable-linger, to keep it running while you are logged out")
+	}
+}
+
+func newUninstallService(a *shell.App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "uninstall-service",
+		Short: "Have the system no longer start the daemon",
+		Long:  "Stop the daemon that the system's service manager started, and remove its unit. The next verb that needs the daemon starts it as before.",
+		Args:  a.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.Env.Claude.Inside {
+				return mesh.Errorf(mesh.HumanOnly, "a service is removed by the human, outside the session")
+			}
+			return runUninstallService(cmd.Context(), a)
+		},
+	}
+}
+
+// uninstalledView is the JSON of daemon uninstall-service.
+type uninstalledView struct {
+	shell.Header
+	Platform string   `json:"platform"`
+	Removed  []string `json:"removed"`
+}
+
+func runUninstallService(ctx context.Context, a *shell.App) error {
+	s, err := shell.Unit(a)
+	if err != nil {
+		return err
+	}
+	v := uninstalledView{Header: shell.NewHeader(), Platform: s.System, Removed: []string{}}
+	if _, err := os.Stat(s.File); err == nil {
+		if err := manage(ctx, a, s.Remove()...); err != nil {
+			a.Warn("the manager did not forget it: %s", mesh.PublicText(err))
+		}
+		if _, err := s.Delete(); err != nil {
+			return err
+		}
+		v.Removed = append(v.Removed, s.File)
+	}
+	return a.Print(v, func(out term.Stream) {
+		if len(v.Removed) == 0 {
+			out.Off("the system does not start the daemon")
+			return
+		}
+		out.OK("the system no longer starts the daemon", v.Removed[0])
+	})
+}
+
+// serve runs the daemon here. For a service manager, what another start could not mend ends well: it is said in the log,
+// and not tried again and again (daemon 17).
+func serve(ctx context.Context, a *shell.App, settings map[string]string, managed bool) error {
+	err := a.Sys.Services.Daemon(ctx, a.DaemonService(settings))
+	if err == nil || !managed || mesh.CodeOf(err).Retryable() {
+		return err
+	}
+	a.Finish(ctx, err)
+	return nil
+}

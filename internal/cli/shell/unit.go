@@ -1,0 +1,57 @@
+package shell
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/unit"
+)
+
+// Unit is this user's daemon as a service of the system's manager, whether it is installed or not.
+func Unit(a *App) (unit.Service, error) {
+	file, userHome, err := paths.UnitFile(runtime.GOOS, a.Sys.Lookup)
+	if err != nil {
+		return unit.Service{}, err
+	}
+	s := unit.Service{
+		System: runtime.GOOS, File: file, Program: stablePath(a.Sys.Executable), Log: a.Home.Daemon.Log(), UserHome: userHome, UserID: os.Getuid(),
+		Variables: map[string]string{},
+	}
+	for _, name := range unit.Folders {
+		value, _ := a.Sys.Lookup(name)
+		if abs, err := filepath.Abs(value); value != "" && err == nil { // it fails without a working folder, where nothing relative can be meant
+			s.Variables[name] = abs
+		}
+	}
+	return s, nil
+}
+
+// stablePath prefers the name by which the program is found to the file behind it: package managers keep the name over
+// upgrades, and put each version into a folder of its own.
+func stablePath(executable string) string {
+	name, err := exec.LookPath(filepath.Base(executable))
+	if err != nil || !filepath.IsAbs(name) {
+		return executable
+	}
+	behind, err := filepath.EvalSymlinks(name)
+	if real, realErr := filepath.EvalSymlinks(executable); err == nil && realErr == nil && behind == real {
+		return name
+	}
+	return executable
+}
+
+// startUnit asks the manager to start the daemon, if it has a unit of it.
+func startUnit(ctx context.Context, a *App) (bool, error) {
+	s, err := Unit(a)
+	if err != nil || a.Sys.Services.Manage == nil {
+		return false, nil
+	}
+	if there, _ := s.Installed(); !there {
+		return false, nil
+	}
+	return true, a.Sys.Services.Manage(ctx, s.Again(), a.Sys.Environ)
+}
