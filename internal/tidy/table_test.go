@@ -52,8 +52,8 @@ const vocabularyRank = 2
 
 // narrow are packages that import less than their rank would allow: the vocabulary and these.
 var narrow = map[string][]string{
-	"cli/...": {"local", "host/...", "cli/...", "reference"},
-	"mcp":     {"local", "host/..."},
+	"cli/...": {"local", "unit", "host/...", "cli/...", "reference"},
+	"mcp":     {"local", "unit", "host/..."},
 	"demo":    {"cli/term"},
 }
 
