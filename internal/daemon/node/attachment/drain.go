@@ -21,13 +21,13 @@ type drain struct {
 // that session's rows sealed by the member: they would wait for a connection that may never come.
 func (d *drain) run(ctx context.Context) error {
 	for ctx.Err() == nil {
+		turn, cancel := context.WithCancel(ctx)
+		d.mu.Lock()
+		d.again = cancel // before adopt looks: who ends from now on ends this turn
+		d.mu.Unlock()
 		if err := d.adopt(ctx); err != nil && ctx.Err() == nil {
 			d.at.opt.Log.Error("messages of an ended session not sealed anew", logkey.Mesh, d.at.Mesh.Slug, logkey.Err, err)
 		}
-		turn, cancel := context.WithCancel(ctx)
-		d.mu.Lock()
-		d.again = cancel
-		d.mu.Unlock()
 		err := d.at.opt.Outbox.Drain(turn, d.at.Mesh.ID, d.at.Mesh.Slug, route{d.at})
 		cancel()
 		if err != nil {
