@@ -83,6 +83,11 @@ func TestLesson127BanTakesEffectWithinASecond(t *testing.T) {
 		if got := peers.Meshes[0]; got.OK || got.Status != "banned" || got.Code != mesh.Revoked {
 			t.Errorf("peers: got %+v, want banned", got)
 		}
+		for _, p := range peers.Peers {
+			if p.Online == nil || *p.Online {
+				t.Errorf("got %+v, want that nobody is known to be there", p)
+			}
+		}
 		link.Tap(nil)
 		ben.Stop()
 		ben.Start()
@@ -117,9 +122,15 @@ func TestUnbanDrains(t *testing.T) {
 		if got := w.Texts(ben); len(got) != 0 {
 			t.Errorf("while banned: got %q", got)
 		}
+		ada.Join("team", ben)
+		if got := ben.Mesh("team"); got.Status != "banned" {
+			t.Errorf("after a join: got %s, want banned", got.Status)
+		}
 		w.moderate(ada, localapi.ModerateRequest{Verb: localapi.VerbUnban, Target: "ben"})
-		ben.Stop()
-		ben.Start()
+		ada.Join("team", ben)
+		if got := ben.Mesh("team"); got.Status != "open" {
+			t.Errorf("after a join: got %s, want open", got.Status)
+		}
 		w.wantTexts(ben, "for later")
 		w.wantState(ada, kept, mesh.StateDelivered)
 	})

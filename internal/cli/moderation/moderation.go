@@ -203,8 +203,8 @@ func NewUnban(a *shell.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "unban <member>", Short: "Let a banned member in again",
 		Long: "Let a banned member in again, with its key, its role, and what was sent to it before the ban. <member> is a name of `claudemesh " +
-			"bans` that only one there has, a key, or the first 16 or more characters of one. The member's daemon asks again when it is " +
-			"started anew, or a session is.\n\n" + whoMay,
+			"bans` that only one there has, a key, or the first 16 or more characters of one. The member is back when it joins once more, " +
+			"or its daemon or a session is started anew.\n\n" + whoMay,
 		Example:     "claudemesh unban ben@laptop",
 		Annotations: map[string]string{shell.AlsoKey: "peer unban"},
 		Args:        shell.Exactly("the member"),
@@ -231,7 +231,7 @@ func runMember(ctx context.Context, a *shell.App, req localapi.ModerateRequest) 
 		name := strings.Join(answer.Affected, ", ")
 		if answer.Verb == localapi.VerbUnban {
 			s.OK(name+" is let in again", shell.Facts(term.Clean(answer.Mesh), term.Clean(answer.Pubkey.Short())))
-			s.Hint("their daemon asks again when it is started anew, or a session is")
+			s.Hint("they are back when they join once more, or start their daemon or a session anew")
 			return
 		}
 		s.OK(name+" is banned", shell.Facts(term.Clean(answer.Mesh), term.Clean(answer.Pubkey.Short())))

@@ -118,6 +118,7 @@ func (o Memberships) Join(ctx context.Context, req localapi.MeshJoinRequest) (lo
 		if at.Link.Peer() == nil && !link.LeadsTo(at.Mesh.BrokerURL, at.Facts.BrokerPin) {
 			return move(ctx, n, at, link, name)
 		}
+		at.Knock(ctx) // whoever was banned may be let in again
 		view, err := at.Describe(ctx)
 		return localapi.MeshAnswer{Mesh: view, AlreadyJoined: true}, err
 	}

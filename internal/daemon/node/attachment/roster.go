@@ -208,15 +208,16 @@ func (r *Roster) readMet() []address.Known {
 func (r *Roster) OrMet(ctx context.Context, read func(context.Context) ([]protocol.Peer, error)) ([]protocol.Peer, localapi.MeshState) {
 	a := r.at
 	peers, err := read(ctx)
-	state := localapi.MeshState{Mesh: a.Mesh.Slug, Status: string(a.Link.State()), OK: true}
-	if err == nil {
+	link := a.Link.State()
+	state := localapi.MeshState{Mesh: a.Mesh.Slug, Status: string(link), OK: err == nil && link == uplink.Open}
+	if state.OK {
 		return peers, state
 	}
-	state.OK = false
+	peers = nil // what was read before the connection ended is not true any more
 	if refusal := a.MaySend(""); refusal != nil {
 		state.Code, state.Detail = mesh.CodeOf(refusal), refusal.Error()
 	}
-	if a.Link.State() == uplink.Open {
+	if link == uplink.Open {
 		a.opt.Log.Info("roster not read", logkey.Mesh, a.Mesh.Slug, logkey.Err, err)
 	}
 	off := false

@@ -95,6 +95,17 @@ func (o *Sessions) retry() {
 	}
 }
 
+// knock asks again for the sessions of a member that was banned. One that was kicked is started by somebody.
+func (o *Sessions) knock() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.links {
+		if s.Link.State() == uplink.Banned {
+			s.Link.Retry()
+		}
+	}
+}
+
 // Remove ends the connection of a session.
 func (o *Sessions) Remove(id string) {
 	o.mu.Lock()

@@ -59,6 +59,23 @@ func Settle(ctx context.Context, link *uplink.Link) {
 	}
 }
 
+// Knock asks a broker once more that would not hear this member any more, for its sessions too, and waits for what it says.
+func (a *Attachment) Knock(ctx context.Context) {
+	if !a.Link.State().Final() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	changed := a.Link.Changed()
+	knock(a.Link)
+	a.Sessions.knock()
+	select {
+	case <-ctx.Done():
+	case <-changed:
+		Settle(ctx, a.Link)
+	}
+}
+
 // Ask makes one call to the broker of a mesh.
 func Ask[Req, Resp any](ctx context.Context, a *Attachment, limit time.Duration, c wire.Call[Req, Resp], req Req) (Resp, error) {
 	var none Resp
