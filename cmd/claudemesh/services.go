@@ -52,6 +52,7 @@ func daemonOptions(s shell.Service, log io.Writer) (daemon.Options, error) {
 	if err != nil {
 		return daemon.Options{}, err
 	}
+	log = daemon.OpenLogFile(log, s.Home.Daemon.Log(), settings.LogFileBytes, settings.LogFiles)
 	return daemon.Options{
 		Home: s.Home, Settings: settings, User: userName(s.Env), Now: s.Now, Log: logger(log, settings.LogLevel),
 	}, nil
