@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
@@ -82,12 +84,22 @@ func (w *watcher) draw() error {
 		answer.Peers = append(answer.Peers, p)
 	}
 	var text bytes.Buffer
-	text.WriteString(clearScreen)
 	writePeers(w.app.Out.To(&text), byMesh(answer), w.app.Now())
-	if _, err := w.app.Out.Write(text.Bytes()); err != nil {
+	if _, err := w.app.Out.Write([]byte(clearScreen + cutRows(text.String(), w.app.Out.Height()))); err != nil {
 		return mesh.Errorf(mesh.IOError, "write the list: %w", err)
 	}
 	return nil
+}
+
+// cutRows keeps of a text what a screen of so many rows shows, the cursor below it, and says how much is missing: more
+// would scroll its beginning away at each change. With 0 rows nothing is cut.
+func cutRows(text string, rows int) string {
+	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
+	if rows == 0 || len(lines) < rows {
+		return text
+	}
+	shown := max(rows-2, 0)
+	return strings.Join(lines[:shown], "") + fmt.Sprintf("  … %d more lines: `claudemesh peers` shows all\n", len(lines)-shown)
 }
 
 // writeChange writes a change as a line: when, what, where, who.

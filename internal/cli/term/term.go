@@ -40,6 +40,14 @@ func (s Stream) To(w io.Writer) Stream {
 	return s
 }
 
+// Height is how many lines the terminal shows at once, at this moment; 0 where s is none, or nobody knows.
+func (s Stream) Height() int {
+	if f, ok := s.Writer.(*os.File); ok && s.TTY {
+		return height(f)
+	}
+	return 0
+}
+
 // Plainly is s without colour.
 func (s Stream) Plainly() Stream {
 	s.colour = false
