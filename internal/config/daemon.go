@@ -24,6 +24,8 @@ type Daemon struct {
 	DeadAfter      time.Duration `key:"dead_after" default:"1m15s" min:"10ms" env:"CLAUDEMESH_DEAD_AFTER" doc:"Silence after which a broker connection is given up. Longer than ping_interval."`
 	ReadLimitBytes int64         `key:"read_limit_bytes" default:"16777216" min:"65536" env:"CLAUDEMESH_READ_LIMIT_BYTES" doc:"Largest frame that a broker may send."`
 
+	OutboxRetention time.Duration `key:"outbox_retention" default:"168h" min:"1m" env:"CLAUDEMESH_OUTBOX_RETENTION" doc:"How long the text of a sent message stays in the outbox after the broker has it, or after it was cancelled. Its id stays for ever."`
+
 	InboxRetention time.Duration `key:"inbox_retention" default:"720h" min:"1m" env:"CLAUDEMESH_INBOX_RETENTION" doc:"How long messages stay in the inbox."`
 	OfferedLimit   int           `key:"offered_limit" default:"20" min:"1" env:"CLAUDEMESH_OFFERED_LIMIT" doc:"Messages given to one session and not yet seen by it before the rest is summed up in one line."`
 	NoticeInterval time.Duration `key:"notice_interval" default:"10m" min:"1s" env:"CLAUDEMESH_NOTICE_INTERVAL" doc:"Least time between two notices to a session that messages are held for its human."`

@@ -94,7 +94,9 @@ func (d *Daemon) open(ctx context.Context) error {
 	if d.token, err = localToken(opt.Home.Daemon.Token()); err != nil {
 		return err
 	}
-	if d.outbox, err = outbox.Open(ctx, outbox.Options{Path: opt.Home.Daemon.Outbox(), Now: opt.Now, Log: opt.Log}); err != nil {
+	if d.outbox, err = outbox.Open(ctx, outbox.Options{
+		Path: opt.Home.Daemon.Outbox(), Now: opt.Now, Log: opt.Log, Keep: opt.Settings.OutboxRetention,
+	}); err != nil {
 		return err
 	}
 	if d.inbox, err = inbox.Open(ctx, inbox.Options{Path: opt.Home.Daemon.Inbox(), Now: opt.Now, Log: opt.Log}); err != nil {

@@ -92,38 +92,6 @@ type StatusAnswer struct {
 	EnqueuedAt      string        `json:"enqueued_at,omitzero"`
 }
 
-// OutboxRequest lists what this user sent, newest first.
-type OutboxRequest struct {
-	Status string `json:"status,omitzero" jsonschema:"pending, inflight, done, dead or aborted"`
-	Mesh   string `json:"mesh,omitzero"`
-	Limit  int    `json:"limit,omitzero" jsonschema:"1 to 500, default 50"`
-}
-
-// OutboxItem is one row of the outbox. Times are ISO or null.
-type OutboxItem struct {
-	ID              string        `json:"id"`
-	ClientMessageID mesh.ClientID `json:"client_message_id"`
-	Status          string        `json:"status"`
-	Mesh            string        `json:"mesh"`
-	TargetSpec      string        `json:"target_spec"`
-	Encrypted       bool          `json:"encrypted" jsonschema:"false: the broker's operator can read it"`
-	Attempts        int           `json:"attempts"`
-	EnqueuedAt      *string       `json:"enqueued_at"`
-	NextAttemptAt   *string       `json:"next_attempt_at"`
-	DeliveredAt     *string       `json:"delivered_at" jsonschema:"when the broker took it; kept under its historical name"`
-	BrokerMessageID *mesh.ID      `json:"broker_message_id"`
-	LastError       *string       `json:"last_error"`
-	AbortedAt       *string       `json:"aborted_at"`
-	AbortedBy       *string       `json:"aborted_by"`
-	SupersededBy    *string       `json:"superseded_by"`
-	PayloadBytes    int64         `json:"payload_bytes"`
-}
-
-// OutboxAnswer is a page of the outbox.
-type OutboxAnswer struct {
-	Items []OutboxItem `json:"items"`
-}
-
 // Sending.
 var (
 	Send = Define[SendRequest, SendAnswer](Spec{
@@ -137,9 +105,5 @@ var (
 	MessageStatus = Define[StatusRequest, StatusAnswer](Spec{
 		Route: "GET /v1/messages/{id}", Feature: "messages", Scope: User, Tool: true,
 		Summary: "Read how far a sent message has come, per recipient.",
-	})
-	Outbox = Define[OutboxRequest, OutboxAnswer](Spec{
-		Route: "GET /v1/outbox", Feature: "outbox", Scope: User,
-		Summary: "List what was sent, newest first.",
 	})
 )

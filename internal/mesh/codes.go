@@ -101,6 +101,9 @@ const (
 	Downgrade        Code = "downgrade"
 	PlaintextRefused Code = "plaintext_refused"
 	Reused           Code = "idempotency_key_reused"
+	ClientIDInUse    Code = "client_message_id_in_use"
+	MessageSettled   Code = "message_settled"
+	MessageInflight  Code = "message_inflight"
 	SessionOver      Code = "session_over"
 	Undecryptable    Code = "undecryptable"
 	WaitTimeout      Code = "wait_timeout"
@@ -191,6 +194,9 @@ var Codes = []Row{
 	{Downgrade, http.StatusForbidden, ExitPermission, false, "somebody in between may have weakened it; --allow-downgrade sends it all the same"},
 	{PlaintextRefused, http.StatusForbidden, ExitPermission, false, "name one peer, or leave out --require-encrypted"},
 	{Reused, http.StatusConflict, ExitExists, false, "use a new --id for a new message"},
+	{ClientIDInUse, http.StatusConflict, ExitExists, false, "leave the id out, and a new one is made"},
+	{MessageSettled, http.StatusConflict, ExitExists, false, "`claudemesh message status` tells what became of it"},
+	{MessageInflight, http.StatusConflict, ExitExists, true, "try again in a moment"},
 	{SessionOver, http.StatusGone, ExitNotFound, false, ""},
 	{Undecryptable, http.StatusUnprocessableEntity, ExitInternal, false, ""},
 	{WaitTimeout, http.StatusGatewayTimeout, ExitNetwork, true, "it is still on its way; `claudemesh message status <id>` follows it"},

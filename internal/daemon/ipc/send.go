@@ -5,7 +5,6 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/daemon/gate"
 	"github.com/claudemesh/claudemesh/internal/daemon/node"
-	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -32,29 +31,4 @@ func allowed(s *Server, c caller) node.Allow {
 
 func (s *Server) messageStatus(ctx context.Context, _ caller, req localapi.StatusRequest) (localapi.StatusAnswer, error) {
 	return s.Node.MessageStatus(ctx, req)
-}
-
-func (s *Server) outbox(ctx context.Context, _ caller, req localapi.OutboxRequest) (localapi.OutboxAnswer, error) {
-	filter, err := outbox.ParseFilter(req)
-	if err != nil {
-		return localapi.OutboxAnswer{}, err
-	}
-	rows, err := s.Outbox.List(ctx, filter)
-	if err != nil {
-		return localapi.OutboxAnswer{}, err
-	}
-	answer := localapi.OutboxAnswer{Items: make([]localapi.OutboxItem, 0, len(rows))}
-	for _, r := range rows {
-		answer.Items = append(answer.Items, outboxItem(r))
-	}
-	return answer, nil
-}
-
-func outboxItem(r outbox.Row) localapi.OutboxItem {
-	return localapi.OutboxItem{
-		ID: r.ID, ClientMessageID: r.ClientID, Status: string(r.Status), Mesh: r.Mesh, TargetSpec: r.TargetSpec, Encrypted: r.Encrypted(), Attempts: r.Attempts,
-		EnqueuedAt: timeOrNull(r.EnqueuedAt), NextAttemptAt: timeOrNull(r.NextAttemptAt), DeliveredAt: timeOrNull(r.AcceptedAt),
-		BrokerMessageID: orNull(r.BrokerID), LastError: orNull(r.LastError), AbortedAt: timeOrNull(r.AbortedAt),
-		AbortedBy: orNull(r.AbortedBy), SupersededBy: orNull(r.SupersededBy), PayloadBytes: r.BodyBytes,
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -126,6 +127,9 @@ func prune(ctx context.Context, opt Options) error {
 		if err := opt.DB.PruneWishes(ctx, opt.Now()); err != nil && ctx.Err() == nil {
 			opt.Log.Warn("profiles not pruned", logkey.Err, err)
 		}
+		if err := dropStrays(ctx, opt); err != nil && ctx.Err() == nil {
+			opt.Log.Warn("messages to meshes that were left wait on", logkey.Err, err)
+		}
 		if _, err := opt.DB.PrunePeers(ctx, opt.Now()); err != nil && ctx.Err() == nil {
 			opt.Log.Warn("peers not pruned", logkey.Err, err)
 		}
@@ -135,6 +139,22 @@ func prune(ctx context.Context, opt Options) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// dropStrays ends the messages that wait for meshes which nobody has joined. Where nothing is joined, or that cannot be
+// read, nothing ends: the file may be about to come back.
+func dropStrays(ctx context.Context, opt Options) error {
+	joined, err := opt.Book.List()
+	if err != nil || len(joined) == 0 {
+		return err
+	}
+	n, err := opt.Outbox.DropStrays(ctx, func(id mesh.ID, slug string) bool {
+		return slices.ContainsFunc(joined, func(m membership.Mesh) bool { return m.ID == id || id == "" && m.Slug == slug })
+	})
+	if n > 0 {
+		opt.Log.Warn("messages to meshes that were left are given up", logkey.Count, n)
+	}
+	return err
 }
 
 // reconcile attaches what was joined and detaches what was left.

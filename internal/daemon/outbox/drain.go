@@ -158,9 +158,10 @@ func (d *drain) collect(ctx context.Context) error {
 	}
 }
 
-// load reads the rows that were accepted since the last time. Rowids are given in the order of the commits, so that
-// none below the cursor can appear later.
+// load reads the rows that were accepted since the last time, and lets go those that were aborted. Rowids are given in
+// the order of the commits, so that none below the cursor can appear later.
 func (d *drain) load(ctx context.Context) error {
+	d.plan.forget(d.o.wakes.dropped(d.meshID))
 	return d.o.db.Read(ctx, func(tx *sqlite.Tx) error {
 		rows, err := tx.Query(`SELECT rowid, client_message_id, target_spec, coalesce(sender_session_pubkey, ''),
 			enqueued_at, next_attempt_at, attempts FROM outbox

@@ -3,6 +3,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,11 +16,12 @@ import (
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
-// Options says where the outbox lies. All fields are required.
+// Options says where the outbox lies. All fields but Keep are required.
 type Options struct {
 	Path string // paths.Daemon.Outbox
 	Now  mesh.Clock
 	Log  *slog.Logger
+	Keep time.Duration // how long bodies stay that nobody needs any more; 0 means 7 days
 
 	newID func(time.Time) mesh.ClientID // of tests; else mesh.NewClientID
 }
@@ -29,6 +31,7 @@ type Outbox struct {
 	db    *sqlite.DB
 	now   mesh.Clock
 	log   *slog.Logger
+	keep  time.Duration
 	newID func(time.Time) mesh.ClientID
 	open  atomic.Int64 // rows pending or inflight
 	watch watch
@@ -38,7 +41,7 @@ type Outbox struct {
 const (
 	// recoverAfter is how soon rows are sent again that were under way when the last process died (daemon 10.3).
 	recoverAfter = 500 * time.Millisecond
-	// keepBodies is how long bodies of accepted rows stay (daemon 10.4).
+	// keepBodies is how long bodies of accepted and aborted rows stay (daemon 10.4).
 	keepBodies = 7 * 24 * time.Hour
 	// houseEvery is the pause between two rounds of Run.
 	houseEvery = time.Hour
@@ -56,7 +59,7 @@ func Open(ctx context.Context, opt Options) (*Outbox, error) {
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
-	o := &Outbox{db: db, now: opt.Now, log: opt.Log, newID: opt.newID}
+	o := &Outbox{db: db, now: opt.Now, log: opt.Log, keep: cmp.Or(opt.Keep, keepBodies), newID: opt.newID}
 	if o.newID == nil {
 		o.newID = mesh.NewClientID
 	}
@@ -87,7 +90,8 @@ func (o *Outbox) recover(ctx context.Context) error {
 // Close finishes what was accepted and closes the file. Every Drain and Run must have returned.
 func (o *Outbox) Close() error { return sqlite.Coded(o.db.Close()) }
 
-// Run keeps house until ctx ends: bodies and ciphertexts of accepted rows are blanked after 7 days.
+// Run keeps house until ctx ends: bodies and ciphertexts of accepted and aborted rows are blanked after
+// Options.Keep. Those of dead rows stay: they can be requeued.
 func (o *Outbox) Run(ctx context.Context) error {
 	tick := time.NewTicker(houseEvery)
 	defer tick.Stop()
@@ -108,14 +112,24 @@ const blankBatch = 500
 
 // blank overwrites bodies that nobody needs any more. The rows stay: their ids are taken for ever.
 func (o *Outbox) blank(ctx context.Context) error {
-	before := o.now().Add(-keepBodies).UnixMilli()
+	before := o.now().Add(-o.keep).UnixMilli()
+	for _, at := range [][2]string{{"done", "delivered_at"}, {"aborted", "aborted_at"}} {
+		if err := o.blankEnded(ctx, at[0], at[1], before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blankEnded blanks the rows of a status whose time, a column, is before beforeMs.
+func (o *Outbox) blankEnded(ctx context.Context, status, column string, beforeMs int64) error {
 	for {
 		var blanked int64
 		err := o.db.Write(ctx, func(tx *sqlite.Tx) error {
 			var err error
 			blanked, err = tx.Exec(`UPDATE outbox SET payload = x'', ciphertext = NULL WHERE rowid IN (
 				SELECT rowid FROM outbox
-				WHERE status = 'done' AND ciphertext IS NOT NULL AND delivered_at < $1 LIMIT $2)`, before, blankBatch)
+				WHERE status = '`+status+`' AND ciphertext IS NOT NULL AND `+column+` < $1 LIMIT $2)`, beforeMs, blankBatch)
 			return err
 		})
 		if err != nil || blanked < blankBatch {

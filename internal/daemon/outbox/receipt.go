@@ -87,7 +87,7 @@ func (o *Outbox) applyReceipt(tx *sqlite.Tx, meshID mesh.ID, r protocol.Receipt)
 	if err == nil && r.MessageID != "" {
 		// A receipt may overtake the ack: who waits for the state is told the id with it.
 		_, err = tx.Exec(`UPDATE outbox SET broker_message_id = $2
-			WHERE client_message_id = $1 AND broker_message_id IS NULL AND status IN ('pending', 'inflight')`, id, r.MessageID)
+			WHERE client_message_id = $1 AND broker_message_id IS NULL AND status IN ('pending', 'inflight', 'aborted')`, id, r.MessageID)
 	}
 	return id, err
 }

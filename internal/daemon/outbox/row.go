@@ -105,6 +105,9 @@ func (r Row) state() mesh.State {
 	case Done:
 		return mesh.StateAccepted
 	case Aborted:
+		if r.BrokerID != "" {
+			return mesh.StateAccepted // it was too late
+		}
 		return mesh.StateRejected
 	case Dead:
 		if strings.HasPrefix(r.LastError, string(mesh.MaxAge)) {
@@ -113,6 +116,34 @@ func (r Row) state() mesh.State {
 		return mesh.StateRejected
 	}
 	return mesh.StateQueued
+}
+
+// Reason says why a row got nowhere; empty for one that did, or still may.
+func (r Row) Reason() string {
+	switch {
+	case r.Status != Aborted:
+		return r.LastError
+	case r.SupersededBy != "":
+		return "replaced by " + r.SupersededBy
+	}
+	return "cancelled"
+}
+
+// MayBeSent reports whether the broker may have the message although it has not said so: it was under way once, and no
+// refusal of the broker ended it.
+func (r Row) MayBeSent() bool {
+	tried := !r.NextAttemptAt.Equal(r.EnqueuedAt) // a claim puts the next attempt off
+	switch r.Status {
+	case Inflight:
+		return true
+	case Pending:
+		return tried
+	case Dead:
+		ours := []mesh.Code{mesh.MaxAge, mesh.NoBrokerForMesh, mesh.Revoked, mesh.Kicked}
+		return tried && slices.Contains(ours, mesh.Code(r.LastError))
+	case Done, Aborted:
+	}
+	return false
 }
 
 // Filter narrows List. The zero value is everything, 50 rows.

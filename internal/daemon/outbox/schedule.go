@@ -219,14 +219,31 @@ func (s *schedule) remove(count func(*lane) int) []attempt {
 		}
 		l.waiting = l.waiting[n:]
 	}
-	if gone == nil {
-		return nil
+	s.sweep(gone)
+	return gone
+}
+
+// forget lets rows go that were aborted while they waited. Of one that is under way the claim or the answer finds out.
+func (s *schedule) forget(seqs []int64) {
+	var gone []attempt
+	for _, l := range s.lanes {
+		l.waiting = slices.DeleteFunc(l.waiting, func(r ref) bool {
+			found := slices.Contains(seqs, r.seq)
+			if found {
+				gone = append(gone, attempt{ref: r, lane: l})
+			}
+			return found
+		})
 	}
+	s.sweep(gone)
+}
+
+// sweep drops the lanes that have nothing left after rows were taken out of them.
+func (s *schedule) sweep(gone []attempt) {
 	s.queue = slices.DeleteFunc(s.queue, func(l *lane) bool { return len(l.waiting) == 0 })
 	for _, a := range gone {
 		if l := a.lane; len(l.waiting) == 0 && !l.active {
 			delete(s.lanes, l.key)
 		}
 	}
-	return gone
 }

@@ -63,7 +63,7 @@ func adopt(tx *sqlite.Tx) error {
 	}
 	_, err = tx.Exec(`UPDATE outbox SET
 		body_bytes = length(payload),
-		ciphertext = CASE WHEN status = 'done' THEN coalesce(ciphertext, '') ELSE ciphertext END,
+		ciphertext = CASE WHEN status IN ('done', 'aborted') THEN coalesce(ciphertext, '') ELSE ciphertext END,
 		recipient_key = CASE WHEN length(target_spec) = 64 AND target_spec NOT GLOB '*[^0-9a-f]*' THEN target_spec ELSE '' END`)
 	return err
 }

@@ -93,6 +93,12 @@ func (w *written) change(tx *sqlite.Tx, c change) error {
 			c.seq, c.from, c.attempts, c.nextMs, c.error)
 	case Inflight, Aborted: // claims are below, nothing is aborted here
 	}
+	if c.to == Done && n == 0 && err == nil {
+		// It was aborted too late: it stays so, and yet the broker has it, which its state is to tell.
+		_, err = tx.Exec(`UPDATE outbox SET delivered_at = $2, broker_message_id = $3, mailboxes = $4
+			WHERE rowid = $1 AND status = 'aborted'`, c.seq, c.atMs, c.brokerID, c.mailboxes)
+		w.moved = append(w.moved, c.id)
+	}
 	if n > 0 {
 		w.ended++
 		w.moved = append(w.moved, c.id)

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -23,7 +24,7 @@ func message(r Row, receipts []Recipient) Message {
 		if len(receipts) == 0 {
 			m.Recipients = []Recipient{{Key: mesh.Key(r.TargetSpec), State: m.State, At: r.AcceptedAt}}
 			if m.State.Failed() {
-				m.Recipients[0].Reason = r.LastError
+				m.Recipients[0].Reason = r.Reason()
 			}
 		}
 		for i := range m.Recipients {
@@ -53,7 +54,7 @@ func leastOf(copies []Recipient, least mesh.State) mesh.State {
 	return least
 }
 
-// Status finds a message by its client id, its broker id, or a prefix of at least 8 of either. slug narrows; it may be
+// Status finds a message by its client id, its broker id, its row id, or a prefix of at least 8 of one of them. slug narrows; it may be
 // empty. not_found, or bad_request for a prefix that is too short or means several.
 func (o *Outbox) Status(ctx context.Context, id, slug string) (Message, error) {
 	var m Message
@@ -96,13 +97,14 @@ func findAny(tx *sqlite.Tx, id, slug string) (Row, error) {
 		return Row{}, mesh.Errorf(mesh.BadRequest, "the message id is empty")
 	}
 	rows, err := selectRows(tx, "SELECT "+columns+` FROM outbox
-		WHERE (client_message_id = $1 OR broker_message_id = $1) AND ($2 = '' OR mesh = $2) LIMIT 2`, id, slug)
+		WHERE (client_message_id = $1 OR broker_message_id = $1 OR id = $1) AND ($2 = '' OR mesh = $2) LIMIT 2`, id, slug)
 	if err != nil {
 		return Row{}, err
 	}
 	if len(rows) == 0 && len(id) >= protocol.MinStatusID {
 		rows, err = selectRows(tx, "SELECT "+columns+` FROM outbox
-			WHERE (client_message_id >= $1 AND client_message_id < $2 OR broker_message_id >= $1 AND broker_message_id < $2)
+			WHERE (client_message_id >= $1 AND client_message_id < $2 OR broker_message_id >= $1 AND broker_message_id < $2
+				OR id >= $1 AND id < $2)
 			AND ($3 = '' OR mesh = $3) LIMIT 2`, id, id+"\x7f", slug)
 		if err != nil {
 			return Row{}, err
@@ -208,12 +210,61 @@ func (o *Outbox) RenameMesh(ctx context.Context, meshID mesh.ID, slug string) er
 	}))
 }
 
-// DropMesh ends what is pending for a mesh that was left: dead, no_broker_for_mesh. No Drain may run for it.
+// DropMesh ends what waits for a mesh that was left: dead, no_broker_for_mesh. No Drain may run for it.
 func (o *Outbox) DropMesh(ctx context.Context, meshID mesh.ID) (int, error) {
+	return o.drop(ctx, "mesh_id = $2", meshID)
+}
+
+// DropStrays ends what has waited for an hour or longer and belongs to no joined mesh: it was left while no daemon ran,
+// or never was this daemon's (daemon 13.2). joined says of a mesh whether it is joined; the id of a row of the
+// TypeScript daemon that no Drain has adopted is empty.
+func (o *Outbox) DropStrays(ctx context.Context, joined func(id mesh.ID, slug string) bool) (int, error) {
+	type place struct {
+		id   mesh.ID
+		slug string
+	}
+	var strays []place
+	before := o.now().Add(-strayAfter).UnixMilli()
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		rows, err := tx.Query(`SELECT DISTINCT mesh_id, coalesce(mesh, '') FROM outbox
+			WHERE status IN ('pending', 'inflight') AND enqueued_at < $1`, before)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var p place
+			if err := rows.Scan(&p.id, &p.slug); err != nil {
+				return err
+			}
+			if !joined(p.id, p.slug) {
+				strays = append(strays, p)
+			}
+		}
+		return rows.Err()
+	})
+	dropped := 0
+	for _, p := range strays {
+		if err != nil {
+			break
+		}
+		var n int
+		n, err = o.drop(ctx, "mesh_id = $2 AND coalesce(mesh, '') = $3 AND enqueued_at < $4", p.id, p.slug, before)
+		dropped += n
+	}
+	return dropped, sqlite.Coded(err)
+}
+
+// strayAfter is how long a mesh may be missing from config.json before its messages are given up.
+const strayAfter = time.Hour
+
+// drop ends the waiting rows that a condition names.
+func (o *Outbox) drop(ctx context.Context, condition string, args ...any) (int, error) {
 	var dead []mesh.ClientID
 	err := o.db.Write(ctx, func(tx *sqlite.Tx) error {
-		rows, err := tx.Query(`UPDATE outbox SET status = 'dead', last_error = $2
-			WHERE mesh_id = $1 AND status = 'pending' RETURNING client_message_id`, meshID, mesh.NoBrokerForMesh)
+		dead = dead[:0]
+		rows, err := tx.Query(`UPDATE outbox SET status = 'dead', last_error = $1
+			WHERE status IN ('pending', 'inflight') AND `+condition+` RETURNING client_message_id`,
+			append([]any{mesh.NoBrokerForMesh}, args...)...)
 		if err != nil {
 			return err
 		}

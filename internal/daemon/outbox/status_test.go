@@ -76,6 +76,9 @@ func TestStateOfFailedRows(t *testing.T) {
 	} {
 		accept(t, o, draft(id, bob, "hello"))
 		force(t, o, id, Row{Status: c.status, LastError: c.reason})
+		if c.status == Aborted {
+			c.reason = "cancelled"
+		}
 		if m := message1(t, o, string(id)); m.State != c.want || m.Recipients[0].Reason != c.reason {
 			t.Errorf("%s: got %s because of %q, want %s", id, m.State, m.Recipients[0].Reason, c.want)
 		}

@@ -10,6 +10,7 @@ import (
 type wakes struct {
 	mu    sync.Mutex
 	drain map[mesh.ID]chan struct{} // each holds one wish to look
+	gone  map[mesh.ID][]int64       // rowids that were aborted and that the drain has not yet let go
 }
 
 // add gives the one drain of a mesh what wakes it.
@@ -31,7 +32,30 @@ func (w *wakes) add(meshID mesh.ID) (<-chan struct{}, error) {
 func (w *wakes) remove(meshID mesh.ID) {
 	w.mu.Lock()
 	delete(w.drain, meshID)
+	delete(w.gone, meshID)
 	w.mu.Unlock()
+}
+
+// drop tells the drain of a mesh that a row was aborted, so that what is behind it need not wait for its turn.
+func (w *wakes) drop(meshID mesh.ID, seq int64) {
+	w.mu.Lock()
+	if _, ok := w.drain[meshID]; ok {
+		if w.gone == nil {
+			w.gone = map[mesh.ID][]int64{}
+		}
+		w.gone[meshID] = append(w.gone[meshID], seq)
+	}
+	w.mu.Unlock()
+	w.wake(meshID)
+}
+
+// dropped takes the rows that were aborted since the last time.
+func (w *wakes) dropped(meshID mesh.ID) []int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	gone := w.gone[meshID]
+	delete(w.gone, meshID)
+	return gone
 }
 
 // wake tells the drain of a mesh that it has something to do. Without a drain nothing is lost: it reads all when it begins.

@@ -161,6 +161,16 @@ func (o *Sessions) byKey(key mesh.Key) (*SessionLink, string) {
 	return nil, ""
 }
 
+// Sender is the id of the session that speaks by a key; empty for the member, and for one that has ended or does not
+// speak here.
+func (o *Sessions) Sender(key mesh.Key) string {
+	s, _ := o.byKey(key)
+	if s == nil || !s.Speaks() {
+		return ""
+	}
+	return s.Session.ID
+}
+
 // all lists them as they are now.
 func (o *Sessions) all() []*SessionLink {
 	o.mu.Lock()
