@@ -25,6 +25,7 @@ var needed = map[string]string{
 	"list": "--json", "docs": "folder", "group join": "@ops", "group leave": "@ops", "trust accept": "bob", "trust reject": "bob",
 	"kick": "bob --yes --mesh other", "disconnect": "bob --mesh other", "ban": "bob --yes --mesh other", "unban": "bob --mesh other", "bans": "--mesh other",
 	"peer kick": "bob --yes --mesh other", "peer disconnect": "bob --mesh other", "peer ban": "bob --yes --mesh other", "peer unban": "bob --mesh other", "peer bans": "--mesh other",
+	"daemon outbox inspect": "5f0d2a44", "daemon outbox requeue": "5f0d2a44", "daemon outbox cancel": "5f0d2a44",
 	"grant": "bob dm --mesh other", "revoke": "bob dm --mesh other", "block": "bob --mesh other", "unblock": "bob --mesh other", "grants": "--mesh other",
 	"status set": "dnd", "profile status set": "dnd", "summary": "x", "profile summary": "x", "visible": "no", "profile visible": "no",
 }

@@ -146,7 +146,7 @@ func leafRows(cmd *cobra.Command) []helpRow {
 	if cmd.HasSubCommands() {
 		var rows []helpRow
 		if cmd.Annotations[shell.SelfKey] != "" {
-			rows = append(rows, helpRow{syntax: cmd.Use, text: lower(cmd.Short)})
+			rows = append(rows, helpRow{syntax: nounOf(cmd) + cmd.Use, text: lower(cmd.Short)})
 		}
 		for _, sub := range cmd.Commands() {
 			if sub.Annotations[shell.CopyKey] == "" {
@@ -160,8 +160,12 @@ func leafRows(cmd *cobra.Command) []helpRow {
 		words := strings.Fields(form)
 		also = append(also, strings.Join(words[min(len(words)-1, strings.Count(shell.PathOf(cmd), " ")+1):], " "))
 	}
-	use := strings.TrimSpace(strings.TrimPrefix(shell.PathOf(cmd.Parent()), cmd.Root().Name()) + " " + cmd.Use)
-	return []helpRow{{use, lower(cmd.Short), strings.Join(also, ", ")}}
+	return []helpRow{{nounOf(cmd) + cmd.Use, lower(cmd.Short), strings.Join(also, ", ")}}
+}
+
+// nounOf is the path of the noun under which a verb stands, with a space behind it; empty for one that stands alone.
+func nounOf(cmd *cobra.Command) string {
+	return strings.TrimLeft(strings.TrimPrefix(shell.PathOf(cmd.Parent()), cmd.Root().Name())+" ", " ")
 }
 
 // lower begins a text with a small letter, unless it begins with a word in capitals.

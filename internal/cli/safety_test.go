@@ -70,7 +70,7 @@ func TestTerminalSafety(t *testing.T) {
 	}
 	for _, line := range []string{
 		"send x hi", "inbox", "message status 01234567", "peers", "list", "whoami", "create x", "join x", "leave x", "share --mesh x",
-		"invites list --mesh x", "daemon status", "daemon version", "daemon outbox", "share",
+		"invites list --mesh x", "daemon status", "daemon version", "daemon outbox", "daemon outbox inspect x", "daemon outbox requeue x", "daemon outbox cancel x", "share",
 		"kick x --yes", "disconnect x", "ban x --yes", "unban x", "bans", "grant x dm", "block x", "grants",
 	} {
 		for _, args := range [][]string{strings.Fields(line), append(strings.Fields(line), "--json")} {

@@ -98,15 +98,15 @@ var (
 		Summary: "List what was sent, newest first.",
 	})
 	OutboxInspect = Define[InspectRequest, InspectAnswer](Spec{
-		Route: "GET /v1/outbox/{id}", Feature: "outbox-requeue", Scope: User,
+		Route: "GET /v1/outbox/{id}", Feature: "outbox_requeue", Scope: User,
 		Summary: "Read one row of the outbox, with its text.",
 	})
 	OutboxRequeue = Define[RequeueRequest, RequeueAnswer](Spec{
-		Route: "POST /v1/outbox/requeue", Feature: "outbox-requeue", Scope: User,
+		Route: "POST /v1/outbox/requeue", Feature: "outbox_requeue", Scope: User,
 		Summary: "Send a message that waits or failed again under another id, sealed anew, to the same target and no other.",
 	})
 	OutboxCancel = Define[CancelRequest, CancelAnswer](Spec{
-		Route: "POST /v1/outbox/cancel", Feature: "outbox-requeue", Scope: User,
+		Route: "POST /v1/outbox/cancel", Feature: "outbox_requeue", Scope: User,
 		Summary: "End a message that waits or failed.",
 	})
 )

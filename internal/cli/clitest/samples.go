@@ -106,6 +106,13 @@ func outbox() localapi.OutboxAnswer {
 	return localapi.OutboxAnswer{Items: []localapi.OutboxItem{done, dead}}
 }
 
+func inspected() localapi.InspectAnswer {
+	return localapi.InspectAnswer{
+		OutboxItem: outbox().Items[1], TargetName: "backend", Priority: mesh.Next, State: mesh.StateRejected, FingerprintPrefix: "dc13f9d139b04e98",
+		TraceID: "0123456789abcdef", Body: new("the tests are green"), Recipients: []localapi.Recipient{},
+	}
+}
+
 func session() localapi.Session {
 	return localapi.Session{
 		SessionID: "0b9c4d1e", PID: 4243, CWD: "/src/api", DisplayName: "api", Groups: []protocol.Group{}, Host: localapi.Host{Name: "claude-code", Version: "2.1"},
@@ -258,9 +265,14 @@ func Samples() map[string]any {
 		localapi.SendMany.Route:      localapi.SendManyAnswer{Messages: []localapi.SendAnswer{sent(), toGroup()}},
 		localapi.MessageStatus.Route: Status(),
 		localapi.Outbox.Route:        outbox(),
-		localapi.Inbox.Route:         inbox(),
-		localapi.InboxSeen.Route:     localapi.SeenAnswer{MarkedSeen: 2},
-		localapi.Whoami.Route:        localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
+		localapi.OutboxInspect.Route: inspected(),
+		localapi.OutboxRequeue.Route: localapi.RequeueAnswer{
+			AbortedRowID: "row-1", NewRowID: "row-3", NewClientMessageID: ClientID, Mesh: "team", TargetSpec: string(Key("session3")), Encrypted: true,
+		},
+		localapi.OutboxCancel.Route: localapi.CancelAnswer{AbortedRowID: "row-1", ClientMessageID: ClientID, Mesh: "team", TargetSpec: string(Key("session3"))},
+		localapi.Inbox.Route:        inbox(),
+		localapi.InboxSeen.Route:    localapi.SeenAnswer{MarkedSeen: 2},
+		localapi.Whoami.Route:       localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
 	}
 }
 

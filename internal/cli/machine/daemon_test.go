@@ -35,8 +35,34 @@ func TestDaemon(t *testing.T) {
 		{Args: "daemon outbox --done --pending"},
 		{Args: "daemon outbox lits"},
 		{Args: "daemon outbox --limit 501"},
+		{Args: "daemon outbox list --inflight"},
+		{Args: "daemon outbox inspect 5f0d2a44"},
+		{Args: "daemon outbox inspect 5f0d2a44 --mesh team --json"},
+		{Args: "daemon outbox inspect row-1", Given: clitest.Answer(localapi.OutboxInspect.Route, forgotten())},
+		{Args: "daemon outbox inspect"},
+		{Args: "daemon outbox requeue row-1 --new-client-id mine"},
+		{Args: "daemon outbox requeue row-1 --new-client-id mine --patch-payload shorter --json", Given: clitest.Answer(localapi.OutboxRequeue.Route, localapi.RequeueAnswer{
+			AbortedRowID: "row-1", NewRowID: "row-3", NewClientMessageID: "mine", Mesh: "team", TargetSpec: "@ops", MayBeDoubled: true,
+		})},
+		{Args: "daemon outbox requeue row-2 --new-client-id mine", Given: clitest.Answer(localapi.OutboxRequeue.Route, mesh.Errorf(mesh.MessageSettled, "the broker has it"))},
+		{Args: "daemon outbox cancel row-1"},
+		{Args: "daemon outbox cancel row-1 --json", Given: clitest.Answer(localapi.OutboxCancel.Route, localapi.CancelAnswer{
+			AbortedRowID: "row-1", ClientMessageID: clitest.ClientID, Mesh: "team", TargetSpec: "@ops", MayBeSent: true,
+		})},
+		{Args: "daemon outbox cancel row-1", Given: clitest.Answer(localapi.OutboxCancel.Route, mesh.Errorf(mesh.MessageInflight, "it is under way"))},
 		{Args: "daemon stauts"},
 	})
+}
+
+// forgotten is a message to a group that the broker has, and whose text is not kept any more.
+func forgotten() localapi.InspectAnswer {
+	return localapi.InspectAnswer{
+		OutboxItem: localapi.OutboxItem{
+			ID: "row-1", ClientMessageID: clitest.ClientID, Status: "aborted", Mesh: "team", TargetSpec: "@ops", EnqueuedAt: new("2026-03-01T11:00:00.000Z"),
+			AbortedAt: new("2026-03-01T12:00:00.000Z"), AbortedBy: new("operator"), SupersededBy: new("row-3"), PayloadBytes: 19,
+		},
+		Priority: mesh.Now, State: mesh.StateRejected, MayBeSent: true, Recipients: []localapi.Recipient{},
+	}
 }
 
 func TestOthers(t *testing.T) {

@@ -17,14 +17,32 @@ func outboxStatuses() [][2]string {
 }
 
 func newOutbox(a *shell.App) *cobra.Command {
+	cmd := newOutboxList(a)
+	cmd.Use, cmd.Short = "outbox", "See what was sent, and change what has not left"
+	cmd.Annotations = map[string]string{shell.SelfKey: "outbox"}
+	check := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			if len(args) > 0 {
+				return shell.Unknown(cmd, args[0], shell.SubNames(cmd))
+			}
+			return err
+		}
+		return nil
+	}
+	cmd.AddCommand(newOutboxList(a), newInspect(a), newRequeue(a), newCancel(a))
+	return cmd
+}
+
+func newOutboxList(a *shell.App) *cobra.Command {
 	var req localapi.OutboxRequest
 	var wanted [5]bool
 	cmd := &cobra.Command{
-		Use:   "outbox [list]",
+		Use:   "list",
 		Short: "List what was sent, newest first",
 		Long: "List what this machine sent, newest first, with what became of it at the broker; `claudemesh message status` tells the " +
 			"rest. At most one status is asked for.",
-		Example: "claudemesh daemon outbox --failed",
+		Example: "claudemesh daemon outbox list --failed",
 		Args: func(cmd *cobra.Command, args []string) error {
 			for i, s := range outboxStatuses() {
 				switch {
@@ -36,9 +54,6 @@ func newOutbox(a *shell.App) *cobra.Command {
 			}
 			if err := shell.CheckRange(cmd, "limit", req.Limit, 1, 500); err != nil {
 				return err
-			}
-			if len(args) > 0 && args[0] == "list" {
-				args = args[1:]
 			}
 			return a.NoArgs(cmd, args)
 		},

@@ -178,7 +178,7 @@ func runSend(ctx context.Context, a *shell.App, f sendFlags, args []string) erro
 		return sendMany(ctx, a, wait, localapi.SendManyRequest{Recipients: to, Letter: req})
 	}
 	req.To = to[0]
-	answer, err := insist(ctx, a, localapi.Send, wait, req)
+	answer, err := shell.Insist(ctx, a, localapi.Send, shell.CallTime+wait, req)
 	if err == nil && answer.State.Failed() {
 		err = mesh.Errorf(mesh.Undelivered, "the message with this id is %s", answer.State).With(mesh.Details{State: answer.State})
 	}
@@ -190,16 +190,6 @@ func runSend(ctx context.Context, a *shell.App, f sendFlags, args []string) erro
 	return a.Print(v, func(s term.Stream) { writeSent(s, v.sentView, a.Now()) })
 }
 
-// insist asks again when no answer came: whether it was queued is unknown, and the same id cannot make two of it
-// (daemon 25, row 38).
-func insist[Req, Resp any](ctx context.Context, a *shell.App, c localapi.Call[Req, Resp], wait time.Duration, req Req) (Resp, error) {
-	answer, err := shell.Call(ctx, a, c, shell.CallTime+wait, req)
-	if mesh.IsCode(err, mesh.Timeout) && ctx.Err() == nil {
-		answer, err = shell.Call(ctx, a, c, shell.CallTime+wait, req)
-	}
-	return answer, err
-}
-
 // warnOperator says once a mesh who can read what goes to many (design C10).
 func warnOperator(a *shell.App, answer localapi.SendAnswer) {
 	if answer.FirstPlaintext {
@@ -209,7 +199,7 @@ func warnOperator(a *shell.App, answer localapi.SendAnswer) {
 
 // sendMany sends one text to several.
 func sendMany(ctx context.Context, a *shell.App, wait time.Duration, req localapi.SendManyRequest) error {
-	answer, err := insist(ctx, a, localapi.SendMany, wait, req)
+	answer, err := shell.Insist(ctx, a, localapi.SendMany, shell.CallTime+wait, req)
 	if err != nil {
 		return shell.AboutMessage(err, mesh.ClientID(req.Letter.ClientMessageID))
 	}

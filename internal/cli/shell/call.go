@@ -30,6 +30,16 @@ func Call[Req, Resp any](ctx context.Context, a *App, c localapi.Call[Req, Resp]
 	return c.Do(ctx, d, req)
 }
 
+// Insist is Call that asks again when no answer came: whether the daemon did it is unknown, and a request with an id
+// does nothing twice (daemon 25, row 38).
+func Insist[Req, Resp any](ctx context.Context, a *App, c localapi.Call[Req, Resp], limit time.Duration, req Req) (Resp, error) {
+	answer, err := Call(ctx, a, c, limit, req)
+	if mesh.IsCode(err, mesh.Timeout) && ctx.Err() == nil {
+		answer, err = Call(ctx, a, c, limit, req)
+	}
+	return answer, err
+}
+
 // Ask makes a typed call to a daemon that runs; it never starts one.
 func Ask[Req, Resp any](ctx context.Context, a *App, c localapi.Call[Req, Resp], limit time.Duration, req Req) (Resp, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
@@ -18,7 +19,7 @@ type Replaced struct {
 // recipient is refused with forbidden, so that what was for one never reaches others. The same request again finds what
 // it did before. Errors: not_found, message_settled, client_message_id_in_use, queue_full.
 func (o *Outbox) Requeue(ctx context.Context, id, by string, d Draft) (Replaced, error) {
-	row, err := o.prepare(d)
+	row, err := prepare(o, d)
 	if err != nil {
 		return Replaced{}, err
 	}
@@ -39,14 +40,14 @@ func (o *Outbox) Requeue(ctx context.Context, id, by string, d Draft) (Replaced,
 			return err
 		}
 		done = Replaced{old, row}
-		a, err = o.abort(tx, old, by, row.ID)
+		a, err = abort(tx, old, o.now(), by, row.ID)
 		a.opened = 1
 		return err
 	})
 	if err != nil {
 		return Replaced{}, sqlite.Coded(err)
 	}
-	o.settle(a)
+	a.tell(o)
 	o.wakes.wake(row.MeshID)
 	return done, nil
 }
@@ -92,13 +93,13 @@ func (o *Outbox) Cancel(ctx context.Context, id, by string) (Row, error) {
 		case old.Status == Inflight:
 			return mesh.Errorf(mesh.MessageInflight, "message %s is under way: whether it is accepted is known in a moment", old.ClientID)
 		}
-		a, err = o.abort(tx, old, by, "")
+		a, err = abort(tx, old, o.now(), by, "")
 		return err
 	})
 	if err != nil {
 		return Row{}, sqlite.Coded(err)
 	}
-	o.settle(a)
+	a.tell(o)
 	return old, nil
 }
 
@@ -122,18 +123,18 @@ type aborted struct {
 }
 
 // abort ends a row, guarded by the status in which it was read (daemon 10.3).
-func (o *Outbox) abort(tx *sqlite.Tx, r Row, by, successor string) (aborted, error) {
+func abort(tx *sqlite.Tx, r Row, now time.Time, by, successor string) (aborted, error) {
 	a := aborted{meshID: r.MeshID, id: r.ClientID}
 	if waits(r.Status) {
 		a.closed = 1
 	}
 	err := tx.QueryRow(`UPDATE outbox SET status = 'aborted', aborted_at = $3, aborted_by = $4, superseded_by = nullif($5, '')
-		WHERE id = $1 AND status = $2 RETURNING rowid`, r.ID, r.Status, o.now().UnixMilli(), by, successor).Scan(&a.seq)
+		WHERE id = $1 AND status = $2 RETURNING rowid`, r.ID, r.Status, now.UnixMilli(), by, successor).Scan(&a.seq)
 	return a, err
 }
 
-// settle tells the drain and whoever waits of a row that was aborted.
-func (o *Outbox) settle(a aborted) {
+// tell tells the drain and whoever waits of a row that was aborted.
+func (a aborted) tell(o *Outbox) {
 	if a.id == "" {
 		return
 	}

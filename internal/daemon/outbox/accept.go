@@ -55,12 +55,12 @@ func (o *Outbox) Lookup(ctx context.Context, id mesh.ClientID, fp seal.Fingerpri
 	if err != nil {
 		return Outcome{}, found, sqlite.Coded(err)
 	}
-	o.wakeFor(out)
+	wakeFor(o, out)
 	return out, found, nil
 }
 
 // wakeFor wakes the drain of a row that waits, also one that has waited before (daemon 11.4).
-func (o *Outbox) wakeFor(out Outcome) {
+func wakeFor(o *Outbox, out Outcome) {
 	if out.Status == "queued" {
 		o.wakes.wake(out.Row.MeshID)
 	}
@@ -81,7 +81,7 @@ func (o *Outbox) AcceptAll(ctx context.Context, drafts []Draft) ([]Outcome, erro
 	rows := make([]Row, len(drafts))
 	for i, d := range drafts {
 		var err error
-		if rows[i], err = o.prepare(d); err != nil {
+		if rows[i], err = prepare(o, d); err != nil {
 			return nil, err
 		}
 	}
@@ -115,13 +115,13 @@ func (o *Outbox) AcceptAll(ctx context.Context, drafts []Draft) ([]Outcome, erro
 	}
 	o.open.Add(added)
 	for _, one := range out {
-		o.wakeFor(one)
+		wakeFor(o, one)
 	}
 	return out, nil
 }
 
 // prepare checks a draft and makes the row of it.
-func (o *Outbox) prepare(d Draft) (Row, error) {
+func prepare(o *Outbox, d Draft) (Row, error) {
 	if d.MeshID == "" || d.Mesh == "" || d.TargetSpec == "" {
 		return Row{}, mesh.Errorf(mesh.BadRequest, "a message to send has a mesh and a target")
 	}

@@ -47,7 +47,7 @@ func (o *Outbox) Drain(ctx context.Context, meshID mesh.ID, slug string, r Route
 		return err
 	}
 	defer o.wakes.remove(meshID)
-	if err := o.adoptMesh(ctx, meshID, slug); err != nil {
+	if err := adoptMesh(ctx, o, meshID, slug); err != nil {
 		return stopped(ctx, err)
 	}
 	d := &drain{
@@ -71,8 +71,8 @@ func stopped(ctx context.Context, err error) error {
 }
 
 // adoptMesh gives rows of the TypeScript daemon their mesh, and frees rows that an earlier drain could not.
-func (o *Outbox) adoptMesh(ctx context.Context, meshID mesh.ID, slug string) error {
-	return o.insist(ctx, func(tx *sqlite.Tx) error {
+func adoptMesh(ctx context.Context, o *Outbox, meshID mesh.ID, slug string) error {
+	return insist(ctx, o, func(tx *sqlite.Tx) error {
 		if _, err := tx.Exec("UPDATE outbox SET mesh_id = $1 WHERE mesh_id = '' AND mesh = $2", meshID, slug); err != nil {
 			return err
 		}

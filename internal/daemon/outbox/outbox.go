@@ -63,14 +63,14 @@ func Open(ctx context.Context, opt Options) (*Outbox, error) {
 	if o.newID == nil {
 		o.newID = mesh.NewClientID
 	}
-	if err := o.recover(ctx); err != nil {
+	if err := recoverRows(ctx, o); err != nil {
 		return nil, errors.Join(sqlite.Coded(fmt.Errorf("recover the outbox: %w", err)), db.Close())
 	}
 	return o, nil
 }
 
-// recover frees the rows of a process that is gone and counts what waits.
-func (o *Outbox) recover(ctx context.Context) error {
+// recoverRows frees the rows of a process that is gone and counts what waits.
+func recoverRows(ctx context.Context, o *Outbox) error {
 	return o.db.Write(ctx, func(tx *sqlite.Tx) error {
 		freed, err := tx.Exec("UPDATE outbox SET status = 'pending', next_attempt_at = $1 WHERE status = 'inflight'",
 			o.now().Add(recoverAfter).UnixMilli())
@@ -96,7 +96,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	tick := time.NewTicker(houseEvery)
 	defer tick.Stop()
 	for {
-		if err := o.blank(ctx); err != nil && ctx.Err() == nil {
+		if err := blank(ctx, o); err != nil && ctx.Err() == nil {
 			o.log.Warn("old bodies stay in the outbox", slog.Any(logkey.Err, err))
 		}
 		select {
@@ -111,10 +111,10 @@ func (o *Outbox) Run(ctx context.Context) error {
 const blankBatch = 500
 
 // blank overwrites bodies that nobody needs any more. The rows stay: their ids are taken for ever.
-func (o *Outbox) blank(ctx context.Context) error {
+func blank(ctx context.Context, o *Outbox) error {
 	before := o.now().Add(-o.keep).UnixMilli()
 	for _, at := range [][2]string{{"done", "delivered_at"}, {"aborted", "aborted_at"}} {
-		if err := o.blankEnded(ctx, at[0], at[1], before); err != nil {
+		if err := blankEnded(ctx, o, at[0], at[1], before); err != nil {
 			return err
 		}
 	}
@@ -122,7 +122,7 @@ func (o *Outbox) blank(ctx context.Context) error {
 }
 
 // blankEnded blanks the rows of a status whose time, a column, is before beforeMs.
-func (o *Outbox) blankEnded(ctx context.Context, status, column string, beforeMs int64) error {
+func blankEnded(ctx context.Context, o *Outbox, status, column string, beforeMs int64) error {
 	for {
 		var blanked int64
 		err := o.db.Write(ctx, func(tx *sqlite.Tx) error {

@@ -72,7 +72,7 @@ func TestOpenFileOfFirstDaemon(t *testing.T) {
 		t.Errorf("the row that was sent is %+v", r)
 	}
 	accept(t, o, draft("new", bob, "hello"))
-	if err := o.blank(context.Background()); err != nil {
+	if err := blank(context.Background(), o); err != nil {
 		t.Fatalf("blank: %v", err)
 	}
 	if n := bodyBytes(t, o, "sent"); n != 0 {
@@ -111,7 +111,7 @@ func TestOpenFileWithRouting(t *testing.T) {
 	if _, err := o.Accept(context.Background(), draft("homeless", bob, "x")); !mesh.IsCode(err, mesh.Reused) {
 		t.Errorf("an id with a fingerprint of 31 bytes: got %v, want %s", err, mesh.Reused)
 	}
-	if err := o.adoptMesh(context.Background(), meshA, "a"); err != nil {
+	if err := adoptMesh(context.Background(), o, meshA, "a"); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := o.Pending(context.Background(), meshA); n != 2 || err != nil {
@@ -210,7 +210,7 @@ func TestBlankKeepsTheRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := o.blank(context.Background()); err != nil {
+	if err := blank(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
 	if n := bodyBytes(t, o, "old"); n != 0 {

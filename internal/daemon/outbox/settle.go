@@ -25,7 +25,7 @@ type change struct {
 // of what was claimed. A full disk and a locked file are waited for: until then nothing is sent.
 func (d *drain) write(ctx context.Context, picked []attempt) ([]frame, error) {
 	var w written
-	err := d.o.insist(ctx, func(tx *sqlite.Tx) error {
+	err := insist(ctx, d.o, func(tx *sqlite.Tx) error {
 		w = written{}
 		return w.all(tx, d.changes, picked, d.o.now().Add(claimHold).UnixMilli())
 	})
@@ -39,7 +39,7 @@ func (d *drain) write(ctx context.Context, picked []attempt) ([]frame, error) {
 }
 
 // insist writes, and tries again until it can when the disk is full or the file locked.
-func (o *Outbox) insist(ctx context.Context, fn func(*sqlite.Tx) error) error {
+func insist(ctx context.Context, o *Outbox, fn func(*sqlite.Tx) error) error {
 	for try := 1; ; try++ {
 		err := o.db.Write(ctx, fn)
 		if !errors.Is(err, sqlite.ErrFull) && !errors.Is(err, sqlite.ErrBusy) {

@@ -212,7 +212,7 @@ func (o *Outbox) RenameMesh(ctx context.Context, meshID mesh.ID, slug string) er
 
 // DropMesh ends what waits for a mesh that was left: dead, no_broker_for_mesh. No Drain may run for it.
 func (o *Outbox) DropMesh(ctx context.Context, meshID mesh.ID) (int, error) {
-	return o.drop(ctx, "mesh_id = $2", meshID)
+	return drop(ctx, o, "mesh_id = $2", meshID)
 }
 
 // DropStrays ends what has waited for an hour or longer and belongs to no joined mesh: it was left while no daemon ran,
@@ -248,7 +248,7 @@ func (o *Outbox) DropStrays(ctx context.Context, joined func(id mesh.ID, slug st
 			break
 		}
 		var n int
-		n, err = o.drop(ctx, "mesh_id = $2 AND coalesce(mesh, '') = $3 AND enqueued_at < $4", p.id, p.slug, before)
+		n, err = drop(ctx, o, "mesh_id = $2 AND coalesce(mesh, '') = $3 AND enqueued_at < $4", p.id, p.slug, before)
 		dropped += n
 	}
 	return dropped, sqlite.Coded(err)
@@ -258,7 +258,7 @@ func (o *Outbox) DropStrays(ctx context.Context, joined func(id mesh.ID, slug st
 const strayAfter = time.Hour
 
 // drop ends the waiting rows that a condition names.
-func (o *Outbox) drop(ctx context.Context, condition string, args ...any) (int, error) {
+func drop(ctx context.Context, o *Outbox, condition string, args ...any) (int, error) {
 	var dead []mesh.ClientID
 	err := o.db.Write(ctx, func(tx *sqlite.Tx) error {
 		dead = dead[:0]

@@ -56,8 +56,8 @@ func steps() []step {
 			_, err := o.Cancel(ctx, "row-1", "test")
 			return err
 		}, map[Status]Status{Pending: Aborted, Dead: Aborted}},
-		{"restart", func(_ *testing.T, o *Outbox, _ attempt) error { return o.recover(ctx) }, map[Status]Status{Inflight: Pending}},
-		{"new drain", func(_ *testing.T, o *Outbox, _ attempt) error { return o.adoptMesh(ctx, meshA, "a") }, map[Status]Status{Inflight: Pending}},
+		{"restart", func(_ *testing.T, o *Outbox, _ attempt) error { return recoverRows(ctx, o) }, map[Status]Status{Inflight: Pending}},
+		{"new drain", func(_ *testing.T, o *Outbox, _ attempt) error { return adoptMesh(ctx, o, meshA, "a") }, map[Status]Status{Inflight: Pending}},
 		{"mesh left", func(_ *testing.T, o *Outbox, _ attempt) error { _, err := o.DropMesh(ctx, meshA); return err },
 			map[Status]Status{Pending: Dead, Inflight: Dead}},
 		{"session ended", func(_ *testing.T, o *Outbox, _ attempt) error {
@@ -68,7 +68,7 @@ func steps() []step {
 			_, err := o.ApplyReceipts(ctx, meshA, []protocol.Receipt{{Seq: 1, ClientMessageID: "one", MessageID: "bm-1", Recipient: bob, State: mesh.StateDelivered}}, false)
 			return err
 		}, nil},
-		{"blanking", func(_ *testing.T, o *Outbox, _ attempt) error { return o.blank(ctx) }, nil},
+		{"blanking", func(_ *testing.T, o *Outbox, _ attempt) error { return blank(ctx, o) }, nil},
 	}
 }
 
@@ -363,7 +363,7 @@ func TestBlankTakesAbortedBodiesToo(t *testing.T) {
 		want  bool
 	}{{time.Hour, false}, {time.Second, true}} {
 		now = now.Add(c.after)
-		if err := o.blank(context.Background()); err != nil {
+		if err := blank(context.Background(), o); err != nil {
 			t.Fatal(err)
 		}
 		if got := bodyBytes(t, o, "one") == 0; got != c.want {
