@@ -20,17 +20,18 @@ var allStatuses = []Status{Pending, Inflight, Done, Dead, Aborted}
 // step is one thing that happens to a row. It gets the row as a drain remembers it, whatever has become of the row since.
 type step struct {
 	name string
-	do   func(*testing.T, *Outbox, attempt) error
+	do   func(o *Outbox, rowID string, a attempt) error
 	// moves are the statuses that change, and to what (daemon 10.3); all others stay.
 	moves map[Status]Status
 }
 
 // write is one transition that a drain decided.
-func write(c change) func(*testing.T, *Outbox, attempt) error {
-	return func(_ *testing.T, o *Outbox, a attempt) error {
-		c.attempt = a
-		c.nextMs, c.brokerID = 2_000_000_000_000, "bm-late"
-		d := &drain{o: o, meshID: meshA, changes: []change{c}}
+func write(c change) func(*Outbox, string, attempt) error {
+	return func(o *Outbox, _ string, a attempt) error {
+		one := c
+		one.attempt = a
+		one.nextMs, one.brokerID = 2_000_000_000_000, "bm-late"
+		d := &drain{o: o, meshID: meshA, changes: []change{one}}
 		_, err := d.write(context.Background(), nil)
 		return err
 	}
@@ -39,7 +40,7 @@ func write(c change) func(*testing.T, *Outbox, attempt) error {
 func steps() []step {
 	ctx := context.Background()
 	return []step{
-		{"claim", func(_ *testing.T, o *Outbox, a attempt) error {
+		{"claim", func(o *Outbox, _ string, a attempt) error {
 			d := &drain{o: o, meshID: meshA}
 			_, err := d.write(ctx, []attempt{a})
 			return err
@@ -48,27 +49,27 @@ func steps() []step {
 		{"refusal for good", write(change{from: Inflight, to: Dead, error: "forbidden"}), map[Status]Status{Inflight: Dead}},
 		{"failure that passes", write(change{from: Inflight, to: Pending, error: "lost"}), map[Status]Status{Inflight: Pending}},
 		{"too old", write(change{from: Pending, to: Dead, error: "max_age"}), map[Status]Status{Pending: Dead}},
-		{"requeue", func(_ *testing.T, o *Outbox, _ attempt) error {
-			_, err := o.Requeue(ctx, "row-1", "test", draft("next", bob, "hello"))
+		{"requeue", func(o *Outbox, id string, _ attempt) error {
+			_, err := o.Requeue(ctx, id, "test", draft("for-"+mesh.ClientID(id), bob, "hello"))
 			return err
 		}, map[Status]Status{Pending: Aborted, Inflight: Aborted, Dead: Aborted}},
-		{"cancel", func(_ *testing.T, o *Outbox, _ attempt) error {
-			_, err := o.Cancel(ctx, "row-1", "test")
+		{"cancel", func(o *Outbox, id string, _ attempt) error {
+			_, err := o.Cancel(ctx, id, "test")
 			return err
 		}, map[Status]Status{Pending: Aborted, Dead: Aborted}},
-		{"restart", func(_ *testing.T, o *Outbox, _ attempt) error { return recoverRows(ctx, o) }, map[Status]Status{Inflight: Pending}},
-		{"new drain", func(_ *testing.T, o *Outbox, _ attempt) error { return adoptMesh(ctx, o, meshA, "a") }, map[Status]Status{Inflight: Pending}},
-		{"mesh left", func(_ *testing.T, o *Outbox, _ attempt) error { _, err := o.DropMesh(ctx, meshA); return err },
+		{"restart", func(o *Outbox, _ string, _ attempt) error { return recoverRows(ctx, o) }, map[Status]Status{Inflight: Pending}},
+		{"new drain", func(o *Outbox, _ string, _ attempt) error { return adoptMesh(ctx, o, meshA, "a") }, map[Status]Status{Inflight: Pending}},
+		{"mesh left", func(o *Outbox, _ string, _ attempt) error { _, err := o.DropMesh(ctx, meshA); return err },
 			map[Status]Status{Pending: Dead, Inflight: Dead}},
-		{"session ended", func(_ *testing.T, o *Outbox, _ attempt) error {
+		{"session ended", func(o *Outbox, _ string, _ attempt) error {
 			_, err := o.Reseal(ctx, meshA, func(mesh.Key) bool { return true }, func(mesh.Key, []byte) (string, string, error) { return "n", "c", nil })
 			return err
 		}, map[Status]Status{Inflight: Pending}},
-		{"receipt", func(_ *testing.T, o *Outbox, _ attempt) error {
-			_, err := o.ApplyReceipts(ctx, meshA, []protocol.Receipt{{Seq: 1, ClientMessageID: "one", MessageID: "bm-1", Recipient: bob, State: mesh.StateDelivered}}, false)
+		{"receipt", func(o *Outbox, _ string, a attempt) error {
+			_, err := o.ApplyReceipts(ctx, meshA, []protocol.Receipt{{Seq: a.seq, ClientMessageID: a.id, MessageID: "bm-1", Recipient: bob, State: mesh.StateDelivered}}, true)
 			return err
 		}, nil},
-		{"blanking", func(_ *testing.T, o *Outbox, _ attempt) error { return blank(ctx, o) }, nil},
+		{"blanking", func(o *Outbox, _ string, _ attempt) error { return blank(ctx, o) }, nil},
 	}
 }
 
@@ -76,39 +77,49 @@ func steps() []step {
 func TestTransitions(t *testing.T) {
 	t.Parallel()
 	for _, s := range steps() {
-		for _, from := range allStatuses {
-			t.Run(s.name+" of "+string(from), func(t *testing.T) {
-				t.Parallel()
-				o, a := rowIn(t, from)
-				err := s.do(t, o, a)
-				want, moved := s.moves[from]
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			o := outboxOf(t, allStatuses...)
+			want, got, wantOpen := map[Status]Status{}, map[Status]Status{}, int64(0)
+			for i, from := range allStatuses {
+				to, moved := s.moves[from]
 				if !moved {
-					want = from
+					to = from
 				}
-				got := row(t, o, "one")
-				if got.Status != want {
-					t.Errorf("the row went from %s to %s (%v), want %s", from, got.Status, err, want)
-				}
-				if moved && err != nil {
-					t.Errorf("got %v, want no error", err)
-				}
-				wantOpen := int64(0)
-				if waits(want) {
+				want[from] = to
+				if waits(to) {
 					wantOpen++
 				}
 				if s.name == "requeue" && moved {
 					wantOpen++ // the new row
 				}
-				if n := o.open.Load(); n != wantOpen {
-					t.Errorf("%d rows are counted as waiting after a row went from %s to %s, want %d", n, from, want, wantOpen)
+				if err := s.do(o, fmt.Sprintf("row-%d", i+1), tryOf(int64(i+1), mesh.ClientID(from))); err != nil && moved {
+					t.Errorf("of a row that is %s: %v", from, err)
 				}
-			})
-		}
+			}
+			for _, from := range allStatuses {
+				got[from] = row(t, o, mesh.ClientID(from)).Status
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("status by status before (-want +got):\n%s", diff)
+			}
+			if n := o.open.Load(); n != wantOpen {
+				t.Errorf("%d rows are counted as waiting, want %d", n, wantOpen)
+			}
+		})
 	}
 }
 
-// rowIn makes an outbox with one row, row-1, of a session that has ended, in a status.
-func rowIn(t *testing.T, s Status) (*Outbox, attempt) {
+// tryOf is a try of a row, as a drain remembers it.
+func tryOf(seq int64, id mesh.ClientID) attempt {
+	plan, key := newSchedule(), laneKey{target: bob, sender: sess}
+	plan.add(key, ref{seq: seq, id: id})
+	return attempt{ref: ref{seq: seq, id: id}, lane: plan.lanes[key]}
+}
+
+// outboxOf makes an outbox with a row, row-1 and so on, of a session that has ended, in each of these statuses; their
+// client ids are their statuses.
+func outboxOf(t *testing.T, statuses ...Status) *Outbox {
 	t.Helper()
 	made := 0
 	o, err := Open(context.Background(), Options{
@@ -123,16 +134,30 @@ func rowIn(t *testing.T, s Status) (*Outbox, attempt) {
 			t.Error(err)
 		}
 	})
-	d := draft("one", bob, "hello")
-	d.Sender = sess
-	accept(t, o, d)
-	force(t, o, "one", Row{Status: s, BrokerID: brokerOf(s)})
-	if !waits(s) {
-		o.open.Store(0)
+	for _, s := range statuses {
+		d := draft(mesh.ClientID(s), bob, "hello")
+		d.Sender = sess
+		accept(t, o, d)
+		force(t, o, mesh.ClientID(s), Row{Status: s, BrokerID: brokerOf(s)})
+		if !waits(s) {
+			o.open.Add(-1)
+		}
 	}
-	plan := newSchedule()
-	plan.add(laneKey{target: bob, sender: sess}, ref{seq: 1, id: "one"})
-	return o, attempt{ref: ref{seq: 1, id: "one"}, lane: plan.lanes[laneKey{target: bob, sender: sess}]}
+	return o
+}
+
+// rowIn makes an outbox with one row, row-1 and one, in a status, and a try of it.
+func rowIn(t *testing.T, s Status) (*Outbox, attempt) {
+	t.Helper()
+	o := outboxOf(t, s)
+	err := o.db.Write(context.Background(), func(tx *sqlite.Tx) error {
+		_, err := tx.Exec("UPDATE outbox SET client_message_id = 'one'")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o, tryOf(1, "one")
 }
 
 // An ack after the row was aborted: it stays aborted, and its state tells the truth all the same.
@@ -146,7 +171,7 @@ func TestAckAfterAbort(t *testing.T) {
 	if !done.Old.MayBeSent() {
 		t.Error("a row that was under way is said not to be sent for sure")
 	}
-	if err := write(change{from: Inflight, to: Done, atMs: 7})(t, o, a); err != nil {
+	if err := write(change{from: Inflight, to: Done, atMs: 7})(o, "row-1", a); err != nil {
 		t.Fatal(err)
 	}
 	m, err := o.Status(context.Background(), "one", "")
