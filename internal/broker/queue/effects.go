@@ -2,6 +2,8 @@ package queue
 
 import (
 	"log/slog"
+	"slices"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
@@ -22,6 +24,7 @@ func outcome(o hub.Outcome) store.Outcome {
 func (l *loop) do(effects []hub.Effect) {
 	var slow []hub.ConnID
 	var ends []op
+	var now time.Time
 	for i := range effects {
 		e := &effects[i]
 		switch e.Kind {
@@ -33,9 +36,9 @@ func (l *loop) do(effects []hub.Effect) {
 			l.drain.add(load{to: l.dir.connected(e.Box), box: e.Box, page: e.Page})
 		case hub.Finish:
 			if ends == nil {
-				ends = make([]op, 0, len(effects)-i)
+				ends, now = make([]op, 0, len(effects)-i), l.now()
 			}
-			ends = append(ends, &finish{row: e.Row, to: l.dir.connected(e.Box), outcome: outcome(e.Outcome), at: l.now()})
+			ends = append(ends, &finish{row: e.Row, to: l.dir.connected(e.Box), outcome: outcome(e.Outcome), at: now})
 		case hub.Close:
 			if n := l.forget(e.Conn); n != nil {
 				n.out.Close(e.Code, e.Reason)
@@ -118,6 +121,7 @@ func (l *loop) answer(a *accept, err error, placed []hub.Placed) []hub.Placed {
 	}
 	a.answer(a.ack, nil)
 	row := a.row()
+	placed = slices.Grow(placed, len(a.placed))
 	for _, to := range l.dir.permitted(a) {
 		placed = append(placed, hub.Placed{Box: to.box, Row: row})
 	}
