@@ -44,7 +44,7 @@ type World struct {
 	Root    string            // the user's home
 	Env     map[string]string // the environment of verbs
 	Stdin   string
-	Mode    string   // of the program that verbs start: samples, fresh or fails
+	Mode    string   // of the program that verbs start: samples, fresh, half (one of two meshes is connected) or fails
 	Daemon  *Daemon  // nil where none runs
 	Used    []string // services that were started, and with what
 

@@ -57,7 +57,11 @@ func standIn(args []string) error {
 	if os.Getenv(programVariable) == "fresh" {
 		daemon.Answers = Fresh(daemon, settings.Listen)
 	}
-	daemon.Answers[localapi.Health.Route] = localapi.HealthAnswer{OK: true, PID: os.Getpid(), Version: "1.2.3"}
+	health := localapi.HealthAnswer{OK: true, PID: os.Getpid(), Version: "1.2.3"}
+	if os.Getenv(programVariable) == "half" {
+		health.Meshes = []localapi.MeshHealth{{Mesh: "team", Status: "open"}, {Mesh: "ops", Status: "reconnecting"}}
+	}
+	daemon.Answers[localapi.Health.Route] = health
 	handler := daemon.handler()
 	if args[0] == "broker" {
 		lock, pid = home.Broker.Lock(), home.Broker.PID()

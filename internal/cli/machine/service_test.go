@@ -119,6 +119,21 @@ func TestInstallServiceIsRefused(t *testing.T) {
 	}
 }
 
+// An installation ends when the daemon reached a broker, and names the meshes whose broker it did not reach.
+func TestLesson126InstallingSaysWhatIsNotConnected(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	unitFile(t, w)
+	w.Mode = "half"
+	if r := w.Run("daemon", "install-service"); r.Exit != mesh.ExitOK || !strings.Contains(r.Out+r.Err, "ops is not connected yet") || strings.Contains(r.Out+r.Err, "team is not") {
+		t.Errorf("got exit %d, %q and %q, want it said of ops alone", r.Exit, r.Out, r.Err)
+	}
+	r := w.Run("daemon", "install-service", "--json")
+	if r.Exit != mesh.ExitOK || !strings.Contains(r.Out, `"team"`) || !strings.Contains(r.Out, `"ops"`) {
+		t.Errorf("got exit %d and %q, want both", r.Exit, r.Out)
+	}
+}
+
 // TestServiceManagedEndsWell: what another start cannot mend must not become a loop of starts.
 func TestServiceManagedEndsWell(t *testing.T) {
 	t.Parallel()
