@@ -83,7 +83,7 @@ func (db *DB) enqueue(ctx context.Context, o *op) error {
 // commitLoop owns the writer. It ends when the queue is closed and empty.
 func (db *DB) commitLoop() {
 	defer close(db.committed)
-	var group, other []*op
+	var group []*op
 	defer func() {
 		if p := recover(); p != nil {
 			panic(p) // of a done function: not ours to keep
@@ -92,9 +92,7 @@ func (db *DB) commitLoop() {
 		db.abandonAll(group)
 	}()
 	for first := range db.queue {
-		// The syncer may still have the slice of the group before this one.
-		clear(other)
-		group, other = db.collect(other[:0], first), group
+		group = db.collect(first)
 		for rest := group; len(rest) > 0; {
 			rest = db.runGroup(rest)
 		}
@@ -106,7 +104,7 @@ func (db *DB) commitLoop() {
 
 // collect adds what is waiting to first, and never waits for more: the group is what came during the
 // previous fsync. Ops whose callers left are skipped.
-func (db *DB) collect(group []*op, first *op) []*op {
+func (db *DB) collect(first *op) (group []*op) {
 	if first.owned.CompareAndSwap(false, true) {
 		group = append(group, first)
 	}

@@ -80,8 +80,7 @@ func (s *syncer) wait() {
 	}
 }
 
-// answer sees to ops whose transaction was committed, after those before. The slice is the syncer's until the next
-// call. Where nobody waits for the committer it does the work itself: waking another goroutine takes time.
+// answer sees to ops whose transaction was committed, after those before. The slice is the syncer's. Where nobody waits for the committer it does the work itself: waking another goroutine takes time.
 func (s *syncer) answer(ops []*op) {
 	if s.owed.Load() == 0 && len(s.db.queue) == 0 {
 		s.finish(ops)

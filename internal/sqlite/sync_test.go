@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"slices"
@@ -123,6 +124,48 @@ func TestSyncAlone(t *testing.T) {
 	}
 	if err := db.Write(t.Context(), addNote(4)); !errors.Is(err, ErrStoreFailed) {
 		t.Errorf("write whose sync failed: %v, want %v", err, ErrStoreFailed)
+	}
+}
+
+// TestNobodyLeftDuringSync lets the only caller of a group leave while the group before is being synced.
+func TestNobodyLeftDuringSync(t *testing.T) {
+	t.Parallel()
+	begun, ended := make(chan struct{}), make(chan error)
+	held := newGate()
+	db := openSynced(t, func() error {
+		begun <- struct{}{}
+		return <-ended
+	})
+	gate := submit(t, db, held.hold)
+	<-held.entered
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() { left <- db.Write(ctx, addNote(1)) }()
+	for len(db.queue) == 0 {
+		runtime.Gosched()
+	}
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Fatalf("write of a caller who left: %v", err)
+	}
+	ran := make(chan struct{})
+	last := submit(t, db, func(tx *Tx) error {
+		close(ran)
+		return addNote(2)(tx)
+	})
+	close(held.open)
+	<-begun
+	<-ran
+	ended <- nil
+	<-begun
+	ended <- nil
+	for i, answer := range []<-chan error{gate, last} {
+		if err := <-answer; err != nil {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+	if got, want := notes(t, db), []int{2}; !slices.Equal(got, want) {
+		t.Errorf("got notes %v, want %v", got, want)
 	}
 }
 
