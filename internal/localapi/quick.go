@@ -1,10 +1,6 @@
 package localapi
 
-import (
-	"strconv"
-
-	"github.com/claudemesh/claudemesh/internal/wire"
-)
+import "github.com/claudemesh/claudemesh/internal/wire"
 
 // WriteJSON writes the members (wire.QuickWriter).
 func (r SendRequest) WriteJSON(o *wire.Object) {
@@ -19,9 +15,7 @@ func (r SendRequest) WriteJSON(o *wire.Object) {
 	o.True("require_encrypted", r.RequireEncrypted)
 	o.True("allow_downgrade", r.AllowDowngrade)
 	o.Text("wait", string(r.Wait), true)
-	if r.WaitMs != 0 {
-		o.Raw("wait_ms", strconv.AppendInt(nil, r.WaitMs, 10))
-	}
+	o.Int("wait_ms", r.WaitMs, true)
 }
 
 // ReadJSON reads a member, but for the recipients of a group (wire.QuickReader).

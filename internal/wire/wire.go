@@ -141,7 +141,24 @@ func (f *frame[T]) head() Head {
 
 // encodeFrame passes a pointer on, which saves a copy of the body.
 func encodeFrame[T any](typ, reqID string, body T) ([]byte, error) {
-	return Encode(&frame[T]{Type: typ, ReqID: reqID, Body: body})
+	f := &frame[T]{Type: typ, ReqID: reqID, Body: body}
+	if q, ok := any(&f.Body).(QuickWriter); ok {
+		return encodeQuick(envelope{f.Type, f.ReqID, q})
+	}
+	return Encode(f)
+}
+
+// envelope writes itself around a body that does.
+type envelope struct {
+	typ, reqID string
+	body       QuickWriter
+}
+
+// WriteJSON writes the members (QuickWriter).
+func (e envelope) WriteJSON(o *Object) {
+	o.Text("type", e.typ, false)
+	o.Text("_reqId", e.reqID, true)
+	e.body.WriteJSON(o)
 }
 
 func decodeFrame[T any](data []byte) (*frame[T], error) {
