@@ -90,28 +90,33 @@ func micros(d []time.Duration, q float64) float64 {
 
 // ourLatency sends one message at a time until it is both acknowledged and pushed to another connection.
 func ourLatency(ctx context.Context, p plan, m member) ([]time.Duration, error) {
-	from, err := dial(ctx, m, "from")
+	from, err := dialLean(ctx, m, "from")
 	if err != nil {
 		return nil, err
 	}
-	defer from.conn.CloseNow()
-	to, err := dial(ctx, m, "to")
+	defer from.bye()
+	to, err := dialLean(ctx, m, "to")
 	if err != nil {
 		return nil, err
 	}
-	defer to.conn.CloseNow()
-	if err := from.address(to.key); err != nil {
+	defer to.bye()
+	frame, err := prepare(to.key.String())
+	if err != nil {
 		return nil, err
 	}
 	got := make(chan struct{}, 1)
-	go to.receive(ctx, func() { got <- struct{}{} })
+	go to.receive(func(n int) {
+		for range n {
+			got <- struct{}{}
+		}
+	})
 	var times []time.Duration
 	for end := time.Now().Add(p.slice); time.Now().Before(end); {
 		began := time.Now()
-		if err := from.send(ctx); err != nil {
+		if err := from.send(frame); err != nil {
 			return nil, err
 		}
-		if err := from.acked(ctx); err != nil {
+		if err := from.acked(); err != nil {
 			return nil, err
 		}
 		select {
@@ -156,27 +161,28 @@ func throughputRounds(ctx context.Context, p plan, r *report, m member, url stri
 
 // ourThroughput counts what is acknowledged in a slice while another connection receives everything.
 func ourThroughput(ctx context.Context, p plan, m member, l load) (int, error) {
-	to, err := dial(ctx, m, "to")
+	to, err := dialLean(ctx, m, "to")
 	if err != nil {
 		return 0, err
 	}
-	defer to.conn.CloseNow()
-	go to.receive(ctx, func() {})
-	clients := make([]*client, l.senders)
+	defer to.bye()
+	go to.receive(func(int) {})
+	frame, err := prepare(to.key.String())
+	if err != nil {
+		return 0, err
+	}
+	clients := make([]*lean, l.senders)
 	for i := range clients {
-		if clients[i], err = dial(ctx, m, fmt.Sprintf("sender-%d", i)); err != nil {
+		if clients[i], err = dialLean(ctx, m, fmt.Sprintf("sender-%d", i)); err != nil {
 			return 0, err
 		}
-		defer clients[i].conn.CloseNow()
-		if err := clients[i].address(to.key); err != nil {
-			return 0, err
-		}
+		defer clients[i].bye()
 	}
 	counts := make(chan result, l.senders)
 	end := time.Now().Add(p.slice)
 	for _, c := range clients {
 		go func() {
-			n, err := c.pump(ctx, l.window, end)
+			n, err := c.pump(frame, l.window, end)
 			counts <- result{n, err}
 		}()
 	}
@@ -184,23 +190,15 @@ func ourThroughput(ctx context.Context, p plan, m member, l load) (int, error) {
 }
 
 // pump keeps a window full until the end.
-func (c *client) pump(ctx context.Context, window int, end time.Time) (int, error) {
+func (c *lean) pump(frame []string, window int, end time.Time) (int, error) {
+	c.wide()
 	for range window {
-		if err := c.send(ctx); err != nil {
-			return 0, err
-		}
+		c.sendLater(frame)
 	}
-	n := 0
-	for {
-		if err := c.acked(ctx); err != nil {
+	for n := 0; ; n++ {
+		if err := c.acked(); err != nil || time.Now().After(end) {
 			return n, err
 		}
-		if time.Now().After(end) {
-			return n, nil
-		}
-		n++
-		if err := c.send(ctx); err != nil {
-			return n, err
-		}
+		c.sendLater(frame)
 	}
 }

@@ -13,10 +13,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-
-	"github.com/claudemesh/claudemesh/internal/mesh"
-	"github.com/claudemesh/claudemesh/internal/protocol"
-	"github.com/claudemesh/claudemesh/internal/seal"
 )
 
 const (
@@ -208,13 +204,13 @@ func ourFanout(ctx context.Context, p plan, m member, pid int) (int, time.Durati
 	defer from.bye()
 	refused := make(chan error, 1)
 	readers.Go(func() { from.acks(refused) })
-	frame, err := broadcastFrame()
+	frame, err := prepare("*")
 	if err != nil {
 		return 0, 0, err
 	}
 	before, end := cpu(pid), time.Now().Add(p.slice)
 	for sent := 0; t.wait(sent, end); sent++ {
-		if err := from.send(frame, sent); err != nil {
+		if err := from.send(frame); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -224,15 +220,6 @@ func ourFanout(ctx context.Context, p plan, m member, pid int) (int, time.Durati
 	default:
 		return int(t.got.Load()), cpu(pid) - before, nil
 	}
-}
-
-// broadcastFrame is a message to everyone, cut where the id goes.
-func broadcastFrame() ([]string, error) {
-	frame, err := protocol.Send.Encode("", protocol.SendRequest{
-		ID: idMark, TargetSpec: "*", Priority: mesh.Now, Nonce: seal.NewNonce().String(), Ciphertext: payload,
-		ClientMessageID: idMark, RequestFingerprint: strings.Repeat("0", 64),
-	})
-	return strings.Split(string(frame), idMark), err
 }
 
 // natsFanout does the same with NATS.

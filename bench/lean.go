@@ -10,10 +10,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"sync"
+	"time"
 
+	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/seal"
 )
 
@@ -22,7 +22,6 @@ import (
 type lean struct {
 	conn net.Conn
 	r    *bufio.Reader
-	name string
 	key  seal.PublicKey
 
 	mu  sync.Mutex
@@ -49,7 +48,7 @@ func dialSaying(ctx context.Context, url string, session seal.PublicKey, hello [
 	if err != nil {
 		return nil, err
 	}
-	c.key, c.name = session, session.String()[:16]
+	c.key = session
 	if err := c.write(hello); err != nil {
 		return nil, err
 	}
@@ -130,11 +129,33 @@ func (c *lean) write(frame []byte) error {
 	return c.flush()
 }
 
-// send writes a message of a frame that is cut where its id goes.
-func (c *lean) send(frame []string, n int) error {
+// send writes a message of a prepared frame, with an id such as a daemon makes.
+func (c *lean) send(frame []string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.add(strings.Join(frame, c.name+"-"+strconv.Itoa(n)))
+	c.addMessage(frame)
+	return c.flush()
+}
+
+func (c *lean) addMessage(frame []string) {
+	id := string(mesh.NewClientID(time.Now()))
+	c.add(frame[0], id, frame[1], id, frame[2])
+}
+
+// sendLater is send, in one write with what is sent before the next wait.
+func (c *lean) sendLater(frame []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.addMessage(frame)
+}
+
+// flushOut writes what was to be sent later.
+func (c *lean) flushOut() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.out) == 0 {
+		return nil
+	}
 	return c.flush()
 }
 
@@ -230,6 +251,29 @@ func (c *lean) receive(came func(int)) {
 	}
 }
 
+// acked reads until the next answer to a send; a refusal is an error. What was to be sent later is sent before it waits.
+func (c *lean) acked() error {
+	for {
+		if c.r.Buffered() == 0 {
+			if err := c.flushOut(); err != nil {
+				return err
+			}
+		}
+		data, err := c.next()
+		switch {
+		case err != nil:
+			return err
+		case !bytes.HasPrefix(data, []byte(ackHead)):
+			continue
+		case !bytes.Contains(data, []byte(`"queued":true`)) || bytes.Contains(data, []byte(`"duplicate"`)):
+			return fmt.Errorf("not accepted: %s", data)
+		}
+		return nil
+	}
+}
+
+const ackHead = `{"type":"ack"`
+
 // acks reads the answers to sends until the connection ends, and reports the first that was refused.
 func (c *lean) acks(refused chan<- error) {
 	c.wide()
@@ -238,7 +282,7 @@ func (c *lean) acks(refused chan<- error) {
 		if err != nil {
 			return
 		}
-		if bytes.HasPrefix(data, []byte(`{"type":"ack"`)) && !bytes.Contains(data, []byte(`"queued":true`)) {
+		if bytes.HasPrefix(data, []byte(ackHead)) && !bytes.Contains(data, []byte(`"queued":true`)) {
 			select {
 			case refused <- fmt.Errorf("not accepted: %s", data):
 			default:
