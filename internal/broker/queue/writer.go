@@ -66,7 +66,8 @@ func (w *writer) addLazy(ops ...op) {
 	w.pending.Add(int64(len(ops)))
 	w.mu.Lock()
 	w.waiting = append(w.waiting, ops...)
-	now, start := len(w.waiting) >= lazyOps, !w.timed && !w.asked
+	now := len(w.waiting) >= lazyOps
+	start := !now && !w.timed && !w.asked
 	w.timed = w.timed || start
 	w.mu.Unlock()
 	switch {
