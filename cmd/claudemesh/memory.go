@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 	"time"
 )
 
@@ -20,7 +20,7 @@ const (
 func giveBack(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	var stats runtime.MemStats // package runtime/metrics tells it cheaper, and costs each verb 0.1 ms at its start
 	var last, given uint64
 	for quiet := 0; ; {
 		select {
@@ -28,8 +28,8 @@ func giveBack(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		metrics.Read(sample)
-		now := sample[0].Value.Uint64()
+		runtime.ReadMemStats(&stats)
+		now := stats.TotalAlloc
 		if quiet++; now-last > quietBytes {
 			quiet = 0
 		}

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -11,27 +10,25 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-// joinLine finds the link in what share prints.
-var joinLine = regexp.MustCompile(`claudemesh join '([^']+)'`)
-
 // third lets a third machine join by a code that is shown on anna's screen, over TLS with the key that the code names.
 func (s *stage) third(ctx context.Context) error {
 	text, took, err := s.anna.text(ctx, "share", "--qr")
 	if err != nil {
 		return err
 	}
-	found := joinLine.FindStringSubmatch(text)
-	if err := check(found != nil, "share prints no link: %s", text); err != nil {
+	_, link, _ := strings.Cut(text, "claudemesh join '")
+	link, _, printed := strings.Cut(link, "'")
+	if err := check(printed, "share prints no link: %s", text); err != nil {
 		return err
 	}
-	s.shown(s.anna, took, "a code for cleo's camera, which says "+found[1], "share --qr")
+	s.shown(s.anna, took, "a code for cleo's camera, which says "+link, "share --qr")
 	for line := range strings.Lines(text) {
 		if strings.ContainsAny(line, "█▀▄") {
 			s.out.Plain("%s", strings.TrimRight(line, "\n"))
 		}
 	}
 	var joined joinedView
-	if took, err = s.cleo.run(ctx, &joined, "join", found[1]); err != nil {
+	if took, err = s.cleo.run(ctx, &joined, "join", link); err != nil {
 		return err
 	}
 	s.shown(s.cleo, took, "joined by "+joined.Broker+", whose key is the one in the link", "join '…'")

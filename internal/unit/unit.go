@@ -4,13 +4,14 @@ package unit
 
 import (
 	"bytes"
-	"encoding/xml"
 	"errors"
+	"html"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
@@ -134,8 +135,13 @@ func (s Service) Delete() (bool, error) {
 	return false, mesh.Errorf(mesh.IOError, "remove the unit: %w", err)
 }
 
+// xmlText writes text as XML. Package encoding/xml would be linked, and begun by each verb, for this alone.
 func xmlText(text string) string {
-	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(text)) // a Builder does not fail
-	return b.String()
+	clean := strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return unicode.ReplacementChar // XML has no control characters
+		}
+		return r
+	}, text)
+	return html.EscapeString(clean)
 }
