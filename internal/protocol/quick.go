@@ -26,6 +26,7 @@ func (m PushedMessage) WriteJSON(o *wire.Object) {
 	o.Text("subtype", m.Subtype, true)
 	o.Text("event", m.Event, true)
 	o.Raw("eventData", m.EventData)
+	o.Text("mailbox", string(m.Mailbox), true)
 }
 
 // WriteJSON writes the members (wire.QuickWriter).

@@ -50,7 +50,7 @@ type Ack struct {
 }
 
 // PushedMessage is a message on its way to a recipient: the union of the fields of both broker generations
-// (wire 3.3). It is the same for every recipient.
+// (wire 3.3). It is the same for every recipient, but for Mailbox.
 type PushedMessage struct {
 	MessageID          mesh.ID         `json:"messageId"`
 	MeshID             mesh.ID         `json:"meshId"`
@@ -74,6 +74,15 @@ type PushedMessage struct {
 	Subtype            string          `json:"subtype,omitzero" jsonschema:"system, webhook or reminder; empty for a message"`
 	Event              string          `json:"event,omitzero"`
 	EventData          wire.RawMessage `json:"eventData,omitzero"`
+	Mailbox            TargetKind      `json:"mailbox,omitzero" jsonschema:"member: it waited for the member, and comes over a session's connection because no better one is there; empty: for the key of this connection"`
+}
+
+// OverSession turns the frame of a push into that of a copy of a member that goes over the connection of one of its
+// sessions: who gets it again over another one has to know that it is the same copy.
+func OverSession(push []byte) []byte {
+	const mark = `,"mailbox":"` + string(KindMember) + `"}`
+	whole := len(push) - len("}")
+	return append(push[:whole:whole], mark...)
 }
 
 // ClientAckRequest says that a pushed message is on the recipient's disk (wire 3.4).

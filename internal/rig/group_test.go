@@ -3,11 +3,15 @@ package rig
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
 // joinGroup puts whoever d is into a group; leaveGroup takes it out.
@@ -149,4 +153,35 @@ func TestGroupRightAfterItsLastSessionEnded(t *testing.T) {
 			w.Until("it came to "+name, func() bool { return slices.Contains(w.Texts(ben), "for "+name) })
 		}
 	})
+}
+
+// A copy of a member that its session's connection brought, and whose acknowledgement was lost, comes again over the
+// daemon's own one, and is the same copy: it is in the inbox once, and it is the member's.
+func TestMemberCopyComesOnceOverAnyConnection(t *testing.T) {
+	t.Parallel()
+	set := quick
+	set.broker = func(b *config.Broker) { b.Lease, b.HelloTimeout = 300*time.Millisecond, 300*time.Millisecond }
+	w := newWorld(t, set, "ada", "ben")
+	ada, ben := w.homes[0], w.homes[1]
+	s := w.open(ben, "s")
+	ben.Stop()
+	w.wantPeers(ada, "ada")
+	id := w.Send(ada, "*", "once").ClientMessageID
+	w.wantState(ada, id, mesh.StateAccepted)
+	ben.Link(w.broker).Tap(func(f memnet.Frame) [][]byte {
+		if f.Type == "hello" || f.Type == "client_ack" { // the daemon's own connection is not let in
+			return nil
+		}
+		return f.Pass()
+	})
+	ben.Start()
+	w.wantSessionOpen(s)
+	w.wantTexts(ben, "once")
+	ben.Link(w.broker).Tap(nil)
+	w.wantOpen(ben)
+	w.wantState(ada, id, mesh.StateDelivered)
+	w.wantTexts(ben, "once")
+	if got := w.Inbox(s); len(got) != 1 || got[0].RecipientKind != "member" {
+		t.Errorf("the session reads %+v, want what came for its member", got)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
 // outcome translates what the hub decides into what is stored.
@@ -61,11 +62,15 @@ func (l *loop) push(e *hub.Effect) bool {
 	if n == nil {
 		return true // cut a moment ago
 	}
+	frame := e.Row.Frame
+	if e.Box.Session == "" && n.conn.SessionKey != "" && n.conn.Go {
+		frame = protocol.OverSession(frame)
+	}
 	if !e.Confirm {
-		return n.out.Send(e.Row.Frame)
+		return n.out.Send(frame)
 	}
 	id, row := e.Conn, e.Row.N
-	return n.out.SendThen(e.Row.Frame, func() {
+	return n.out.SendThen(frame, func() {
 		l.in.post(func() { l.do(l.hub.Written(l.now(), id, row)) })
 	})
 }

@@ -68,7 +68,7 @@ var errHeld = errors.New("the sender is blocked")
 // keep stores one message. Nil means that it is on the disk, was there already, or is refused for good.
 func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	opened, unread := a.open(msg)
-	to, _ := a.recipient(opened)
+	to, _ := a.recipient(msg, opened)
 	reflected, err := a.opt.Outbox.Reflected(ctx, msg.Nonce, to)
 	if err != nil {
 		return err
@@ -98,10 +98,12 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	return nil
 }
 
-// recipient is whose message it is: what is sealed to the member is the member's, wherever it came. Other brokers push it
-// to whichever connection comes first (wire TRAP J).
-func (a intake) recipient(opened seal.Opened) (mesh.Key, inbox.Kind) {
-	if own := a.Mesh.Pubkey(); opened.Boxed && mesh.Key(opened.Recipient.String()) == own {
+// recipient is whose message it is: what is sealed to the member, or waited for it, is the member's, wherever it came.
+// Other brokers push it to whichever connection comes first (wire TRAP J); ours pushes it over a session's when the
+// daemon's is not there, and again over that one when the first was lost.
+func (a intake) recipient(msg protocol.PushedMessage, opened seal.Opened) (mesh.Key, inbox.Kind) {
+	own := a.Mesh.Pubkey()
+	if opened.Boxed && mesh.Key(opened.Recipient.String()) == own || !opened.Boxed && msg.Mailbox == protocol.KindMember {
 		return own, inbox.Member
 	}
 	return a.own, a.kind
@@ -120,7 +122,7 @@ func (a intake) draft(ctx context.Context, msg protocol.PushedMessage, opened se
 	if t, err := time.Parse(time.RFC3339Nano, msg.CreatedAt); err == nil {
 		d.CreatedAt = t
 	}
-	d.To, d.Kind = a.recipient(opened)
+	d.To, d.Kind = a.recipient(msg, opened)
 	if err != nil || !utf8.Valid(opened.Plaintext) {
 		return d // kept without a text: undecryptable
 	}
