@@ -24,6 +24,7 @@ func (s *server) bind() {
 	wire.Handle(m, protocol.ClientAck, s.queue.ClientAck)
 	wire.Handle(m, protocol.MessageStatus, s.queue.MessageStatus)
 	wire.Handle(m, protocol.ReceiptsSince, s.queue.ReceiptsSince)
+	wire.Handle(m, protocol.TellReceipt, s.queue.TellReceipt)
 	wire.Handle(m, protocol.BrokerPlace, place{s.set, s.parts.cert, s.hosts.address}.tell)
 	s.parts.invites.Bind(m)
 	s.parts.admission.Bind(m)

@@ -50,4 +50,5 @@ func (r Receipt) WriteJSON(o *wire.Object) {
 	o.Text("state", string(r.State), false)
 	o.Text("reason", r.Reason, true)
 	o.Text("at", r.At, false)
+	o.Raw("proof", r.Proof)
 }

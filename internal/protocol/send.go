@@ -35,6 +35,7 @@ type SenderProof struct {
 	SentAt      int64  `json:"sentAt" jsonschema:"milliseconds since the epoch"`
 	Signature   string `json:"signature" jsonschema:"128 hex, by the key of senderPubkey"`
 	Attestation *Vouch `json:"attestation,omitzero" jsonschema:"where that is a session key: its member's word for it, at the time of sentAt"`
+	Receipts    bool   `json:"receipts,omitzero" jsonschema:"the sender takes signed receipts (receipts/1); not signed: without it nobody is told anything"`
 }
 
 // Ack answers a send (wire 3.2). A refusal is an ack with `error`.

@@ -61,7 +61,7 @@ func (f *finish) frame() ([]byte, error) {
 func receipt(r store.Receipt) protocol.Receipt {
 	return protocol.Receipt{
 		Seq: r.Seq, MessageID: r.Message, ClientMessageID: r.ClientID, Recipient: r.Recipient,
-		State: r.Outcome.State(), Reason: reason(r.Outcome), At: mesh.FormatTime(r.At),
+		State: r.Outcome.State(), Reason: reason(r.Outcome), At: mesh.FormatTime(r.At), Proof: r.Proof,
 	}
 }
 
@@ -74,7 +74,7 @@ func reason(o store.Outcome) string {
 		return string(mesh.QueueFull)
 	case store.Withdrawn:
 		return string(mesh.Revoked)
-	case store.Waiting, store.Delivered, store.Written:
+	case store.Waiting, store.Delivered, store.Written, store.Surfaced, store.Acknowledged:
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 
@@ -240,7 +241,7 @@ func killed(t *testing.T, w *world, rnd *rand.Rand) {
 		t.Errorf("got %d receipts for %d messages to %d, want one for each copy", len(seen), len(accepted), listeners)
 	}
 	for _, r := range told {
-		if int(r.Seq) > len(page.Receipts) || page.Receipts[r.Seq-1] != r {
+		if int(r.Seq) > len(page.Receipts) || !reflect.DeepEqual(page.Receipts[r.Seq-1], r) {
 			t.Errorf("receipt %+v was told before the kill, and is not there after it", r)
 		}
 	}

@@ -27,6 +27,9 @@ const (
 	Expired   Outcome = 3
 	Rejected  Outcome = 4
 	Withdrawn Outcome = 5 // the sender was banned
+
+	Surfaced     Outcome = 6 // told by the reader of a copy that is final; in the table told, as the next one
+	Acknowledged Outcome = 7
 )
 
 // State is what a sender may be told: a written copy is only known to have been accepted (design B3).
@@ -34,6 +37,10 @@ func (o Outcome) State() mesh.State {
 	switch o {
 	case Delivered:
 		return mesh.StateDelivered
+	case Surfaced:
+		return mesh.StateSurfaced
+	case Acknowledged:
+		return mesh.StateAcknowledged
 	case Expired:
 		return mesh.StateExpired
 	case Rejected, Withdrawn:

@@ -108,10 +108,12 @@ func pruneMessages(tx *sqlite.Tx, list string, args ...any) (int, error) {
 		for _, text := range []string{
 			`UPDATE member SET receipt_seq = last FROM (SELECT max(
 					(SELECT coalesce(max(receipt), 0) FROM delivery WHERE message = $1),
-					(SELECT coalesce(max(last_receipt), 0) FROM settled WHERE message = $1)) AS last)
+					(SELECT coalesce(max(last_receipt), 0) FROM settled WHERE message = $1),
+					(SELECT coalesce(max(receipt), 0) FROM told WHERE message = $1)) AS last)
 				WHERE n = (SELECT sender FROM message WHERE n = $1) AND receipt_seq < last`,
 			`DELETE FROM delivery WHERE message = $1`,
 			`DELETE FROM settled WHERE message = $1`,
+			`DELETE FROM told WHERE message = $1`,
 			`DELETE FROM message WHERE n = $1`,
 		} {
 			if _, err := tx.Exec(text, n); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
-// Receipt is a final copy as its sender is told of it.
+// Receipt is a final copy, or what its reader told of it, as its sender is told.
 type Receipt struct {
 	Seq       int64 // among the receipts of the sender, from 1 without gaps
 	Message   mesh.ID
@@ -20,6 +20,7 @@ type Receipt struct {
 	Recipient mesh.Key // session key for a session's mailbox, else member key
 	Outcome   Outcome
 	At        time.Time
+	Proof     []byte // the reader's; nil for what the broker says
 }
 
 const listRun = `SELECT d.receipt, m.id, coalesce(m.client_id, ''), coalesce(k.pubkey, r.peer_pubkey), d.state, d.final_at
@@ -48,9 +49,13 @@ func ListReceipts(tx *sqlite.Tx, sender, after int64, limit int) ([]Receipt, err
 		if err != nil {
 			return nil, err
 		}
-		both := append(alone, together...)
-		slices.SortFunc(both, func(a, b Receipt) int { return cmp.Compare(a.Seq, b.Seq) })
-		out = append(out, both[:min(len(both), limit-len(out))]...)
+		told, err := receiptsTold(tx, page)
+		if err != nil {
+			return nil, err
+		}
+		all := slices.Concat(alone, together, told)
+		slices.SortFunc(all, func(a, b Receipt) int { return cmp.Compare(a.Seq, b.Seq) })
+		out = append(out, all[:min(len(all), limit-len(out))]...)
 	}
 	return out, nil
 }
@@ -129,16 +134,18 @@ func (r recipients) of(tx *sqlite.Tx, box Box) (FoundCopy, error) {
 
 const (
 	firstRun = `SELECT coalesce(min(run), 0) FROM (
-		SELECT min(run) AS run FROM delivery WHERE run > 0 UNION ALL SELECT min(run) FROM settled WHERE run > 0)`
+		SELECT min(run) AS run FROM delivery WHERE run > 0 UNION ALL SELECT min(run) FROM settled WHERE run > 0 UNION ALL SELECT min(run) FROM told)`
 	lastRun = `SELECT coalesce(max(run), 0) FROM (
-		SELECT max(run) AS run FROM delivery WHERE run > 0 UNION ALL SELECT max(run) FROM settled WHERE run > 0)`
+		SELECT max(run) AS run FROM delivery WHERE run > 0 UNION ALL SELECT max(run) FROM settled WHERE run > 0 UNION ALL SELECT max(run) FROM told)`
 	firstOfRun = `SELECT coalesce(min(receipt), 0) FROM (
 		SELECT min(receipt) AS receipt FROM delivery WHERE run = $1 AND sender = $2 AND run > 0
-		UNION ALL SELECT min(first_receipt) FROM settled WHERE run = $1 AND sender = $2 AND run > 0)`
+		UNION ALL SELECT min(first_receipt) FROM settled WHERE run = $1 AND sender = $2 AND run > 0
+		UNION ALL SELECT min(receipt) FROM told WHERE run = $1 AND sender = $2)`
 	lastReceipt = `SELECT max(
 			(SELECT receipt_seq FROM member WHERE n = $2),
 			(SELECT coalesce(max(receipt), 0) FROM delivery WHERE run = $1 AND sender = $2 AND run > 0),
-			(SELECT coalesce(max(last_receipt), 0) FROM settled WHERE run = $1 AND sender = $2 AND run > 0))`
+			(SELECT coalesce(max(last_receipt), 0) FROM settled WHERE run = $1 AND sender = $2 AND run > 0),
+			(SELECT coalesce(max(receipt), 0) FROM told WHERE run = $1 AND sender = $2))`
 )
 
 // runOf finds the run in which the receipts of a sender after one begin, and the last run.
@@ -176,9 +183,11 @@ func LastReceipt(tx *sqlite.Tx, sender, run int64) (int64, error) {
 
 const closeRun = `UPDATE member SET receipt_seq = max(receipt_seq,
 		(SELECT coalesce(max(d.receipt), 0) FROM delivery d WHERE d.run = $1 AND d.sender = member.n AND d.run > 0),
-		(SELECT coalesce(max(d.last_receipt), 0) FROM settled d WHERE d.run = $1 AND d.sender = member.n AND d.run > 0))
+		(SELECT coalesce(max(d.last_receipt), 0) FROM settled d WHERE d.run = $1 AND d.sender = member.n AND d.run > 0),
+		(SELECT coalesce(max(d.receipt), 0) FROM told d WHERE d.run = $1 AND d.sender = member.n))
 	WHERE n IN (SELECT d.sender FROM delivery d WHERE d.run = $1 AND d.run > 0
-		UNION SELECT d.sender FROM settled d WHERE d.run = $1 AND d.run > 0)`
+		UNION SELECT d.sender FROM settled d WHERE d.run = $1 AND d.run > 0
+		UNION SELECT d.sender FROM told d WHERE d.run = $1)`
 
 // CloseRun notes how far the receipts of each sender have come, when a run gets no more of them. The highest may have been
 // pruned: a message can be older than those whose receipts came before its own.
