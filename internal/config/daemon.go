@@ -26,7 +26,7 @@ type Daemon struct {
 
 	OutboxRetention time.Duration `key:"outbox_retention" default:"168h" min:"1m" env:"CLAUDEMESH_OUTBOX_RETENTION" doc:"How long the text of a sent message stays in the outbox after the broker has it, or after it was cancelled. Its id stays for ever."`
 
-	InboxRetention time.Duration `key:"inbox_retention" default:"720h" min:"1m" env:"CLAUDEMESH_INBOX_RETENTION" doc:"How long messages stay in the inbox."`
+	InboxRetention time.Duration `key:"inbox_retention" default:"720h" min:"1m" env:"CLAUDEMESH_INBOX_RETENTION" doc:"How long messages stay in the inbox, read or not. Held ones, too: read them in time."`
 	OfferedLimit   int           `key:"offered_limit" default:"20" min:"1" env:"CLAUDEMESH_OFFERED_LIMIT" doc:"Messages given to one session and not yet seen by it before the rest is summed up in one line."`
 	NoticeInterval time.Duration `key:"notice_interval" default:"10m" min:"1s" env:"CLAUDEMESH_NOTICE_INTERVAL" doc:"Least time between two notices to a session that messages are held for its human."`
 

@@ -99,7 +99,9 @@ func (d *Daemon) open(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if d.inbox, err = inbox.Open(ctx, inbox.Options{Path: opt.Home.Daemon.Inbox(), Now: opt.Now, Log: opt.Log}); err != nil {
+	if d.inbox, err = inbox.Open(ctx, inbox.Options{
+		Path: opt.Home.Daemon.Inbox(), Keep: opt.Settings.InboxRetention, Now: opt.Now, Log: opt.Log,
+	}); err != nil {
 		return err
 	}
 	if d.db, err = localdb.Open(ctx, opt.Home.Daemon.DB(), opt.Now, opt.Log); err != nil {

@@ -12,6 +12,7 @@ type InboxRequest struct {
 	From       string `json:"from,omitzero" jsonschema:"sender's key"`
 	Limit      int    `json:"limit,omitzero" jsonschema:"1 to 1000, default 100"`
 	UnreadOnly bool   `json:"unread_only,omitzero"`
+	Search     string `json:"search,omitzero" jsonschema:"sender, topic or text has it, whatever its case"`
 	MarkSeen   *bool  `json:"mark_seen,omitzero" jsonschema:"false leaves unread rows unread; default true"`
 }
 
@@ -57,6 +58,29 @@ type SeenRequest struct {
 // SeenAnswer counts the rows that were unread.
 type SeenAnswer struct {
 	MarkedSeen int `json:"marked_seen"`
+}
+
+// FlushRequest forgets messages. Without mesh and before it is all that the caller may read; one that is empty is
+// refused.
+type FlushRequest struct {
+	Mesh   *string `json:"mesh,omitzero"`
+	Before *string `json:"before,omitzero" jsonschema:"ISO time that has passed; received before it"`
+}
+
+// FlushAnswer counts the messages that are gone.
+type FlushAnswer struct {
+	Removed int `json:"removed"`
+}
+
+// InboxDeleteRequest forgets one message.
+type InboxDeleteRequest struct {
+	ID string `json:"id" jsonschema:"its id, client message id or broker id"`
+}
+
+// InboxDeleteAnswer names the message that is gone.
+type InboxDeleteAnswer struct {
+	Removed int    `json:"removed"`
+	ID      string `json:"id"`
 }
 
 // OfferedRequest confirms that rows were written to the host (design D5: offered, not surfaced).
@@ -117,6 +141,14 @@ var (
 	InboxSeen = Define[SeenRequest, SeenAnswer](Spec{
 		Route: "POST /v1/inbox/seen", Feature: "inbox", Scope: User, BodyLimit: 64 << 10,
 		Summary: "Mark messages as read.",
+	})
+	InboxFlush = Define[FlushRequest, FlushAnswer](Spec{
+		Route: "DELETE /v1/inbox", Feature: "inbox_delete", Scope: User,
+		Summary: "Forget messages: those of a mesh, those before a time, or all.",
+	})
+	InboxDelete = Define[InboxDeleteRequest, InboxDeleteAnswer](Spec{
+		Route: "DELETE /v1/inbox/{id}", Feature: "inbox_delete", Scope: User,
+		Summary: "Forget one message.",
 	})
 	InboxOffered = Define[OfferedRequest, OfferedAnswer](Spec{
 		Route: "POST /v1/inbox/offered", Feature: "inbox", Scope: User,

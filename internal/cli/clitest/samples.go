@@ -271,6 +271,8 @@ func Samples() map[string]any {
 		},
 		localapi.OutboxCancel.Route: localapi.CancelAnswer{AbortedRowID: "row-1", ClientMessageID: ClientID, Mesh: "team", TargetSpec: string(Key("session3"))},
 		localapi.Inbox.Route:        inbox(),
+		localapi.InboxFlush.Route:   localapi.FlushAnswer{Removed: 3},
+		localapi.InboxDelete.Route:  localapi.InboxDeleteAnswer{Removed: 1, ID: "inbox-row-7"},
 		localapi.InboxSeen.Route:    localapi.SeenAnswer{MarkedSeen: 2},
 		localapi.Whoami.Route:       localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
 	}

@@ -12,18 +12,36 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-// NewInbox shows the messages that arrived.
+// NewInbox shows the messages that arrived, and clears them away.
 func NewInbox(a *shell.App) *cobra.Command {
+	cmd := newInboxList(a)
+	cmd.Use = "inbox"
+	cmd.Annotations = map[string]string{shell.AlsoKey: "message inbox", shell.SelfKey: "inbox"}
+	check := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			if len(args) > 0 {
+				return shell.Unknown(cmd, args[0], shell.SubNames(cmd))
+			}
+			return err
+		}
+		return nil
+	}
+	cmd.AddCommand(newInboxList(a), newFlush(a), newInboxDelete(a))
+	return cmd
+}
+
+func newInboxList(a *shell.App) *cobra.Command {
 	var req localapi.InboxRequest
 	var peek bool
 	cmd := &cobra.Command{
-		Use:   "inbox",
+		Use:   "list",
 		Short: "Read the messages that arrived",
 		Long: "Read the messages that arrived, newest first. Unread ones become read once they are printed.\n\n" +
 			"Inside a session it shows that session's messages, outside all of this user's.",
 		Example: "claudemesh inbox --unread\n" +
+			"claudemesh inbox --search \"release notes\" --peek\n" +
 			"claudemesh inbox --json=sender_name,body --peek",
-		Annotations: map[string]string{shell.AlsoKey: "message inbox"},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := shell.CheckRange(cmd, "limit", req.Limit, 1, 1000); err != nil {
 				return err
@@ -38,6 +56,7 @@ func NewInbox(a *shell.App) *cobra.Command {
 	fl.BoolVar(&req.UnreadOnly, "unread", false, "unread ones only")
 	fl.StringVar(&req.From, "from", "", "from this `key` only")
 	fl.StringVar(&req.Since, "since", "", "received at or after this `time`, such as 2026-01-31T08:00:00Z")
+	fl.StringVar(&req.Search, "search", "", "those whose sender, group or text has this `text`, whatever its case")
 	fl.BoolVar(&peek, "peek", false, "leave unread messages unread")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
 	return cmd

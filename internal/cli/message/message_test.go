@@ -75,6 +75,26 @@ func TestInbox(t *testing.T) {
 		{Args: "inbox --limit 0"},
 		{Args: "inbox --limit many"},
 		{Args: "inbox now"},
+		{Args: "inbox list --search Tests --json=id"},
+		{Args: "message inbox list --peek --json=id"},
+	})
+}
+
+func TestInboxClearing(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "flush", []clitest.Line{
+		{Args: "inbox flush --mesh team"},
+		{Args: "message inbox flush --before 2026-01-31T08:00:00Z --json"},
+		{Args: "inbox flush --before yesterday", Given: clitest.Answer(localapi.InboxFlush.Route, mesh.Errorf(mesh.BadRequest, "before \"yesterday\" is not a time such as 2006-01-02T15:04:05Z"))},
+		{Args: "inbox flush"},
+		{Args: "inbox flush --json"},
+		{Args: "inbox flush --all --mesh team"},
+		{Args: "inbox flush --all"},
+		{Args: "inbox flush --all --yes"},
+		{Args: "inbox delete inbox-row-7"},
+		{Args: "inbox rm inbox-row-7 --json"},
+		{Args: "inbox delete nosuch", Given: clitest.Answer(localapi.InboxDelete.Route, mesh.Errorf(mesh.NotFound, "no message \"nosuch\" has come here"))},
+		{Args: "inbox delete"},
 	})
 }
 

@@ -2,9 +2,7 @@
 package moderation
 
 import (
-	"bufio"
 	"context"
-	"io"
 	"strings"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/localapi"
-	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 // Under are the verbs as they stand under the noun peer.
@@ -70,7 +67,7 @@ func closing(a *shell.App, req *localapi.ModerateRequest) *cobra.Command {
 				return err
 			}
 			if req.Verb == localapi.VerbKick {
-				if err := confirm(cmd, a, "this ends "+meant(*req)+" until somebody starts them again"); err != nil {
+				if err := shell.Confirm(cmd, a, "this ends "+meant(*req)+" until somebody starts them again"); err != nil {
 					return err
 				}
 			}
@@ -121,27 +118,6 @@ func meant(req localapi.ModerateRequest) string {
 	return "the sessions of " + req.Target
 }
 
-// maxAnswerBytes bounds what is read of an answer.
-const maxAnswerBytes = 1024
-
-// confirm asks on a terminal before something that others feel. Where nobody can answer, --yes is wanted.
-func confirm(cmd *cobra.Command, a *shell.App, what string) error {
-	if a.Flags.Yes {
-		return nil
-	}
-	if !a.Err.TTY {
-		return shell.Usage(cmd, "%s: add --yes", what)
-	}
-	a.Err.Warn(what)
-	_, _ = io.WriteString(a.Err, "  go on? [y/N] ") // the answer decides
-	line, err := bufio.NewReader(io.LimitReader(a.Sys.Stdin, maxAnswerBytes)).ReadString('\n')
-	answer := strings.ToLower(strings.TrimSpace(line))
-	if err != nil && line == "" || answer != "y" && answer != "yes" {
-		return mesh.Errorf(mesh.Cancelled, "nothing was done")
-	}
-	return nil
-}
-
 // view is the JSON of kick, disconnect, ban and unban.
 type view struct {
 	shell.Header
@@ -185,7 +161,7 @@ func NewBan(a *shell.App) *cobra.Command {
 		Args:        shell.Exactly("the peer"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Target = args[0]
-			if err := confirm(cmd, a, "this keeps the member behind "+req.Target+" out of the mesh"); err != nil {
+			if err := shell.Confirm(cmd, a, "this keeps the member behind "+req.Target+" out of the mesh"); err != nil {
 				return err
 			}
 			return runMember(cmd.Context(), a, req)

@@ -60,7 +60,10 @@ const SelfKey = "self"
 
 // CopyOf makes the other one of a verb.
 func CopyOf(original string, cmd *cobra.Command) *cobra.Command {
-	cmd.Annotations = map[string]string{CopyKey: original}
+	self := cmd.Annotations[SelfKey]
+	if cmd.Annotations = map[string]string{CopyKey: original}; self != "" {
+		cmd.Annotations[SelfKey] = self
+	}
 	return cmd
 }
 

@@ -2,6 +2,7 @@
 package inbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,18 +17,20 @@ import (
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
-// Options says where the inbox lies. All fields are required.
+// Options says where the inbox lies. All fields but Keep are required.
 type Options struct {
-	Path string // paths.Daemon.Inbox
+	Path string        // paths.Daemon.Inbox
+	Keep time.Duration // how long messages stay; 0 means 30 days
 	Now  mesh.Clock
 	Log  *slog.Logger
 }
 
 // Inbox is the open database. Its methods may be called from any goroutine.
 type Inbox struct {
-	db  *sqlite.DB
-	now mesh.Clock
-	log *slog.Logger
+	db   *sqlite.DB
+	keep time.Duration
+	now  mesh.Clock
+	log  *slog.Logger
 
 	floors floors
 
@@ -59,7 +62,7 @@ func Open(ctx context.Context, opt Options) (*Inbox, error) {
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
-	return &Inbox{db: db, now: opt.Now, log: opt.Log, changed: make(chan struct{})}, nil
+	return &Inbox{db: db, keep: cmp.Or(opt.Keep, keepRows), now: opt.Now, log: opt.Log, changed: make(chan struct{})}, nil
 }
 
 // damaged reports whether the file is one that nobody can read, rather than one that is not ours to touch.
@@ -86,7 +89,8 @@ func setAside(opt Options, cause error) error {
 // Close finishes what was accepted and closes the file. Run must have returned.
 func (b *Inbox) Close() error { return sqlite.Coded(b.db.Close()) }
 
-// Run prunes at once and every hour until ctx ends: rows of more than 30 days go, the hashes of their nonces stay.
+// Run prunes at once and every hour until ctx ends: what is older than the retention goes, read or not (daemon 14.3),
+// the hashes of the nonces stay.
 func (b *Inbox) Run(ctx context.Context) error {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
@@ -102,21 +106,6 @@ func (b *Inbox) Run(ctx context.Context) error {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
-		}
-	}
-}
-
-func (b *Inbox) prune(ctx context.Context) (int64, error) {
-	before := b.now().Add(-keepRows).UnixMilli()
-	for total := int64(0); ; {
-		var n int64
-		err := b.db.Write(ctx, func(tx *sqlite.Tx) error {
-			var err error
-			n, err = tx.Exec("DELETE FROM inbox WHERE seq IN (SELECT seq FROM inbox WHERE received_at < $1 LIMIT $2)", before, pruneBatch)
-			return err
-		})
-		if total += n; err != nil || n < pruneBatch {
-			return total, err
 		}
 	}
 }

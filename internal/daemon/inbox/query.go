@@ -28,13 +28,15 @@ type Query struct {
 	Limit      int      // 1 to 1000; 0 means 100
 	UnreadOnly bool
 	KeepUnread bool           // leave listed rows unread
+	Search     string         // sender, topic or text has it, whatever its case; empty: all
+	Reads      func(Row) bool // rows whose text the caller may read, so that it is looked through; nil: all
 	Admit      func(Row) bool // the gate: rows it refuses are counted as held, not listed; nil admits all
 }
 
 // ParseQuery checks a request; what it does not understand is bad_request, so that nothing that was meant to narrow
 // is ever ignored (daemon 8.3).
 func ParseQuery(req localapi.InboxRequest, s Scope) (Query, error) {
-	q := Query{Scope: s, Mesh: req.Mesh, Topic: req.Topic, From: mesh.Key(req.From), Limit: req.Limit, UnreadOnly: req.UnreadOnly}
+	q := Query{Scope: s, Mesh: req.Mesh, Topic: req.Topic, From: mesh.Key(req.From), Limit: req.Limit, UnreadOnly: req.UnreadOnly, Search: req.Search}
 	q.KeepUnread = req.MarkSeen != nil && !*req.MarkSeen
 	if req.Since != "" {
 		since, err := time.Parse(time.RFC3339, req.Since)
@@ -53,7 +55,15 @@ func (q Query) check() error {
 	if q.From != "" && !mesh.IsKey(string(q.From)) {
 		return mesh.Errorf(mesh.BadRequest, "from is a key of 64 hex characters in lower case")
 	}
-	return nil
+	return checkSearch(q.Search)
+}
+
+// scan is how many rows List reads at most: who looks for a text looks through all.
+func (q Query) scan() int {
+	if q.Search != "" {
+		return -1
+	}
+	return maxScan
 }
 
 // Page is a part of the inbox, newest first. Rows show SeenAt as it was before they were listed.
@@ -75,15 +85,19 @@ func (b *Inbox) List(ctx context.Context, q Query) (Page, error) {
 	if !q.Since.IsZero() {
 		since = q.Since.UnixMilli()
 	}
-	args, err := q.Scope.args(q.Mesh, since, q.Topic, q.From, q.UnreadOnly, maxScan)
+	args, err := q.Scope.args(q.Mesh, since, q.Topic, q.From, q.UnreadOnly, q.scan())
 	if err != nil {
 		return Page{}, err
 	}
 	var p Page
+	wanted := newSearch(q.Search, q.Reads)
 	err = b.db.Read(ctx, func(tx *sqlite.Tx) error {
 		return each(tx, func(r Row) bool {
 			if q.Admit != nil && !q.Admit(r.gated()) {
 				p.Held++
+				return true
+			}
+			if !wanted.matches(r) {
 				return true
 			}
 			p.Rows = append(p.Rows, r)

@@ -99,7 +99,9 @@ func All() Scope { return Scope{all: true} }
 func Only(keys ...mesh.Key) Scope { return Scope{keys: keys} }
 
 // inScope is the condition of a Scope; its parameters are $1 and $2, made by args.
-const inScope = "($1 OR $2 != '[]' AND i.recipient_pubkey IS NULL OR i.recipient_pubkey IN (SELECT value FROM json_each($2)))"
+// What is forgotten nobody sees.
+const inScope = `i.forgotten_at IS NULL
+	AND ($1 OR $2 != '[]' AND i.recipient_pubkey IS NULL OR i.recipient_pubkey IN (SELECT value FROM json_each($2)))`
 
 // args are the parameters of inScope, with more behind them.
 func (s Scope) args(more ...any) ([]any, error) {

@@ -18,7 +18,7 @@ func (s *Server) inbox(ctx context.Context, c caller, req localapi.InboxRequest)
 	}
 	verdicts := s.verdicts(ctx, c.id())
 	if c.session != nil {
-		q.Admit = verdicts.admit
+		q.Admit, q.Reads = verdicts.admit, verdicts.shows
 	}
 	page, err := s.Inbox.List(ctx, q)
 	if err != nil {
@@ -34,6 +34,33 @@ func (s *Server) inbox(ctx context.Context, c caller, req localapi.InboxRequest)
 func (s *Server) inboxSeen(ctx context.Context, c caller, req localapi.SeenRequest) (localapi.SeenAnswer, error) {
 	n, err := s.Inbox.MarkSeen(ctx, c.scope(), req.IDs)
 	return localapi.SeenAnswer{MarkedSeen: n}, err
+}
+
+// inboxFlush forgets messages. What is held for the human stays: no session can make it disappear.
+func (s *Server) inboxFlush(ctx context.Context, c caller, req localapi.FlushRequest) (localapi.FlushAnswer, error) {
+	f, err := inbox.ParseFlush(req, c.scope(), s.Now())
+	if err != nil {
+		return localapi.FlushAnswer{}, err
+	}
+	f.Admit = s.gateOf(ctx, c)
+	n, err := s.Inbox.Flush(ctx, f)
+	return localapi.FlushAnswer{Removed: n}, err
+}
+
+func (s *Server) inboxDelete(ctx context.Context, c caller, req localapi.InboxDeleteRequest) (localapi.InboxDeleteAnswer, error) {
+	r, err := s.Inbox.Delete(ctx, c.scope(), req.ID, s.gateOf(ctx, c))
+	if err != nil {
+		return localapi.InboxDeleteAnswer{}, err
+	}
+	return localapi.InboxDeleteAnswer{Removed: 1, ID: r.ID}, nil
+}
+
+// gateOf says which messages a caller may be given in any form; nil: all.
+func (s *Server) gateOf(ctx context.Context, c caller) func(inbox.Row) bool {
+	if c.session == nil {
+		return nil
+	}
+	return s.verdicts(ctx, c.id()).admit
 }
 
 // maxAttempts bounds one confirmation.
@@ -104,6 +131,12 @@ func (s *Server) verdicts(ctx context.Context, sessionID string) verdicts {
 func (v verdicts) admit(r inbox.Row) bool {
 	verdict, _ := v.judge(r)
 	return verdict != gate.Hold
+}
+
+// shows reports whether a session may read the text of a message.
+func (v verdicts) shows(r inbox.Row) bool {
+	verdict, _ := v.judge(r)
+	return verdict == gate.Show
 }
 
 // item is a message as the caller may see it.

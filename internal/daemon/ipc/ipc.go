@@ -77,6 +77,8 @@ func (s *Server) bind() {
 	handle(s, localapi.OutboxCancel, outboxRoutes{s}.cancel)
 	handle(s, localapi.Inbox, s.inbox)
 	handle(s, localapi.InboxSeen, s.inboxSeen)
+	handle(s, localapi.InboxFlush, s.inboxFlush)
+	handle(s, localapi.InboxDelete, s.inboxDelete)
 	handle(s, localapi.InboxOffered, s.inboxOffered)
 	handle(s, localapi.Peers, m.peers)
 	handle(s, localapi.Meshes, m.meshes)

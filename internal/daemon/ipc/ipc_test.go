@@ -269,24 +269,45 @@ func TestQueriesAreNeverIgnored(t *testing.T) {
 			t.Errorf("GET %s: got %d %s, want 400", path, status, e.Code)
 		}
 	}
+	put(t, w, "one")
+	for _, query := range []string{
+		"before=", "before=garbage", "before=2020-01-01", "before=2999-01-01T00:00:00Z", "mesh=", "mesh=a&mesh=b", "all=true", "befor=2020-01-01T00:00:00Z", "%zz",
+	} {
+		if status, e := w.do(t, ask{false, http.MethodDelete, "/v1/inbox?" + query, "", nil}); status != http.StatusBadRequest {
+			t.Errorf("DELETE ?%s: got %d %s, want 400", query, status, e.Code)
+		}
+	}
+	rows, err := w.inbox.After(context.Background(), inbox.All(), 0, 10)
+	if err != nil || len(rows) != 1 {
+		t.Errorf("%d messages are left, %v; want all of them", len(rows), err)
+	}
+	if status, e := w.do(t, ask{false, http.MethodDelete, "/v1/inbox/two", "", nil}); status != http.StatusNotFound {
+		t.Errorf("DELETE of an id that is not there: got %d %s, want 404", status, e.Code)
+	}
+	if status, e := w.do(t, ask{false, http.MethodDelete, "/v1/inbox/one", "", nil}); status != http.StatusOK {
+		t.Errorf("DELETE of one: got %d %s, want 200", status, e.Code)
+	}
+}
+
+// put lays a message into the inbox.
+func put(t *testing.T, w *world, id string) int64 {
+	t.Helper()
+	body := "text of " + id
+	row, _, err := w.inbox.Put(context.Background(), inbox.Draft{
+		MeshID: "m", Mesh: "m", ClientID: mesh.ClientID(id), BrokerID: mesh.ID(id), To: "k", Kind: inbox.Member, Body: &body,
+		From: inbox.Author{Key: "s", Name: "ann"}, Priority: mesh.Next,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row.Seq
 }
 
 // A subscriber sees new messages, resumes behind an id, and hears a keepalive.
 func TestEventsFollowTheInbox(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	put := func(id string) int64 {
-		body := "text of " + id
-		row, _, err := w.inbox.Put(context.Background(), inbox.Draft{
-			MeshID: "m", Mesh: "m", ClientID: mesh.ClientID(id), BrokerID: mesh.ID(id), To: "k", Kind: inbox.Member, Body: &body,
-			From: inbox.Author{Key: "s", Name: "ann"}, Priority: mesh.Next,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return row.Seq
-	}
-	first := put("one")
+	first := put(t, w, "one")
 	conn := must(net.Dial("unix", w.socket))(t)
 	defer conn.Close()
 	must(io.WriteString(conn, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n"))(t)
@@ -306,7 +327,7 @@ func TestEventsFollowTheInbox(t *testing.T) {
 	if text := read("text of one"); first != 1 || !strings.Contains(text, "id: 1\nevent: message\n") {
 		t.Errorf("got %q, want the first message as event 1", text)
 	}
-	put("two")
+	put(t, w, "two")
 	if text := read("text of two"); strings.Contains(text, "text of one") {
 		t.Errorf("got %q, want the second message only", text)
 	}

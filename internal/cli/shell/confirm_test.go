@@ -1,4 +1,4 @@
-package moderation
+package shell
 
 import (
 	"bytes"
@@ -7,11 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-// TestConfirm: what others feel takes a yes on a terminal, and a flag elsewhere.
+// TestConfirm: what others feel, and what is gone for good, takes a yes on a terminal, and a flag elsewhere.
 func TestConfirm(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -25,11 +24,11 @@ func TestConfirm(t *testing.T) {
 		{strings.Repeat("y", 1<<20), true, false, mesh.Cancelled},
 	} {
 		var out, diag bytes.Buffer
-		a := shell.New(shell.System{
+		a := New(System{
 			Stdin: strings.NewReader(tc.typed), Stdout: &out, Stderr: &diag, Lookup: func(string) (string, bool) { return "", false },
 		})
 		a.Err.TTY, a.Flags.Yes = tc.tty, tc.yes
-		err := confirm(&cobra.Command{Use: "ban"}, a, "this bans bob")
+		err := Confirm(&cobra.Command{Use: "ban"}, a, "this bans bob")
 		if tc.code == "" && err != nil || tc.code != "" && !mesh.IsCode(err, tc.code) {
 			t.Errorf("%.20q: got %v, want %q", tc.typed, err, tc.code)
 		}

@@ -1,0 +1,33 @@
+package shell
+
+import (
+	"bufio"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// maxAnswerBytes bounds what is read of an answer.
+const maxAnswerBytes = 1024
+
+// Confirm asks on a terminal before something that others feel, or that nothing brings back. Where nobody can answer,
+// --yes is wanted. cancelled: the answer was no.
+func Confirm(cmd *cobra.Command, a *App, what string) error {
+	if a.Flags.Yes {
+		return nil
+	}
+	if !a.Err.TTY {
+		return Usage(cmd, "%s: add --yes", what)
+	}
+	a.Err.Warn(what)
+	_, _ = io.WriteString(a.Err, "  go on? [y/N] ") // the answer decides
+	line, err := bufio.NewReader(io.LimitReader(a.Sys.Stdin, maxAnswerBytes)).ReadString('\n')
+	answer := strings.ToLower(strings.TrimSpace(line))
+	if err != nil && line == "" || answer != "y" && answer != "yes" {
+		return mesh.Errorf(mesh.Cancelled, "nothing was done")
+	}
+	return nil
+}
