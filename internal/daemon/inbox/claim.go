@@ -41,11 +41,11 @@ func (b *Inbox) Claim(ctx context.Context, s Surface, limit int, admit func(Row)
 	if err != nil {
 		return nil, err
 	}
-	rows, rest, err := b.unclaimed(ctx, args, limit, admit)
+	rows, rest, err := unclaimed(ctx, b, args, limit, admit)
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
-	claimed, err := b.take(ctx, args, rows)
+	claimed, err := take(ctx, b, args, rows)
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
@@ -55,7 +55,7 @@ func (b *Inbox) Claim(ctx context.Context, s Surface, limit int, admit func(Row)
 
 // unclaimed reads what Claim may take. rest is the seq at which the next claim has to begin: of the first row that was
 // not taken, else behind the last.
-func (b *Inbox) unclaimed(ctx context.Context, args []any, limit int, admit func(Row) bool) (rows []Row, rest int64, err error) {
+func unclaimed(ctx context.Context, b *Inbox, args []any, limit int, admit func(Row) bool) (rows []Row, rest int64, err error) {
 	err = b.db.Read(ctx, func(tx *sqlite.Tx) error {
 		if err := tx.QueryRow("SELECT coalesce(max(seq), 0) + 1 FROM inbox").Scan(&rest); err != nil {
 			return err
@@ -73,7 +73,7 @@ func (b *Inbox) unclaimed(ctx context.Context, args []any, limit int, admit func
 }
 
 // take stamps rows with attempts, on the disk.
-func (b *Inbox) take(ctx context.Context, args []any, rows []Row) ([]Claimed, error) {
+func take(ctx context.Context, b *Inbox, args []any, rows []Row) ([]Claimed, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}

@@ -40,7 +40,7 @@ func (b *Inbox) Flush(ctx context.Context, f Flush) (int, error) {
 	if err != nil {
 		return 0, sqlite.Coded(err)
 	}
-	return b.forget(ctx, seqs)
+	return forget(ctx, b, seqs)
 }
 
 // Delete forgets one message by its id, client id or broker id, and returns the row as it was. not_found when the scope
@@ -53,12 +53,12 @@ func (b *Inbox) Delete(ctx context.Context, s Scope, id string, admit func(Row) 
 	if admit != nil && !admit(r.gated()) {
 		return Row{}, mesh.Errorf(mesh.NotFound, "no message %q has come here", id)
 	}
-	_, err = b.forget(ctx, []int64{r.Seq})
+	_, err = forget(ctx, b, []int64{r.Seq})
 	return r, err
 }
 
 // forget blanks rows, and says how many were there.
-func (b *Inbox) forget(ctx context.Context, seqs []int64) (int, error) {
+func forget(ctx context.Context, b *Inbox, seqs []int64) (int, error) {
 	total := 0
 	for len(seqs) > 0 {
 		n := min(len(seqs), pruneBatch)
@@ -85,18 +85,18 @@ const resendTime = 14 * 24 * time.Hour
 // prune forgets what is older than the retention, and removes the rows that nobody can send again.
 func (b *Inbox) prune(ctx context.Context) (int64, error) {
 	now := b.now()
-	forgotten, err := b.batches(ctx, blank+` WHERE seq IN (SELECT seq FROM inbox
+	forgotten, err := batches(ctx, b, blank+` WHERE seq IN (SELECT seq FROM inbox
 		WHERE received_at < $2 AND forgotten_at IS NULL LIMIT $3)`, now.UnixMilli(), now.Add(-b.keep).UnixMilli(), pruneBatch)
 	if err != nil {
 		return forgotten, err
 	}
-	_, err = b.batches(ctx, "DELETE FROM inbox WHERE seq IN (SELECT seq FROM inbox WHERE received_at < $1 AND forgotten_at IS NOT NULL LIMIT $2)",
+	_, err = batches(ctx, b, "DELETE FROM inbox WHERE seq IN (SELECT seq FROM inbox WHERE received_at < $1 AND forgotten_at IS NOT NULL LIMIT $2)",
 		now.Add(-resendTime).UnixMilli(), pruneBatch)
 	return forgotten, err
 }
 
 // batches repeats a statement that changes at most pruneBatch rows until it finds fewer.
-func (b *Inbox) batches(ctx context.Context, query string, args ...any) (int64, error) {
+func batches(ctx context.Context, b *Inbox, query string, args ...any) (int64, error) {
 	for total := int64(0); ; {
 		n, err := b.stamp(ctx, query, args...)
 		if total += int64(n); err != nil || n < pruneBatch {

@@ -110,13 +110,13 @@ func (b *Inbox) List(ctx context.Context, q Query) (Page, error) {
 		return Page{}, sqlite.Coded(err)
 	}
 	if !q.KeepUnread {
-		p.Marked, err = b.markListed(ctx, p.Rows)
+		p.Marked, err = markListed(ctx, b, p.Rows)
 	}
 	return p, err
 }
 
 // markListed stamps the rows of a page that were unread.
-func (b *Inbox) markListed(ctx context.Context, rows []Row) (int, error) {
+func markListed(ctx context.Context, b *Inbox, rows []Row) (int, error) {
 	var unread []int64
 	for _, r := range rows {
 		if r.SeenAt.IsZero() {

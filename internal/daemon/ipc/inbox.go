@@ -11,7 +11,10 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-func (s *Server) inbox(ctx context.Context, c caller, req localapi.InboxRequest) (localapi.InboxAnswer, error) {
+// inboxRoutes answers what came.
+type inboxRoutes struct{ *Server }
+
+func (s inboxRoutes) list(ctx context.Context, c caller, req localapi.InboxRequest) (localapi.InboxAnswer, error) {
 	q, err := inbox.ParseQuery(req, c.scope())
 	if err != nil {
 		return localapi.InboxAnswer{}, err
@@ -31,32 +34,32 @@ func (s *Server) inbox(ctx context.Context, c caller, req localapi.InboxRequest)
 	return answer, nil
 }
 
-func (s *Server) inboxSeen(ctx context.Context, c caller, req localapi.SeenRequest) (localapi.SeenAnswer, error) {
+func (s inboxRoutes) seen(ctx context.Context, c caller, req localapi.SeenRequest) (localapi.SeenAnswer, error) {
 	n, err := s.Inbox.MarkSeen(ctx, c.scope(), req.IDs)
 	return localapi.SeenAnswer{MarkedSeen: n}, err
 }
 
-// inboxFlush forgets messages. What is held for the human stays: no session can make it disappear.
-func (s *Server) inboxFlush(ctx context.Context, c caller, req localapi.FlushRequest) (localapi.FlushAnswer, error) {
+// flush forgets messages. What is held for the human stays: no session can make it disappear.
+func (s inboxRoutes) flush(ctx context.Context, c caller, req localapi.FlushRequest) (localapi.FlushAnswer, error) {
 	f, err := inbox.ParseFlush(req, c.scope(), s.Now())
 	if err != nil {
 		return localapi.FlushAnswer{}, err
 	}
-	f.Admit = s.gateOf(ctx, c)
+	f.Admit = s.gate(ctx, c)
 	n, err := s.Inbox.Flush(ctx, f)
 	return localapi.FlushAnswer{Removed: n}, err
 }
 
-func (s *Server) inboxDelete(ctx context.Context, c caller, req localapi.InboxDeleteRequest) (localapi.InboxDeleteAnswer, error) {
-	r, err := s.Inbox.Delete(ctx, c.scope(), req.ID, s.gateOf(ctx, c))
+func (s inboxRoutes) delete(ctx context.Context, c caller, req localapi.InboxDeleteRequest) (localapi.InboxDeleteAnswer, error) {
+	r, err := s.Inbox.Delete(ctx, c.scope(), req.ID, s.gate(ctx, c))
 	if err != nil {
 		return localapi.InboxDeleteAnswer{}, err
 	}
 	return localapi.InboxDeleteAnswer{Removed: 1, ID: r.ID}, nil
 }
 
-// gateOf says which messages a caller may be given in any form; nil: all.
-func (s *Server) gateOf(ctx context.Context, c caller) func(inbox.Row) bool {
+// gate says which messages a caller may be given in any form; nil: all.
+func (s inboxRoutes) gate(ctx context.Context, c caller) func(inbox.Row) bool {
 	if c.session == nil {
 		return nil
 	}
@@ -66,7 +69,7 @@ func (s *Server) gateOf(ctx context.Context, c caller) func(inbox.Row) bool {
 // maxAttempts bounds one confirmation.
 const maxAttempts = 1000
 
-func (s *Server) inboxOffered(ctx context.Context, c caller, req localapi.OfferedRequest) (localapi.OfferedAnswer, error) {
+func (s inboxRoutes) offered(ctx context.Context, c caller, req localapi.OfferedRequest) (localapi.OfferedAnswer, error) {
 	switch {
 	case c.session == nil:
 		return localapi.OfferedAnswer{}, mesh.Errorf(mesh.SessionUnknown, "only a session is offered messages")
