@@ -7,9 +7,12 @@
 package paths
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -62,6 +65,24 @@ func At(root string) Home {
 		Daemon: Daemon{filepath.Join(root, "daemon")},
 		Broker: Broker{filepath.Join(root, "broker")},
 	}
+}
+
+// Install is the folder of what install remembers of the files of other programs.
+type Install struct{ Dir string }
+
+// Install is where this home remembers what it wrote into the files of other programs.
+func (c Config) Install() Install { return Install{filepath.Join(c.Dir, "install")} }
+
+// File names the files that were written.
+func (i Install) File() string { return filepath.Join(i.Dir, "files.json") }
+
+// Lock is held while files of other programs are changed.
+func (i Install) Lock() string { return filepath.Join(i.Dir, ".lock") }
+
+// Backup is what a file was before, by its path, which may be any text.
+func (i Install) Backup(path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return filepath.Join(i.Dir, hex.EncodeToString(sum[:8])+"-"+strings.TrimPrefix(filepath.Base(path), "."))
 }
 
 // environment reads one variable.

@@ -65,13 +65,27 @@ func WriteSecret(path string, data []byte) error {
 	return nil
 }
 
-func replace(path string, data []byte) error {
+// WriteFile is WriteSecret for a file of another program, which may be readable by more than the user.
+func WriteFile(path string, data []byte, mode fs.FileMode) error {
+	if err := replaceMode(path, data, mode); err != nil {
+		return mesh.Errorf(mesh.IOError, "write %s: %w", path, err)
+	}
+	return nil
+}
+
+func replace(path string, data []byte) error { return replaceMode(path, data, FileMode) }
+
+func replaceMode(path string, data []byte, mode fs.FileMode) error {
 	dir := filepath.Dir(path)
 	file, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp") // 0600 from the start
 	if err != nil {
 		return err
 	}
-	if err := fill(file, data); err != nil {
+	err = fill(file, data)
+	if err == nil && mode != FileMode {
+		err = os.Chmod(file.Name(), mode)
+	}
+	if err != nil {
 		_ = os.Remove(file.Name()) // the first error is the one to report
 		return err
 	}

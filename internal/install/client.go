@@ -1,0 +1,136 @@
+package install
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+)
+
+// Places are the folders in which programs keep their settings.
+type Places struct {
+	Home   string // the user's
+	Claude string // CLAUDE_CONFIG_DIR, or empty
+	Config string // XDG_CONFIG_HOME, on Windows APPDATA, or empty
+	System string // runtime.GOOS
+}
+
+// config is where programs of this system keep their settings.
+func (p Places) config() string {
+	switch {
+	case p.System == "darwin":
+		return filepath.Join(p.Home, "Library", "Application Support")
+	case p.Config != "":
+		return p.Config
+	case p.System == "windows":
+		return filepath.Join(p.Home, "AppData", "Roaming")
+	}
+	return filepath.Join(p.Home, ".config")
+}
+
+// claude is Claude Code's folder.
+func (p Places) claude() string {
+	if p.Claude != "" {
+		return p.Claude
+	}
+	return filepath.Join(p.Home, ".claude")
+}
+
+// claudeFile is where Claude Code keeps the MCP servers of a user (host 6).
+func (p Places) claudeFile() string {
+	if p.Claude != "" {
+		return filepath.Join(p.Claude, ".claude.json")
+	}
+	return filepath.Join(p.Home, ".claude.json")
+}
+
+// Client is a program whose sessions can be on the mesh.
+type Client struct {
+	ID   string // as --client names it
+	Name string // as its makers write it
+
+	program string                                // what it is called on PATH; empty where that tells nothing
+	signs   func(Places) []string                 // files and folders, of which one is there where it is in use
+	parts   func(p Places, program string) []part // what it is told, program being ours
+}
+
+// Clients are all that we know, in the order in which they are shown.
+func Clients() []Client {
+	return []Client{
+		{"claude", "Claude Code", "claude", func(p Places) []string { return []string{p.claudeFile(), p.claude()} }, claudeParts},
+		{"codex", "Codex CLI", "codex", home(".codex"), codexParts},
+		{"gemini", "Gemini CLI", "gemini", home(".gemini"), geminiParts},
+		{"opencode", "OpenCode", "opencode", func(p Places) []string { return []string{p.openCode()} }, openCodeParts},
+		{"cursor", "Cursor", "cursor", home(".cursor"), cursorParts},
+		{"vscode", "VS Code", "code", func(p Places) []string { return []string{filepath.Dir(p.vsCode())} }, vsCodeParts},
+		{"copilot", "Copilot CLI", "copilot", home(".copilot"), copilotParts},
+	}
+}
+
+func home(folder string) func(Places) []string {
+	return func(p Places) []string { return []string{filepath.Join(p.Home, folder)} }
+}
+
+// InUse reports whether a program seems to be in use here.
+func (c Client) InUse(p Places) bool {
+	if c.program != "" {
+		if _, err := exec.LookPath(c.program); err == nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.signs(p), func(path string) bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
+}
+
+// mcpArgs are what our program is called with as an MCP server.
+var mcpArgs = []string{"mcp"}
+
+func claudeParts(p Places, program string) []part {
+	return []part{jsonPart(p.claudeFile(), server{Type: "stdio", Command: program, Args: mcpArgs}, "mcpServers", entryName)}
+}
+
+func codexParts(p Places, program string) []part {
+	return []part{tomlPart(filepath.Join(p.Home, ".codex", "config.toml"), program, "mcp_servers", entryName)}
+}
+
+func geminiParts(p Places, program string) []part {
+	return []part{jsonPart(filepath.Join(p.Home, ".gemini", "settings.json"), server{Command: program, Args: mcpArgs}, "mcpServers", entryName)}
+}
+
+func cursorParts(p Places, program string) []part {
+	return []part{jsonPart(filepath.Join(p.Home, ".cursor", "mcp.json"), server{Command: program, Args: mcpArgs}, "mcpServers", entryName)}
+}
+
+func vsCodeParts(p Places, program string) []part {
+	return []part{jsonPart(p.vsCode(), server{Type: "stdio", Command: program, Args: mcpArgs}, "servers", entryName)}
+}
+
+func copilotParts(p Places, program string) []part {
+	return []part{jsonPart(filepath.Join(p.Home, ".copilot", "mcp-config.json"),
+		server{Type: "local", Command: program, Args: mcpArgs, Tools: []string{"*"}}, "mcpServers", entryName)}
+}
+
+func (p Places) vsCode() string { return filepath.Join(p.config(), "Code", "User", "mcp.json") }
+
+// openCode is its folder, which is the same on every system.
+func (p Places) openCode() string {
+	if p.Config != "" && p.System != "windows" {
+		return filepath.Join(p.Config, "opencode")
+	}
+	return filepath.Join(p.Home, ".config", "opencode")
+}
+
+func openCodeParts(p Places, program string) []part {
+	path := filepath.Join(p.openCode(), "opencode.json")
+	if with := path + "c"; exists(with) && !exists(path) { // it reads both, and this one may have comments
+		path = with
+	}
+	return []part{jsonPart(path, openCodeServer{Type: "local", Command: []string{program, "mcp"}, Enabled: true}, "mcp", entryName)}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

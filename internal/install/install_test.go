@@ -1,0 +1,239 @@
+package install
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// newInstaller works in an empty home.
+func newInstaller(t *testing.T) *Installer {
+	t.Helper()
+	root := t.TempDir()
+	return &Installer{
+		Places: Places{Home: filepath.Join(root, "home"), System: "linux"}, Program: `/opt/claude mesh/claudemesh`,
+		State: paths.At(filepath.Join(root, "state")).Config.Install(),
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "(none)"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func client(t *testing.T, id string) []Client {
+	t.Helper()
+	i := slices.IndexFunc(Clients(), func(c Client) bool { return c.ID == id })
+	if i < 0 {
+		t.Fatalf("no client %q", id)
+	}
+	return Clients()[i : i+1]
+}
+
+// run installs or uninstalls and returns what was done.
+func run(t *testing.T, do func() ([]Step, error)) (actions []Action) {
+	t.Helper()
+	steps, err := do()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range steps {
+		actions = append(actions, s.Action)
+	}
+	return actions
+}
+
+// TestEachClientInItsOwnFormat holds what is written for each program into a file that is not there, and that nothing
+// is left of it afterwards.
+func TestEachClientInItsOwnFormat(t *testing.T) {
+	t.Parallel()
+	for _, c := range Clients() {
+		in := newInstaller(t)
+		one := []Client{c}
+		if got := run(t, func() ([]Step, error) { return in.Install(t.Context(), one, true) }); slices.ContainsFunc(got, func(a Action) bool { return a != Added }) {
+			t.Errorf("%s: a dry run says %v, want all added", c.ID, got)
+		}
+		if _, err := os.Stat(in.Places.Home); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: a dry run wrote something", c.ID)
+		}
+		steps, err := in.Install(t.Context(), one, false)
+		if err != nil {
+			t.Errorf("%s: %v", c.ID, err)
+			continue
+		}
+		var all strings.Builder
+		for _, s := range steps {
+			path, _ := filepath.Rel(in.Places.Home, s.Path)
+			all.WriteString("-- " + s.What + " in ~/" + path + " --\n" + read(t, s.Path))
+		}
+		golden := filepath.Join("testdata", c.ID+".golden")
+		if *update {
+			write(t, golden, all.String())
+		}
+		if diff := cmp.Diff(read(t, golden), all.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.ID, diff)
+		}
+		if got := run(t, func() ([]Step, error) { return in.Install(t.Context(), one, false) }); slices.ContainsFunc(got, func(a Action) bool { return a != Unchanged }) {
+			t.Errorf("%s: installing twice says %v, want all unchanged", c.ID, got)
+		}
+		if got := run(t, func() ([]Step, error) { return in.Uninstall(t.Context(), one, false) }); slices.ContainsFunc(got, func(a Action) bool { return a != Removed }) {
+			t.Errorf("%s: uninstalling says %v, want all removed", c.ID, got)
+		}
+		for _, s := range steps {
+			if got := read(t, s.Path); got != "(none)" {
+				t.Errorf("%s: %s is left with %q", c.ID, s.Path, got)
+			}
+		}
+		if got := run(t, func() ([]Step, error) { return in.Uninstall(t.Context(), one, false) }); slices.ContainsFunc(got, func(a Action) bool { return a != Absent }) {
+			t.Errorf("%s: uninstalling twice says %v, want all absent", c.ID, got)
+		}
+	}
+}
+
+// theirs is a file in a style that no encoder writes.
+const theirs = "{\"numStartups\":3,\n\n   \"mcpServers\" : { \"other\": {\"command\":\"x\"} },\n   \"z\": [1,2 ,3]   }"
+
+func TestUninstallRestoresEachByte(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{theirs, "{}", "{\n}\n", "", "{\"mcpServers\":{}}", "{ // c\n}"} {
+		in := newInstaller(t)
+		path := in.Places.claudeFile()
+		write(t, path, text)
+		for range 2 {
+			if _, err := in.Install(t.Context(), client(t, "claude"), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		in.Program = "/elsewhere/claudemesh"
+		if got := run(t, func() ([]Step, error) { return in.Install(t.Context(), client(t, "claude"), false) }); got[0] != Updated {
+			t.Errorf("installing another program says %v, want %s", got, Updated)
+		}
+		if !strings.Contains(read(t, path), in.Program) {
+			t.Errorf("the program is not in %q", read(t, path))
+		}
+		if _, err := in.Uninstall(t.Context(), client(t, "claude"), false); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(text, read(t, path)); diff != "" {
+			t.Errorf("restored (-want +got):\n%s", diff)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
+			t.Errorf("the file's mode is %v, %v, want it kept", info.Mode(), err)
+		}
+	}
+}
+
+// TestUninstallKeepsWhatOthersChanged holds that a file which its program has written since loses our part alone.
+func TestUninstallKeepsWhatOthersChanged(t *testing.T) {
+	t.Parallel()
+	in := newInstaller(t)
+	path := in.Places.claudeFile()
+	write(t, path, "{\n  \"numStartups\": 3\n}\n")
+	if _, err := in.Install(t.Context(), client(t, "claude"), false); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, strings.Replace(read(t, path), "3", "4", 1))
+	if _, err := in.Install(t.Context(), client(t, "claude"), false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Uninstall(t.Context(), client(t, "claude"), false); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("{\n  \"numStartups\": 4\n}\n", read(t, path)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestOneBadFileChangesNothing(t *testing.T) {
+	t.Parallel()
+	in := newInstaller(t)
+	bad := filepath.Join(in.Places.Home, ".cursor", "mcp.json")
+	write(t, bad, `{"mcpServers":`)
+	clients := append(client(t, "claude"), client(t, "cursor")...)
+	_, err := in.Install(t.Context(), clients, false)
+	if !mesh.IsCode(err, mesh.ConfigUnreadable) || !strings.Contains(err.Error(), bad) {
+		t.Errorf("got %v, want %s with the path", err, mesh.ConfigUnreadable)
+	}
+	if got := read(t, in.Places.claudeFile()); got != "(none)" {
+		t.Errorf("the other program was told: %s", got)
+	}
+}
+
+// TestLinksAreFollowed holds that a link to a file of settings stays one, and is told of.
+func TestLinksAreFollowed(t *testing.T) {
+	t.Parallel()
+	in := newInstaller(t)
+	link, target := in.Places.claudeFile(), filepath.Join(in.Places.Home, "dotfiles", "claude.json")
+	write(t, target, "{}\n")
+	if err := os.Symlink(target, link); err != nil {
+		t.Skip(err)
+	}
+	steps, err := in.Install(t.Context(), client(t, "claude"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, _ = filepath.EvalSymlinks(target)
+	if steps[0].Path != target || steps[0].Link != link {
+		t.Errorf("got %+v, want the link and where it leads", steps[0])
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", info.Mode(), err)
+	}
+	if !strings.Contains(read(t, target), "claudemesh") {
+		t.Errorf("the target was not written: %s", read(t, target))
+	}
+	if err := os.Remove(target); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Install(t.Context(), client(t, "claude"), false); err == nil {
+		t.Error("a link that leads nowhere was written through, want an error")
+	}
+}
+
+func TestInUse(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	in := newInstaller(t)
+	for _, c := range Clients() {
+		if c.InUse(in.Places) {
+			t.Errorf("%s is in use in an empty home", c.ID)
+		}
+	}
+	for id, path := range map[string]string{
+		"claude": ".claude.json", "codex": ".codex/config.toml", "gemini": ".gemini/x", "opencode": ".config/opencode/x",
+		"cursor": ".cursor/x", "vscode": ".config/Code/User/x", "copilot": ".copilot/x",
+	} {
+		write(t, filepath.Join(in.Places.Home, path), "")
+		if !client(t, id)[0].InUse(in.Places) {
+			t.Errorf("%s is not found by %s", id, path)
+		}
+	}
+}
