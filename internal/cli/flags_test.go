@@ -34,6 +34,8 @@ var needed = map[string]string{
 // settled are flags with the words that they are tried with, and the words of the run that they are compared with, where
 // they differ from what the flag's type and needed say.
 var settled = map[string]struct{ with, without string }{
+	"install --client":             {"--dry-run --client=codex", "--dry-run --client=cursor"},
+	"uninstall --client":           {"--dry-run --json --client=codex", "--dry-run --json --client=cursor"},
 	"send --to":                    {"--to=web hi", "backend hi"},
 	"message send --to":            {"--to=web hi", "backend hi"},
 	"send --wait":                  {"backend hi --wait=accepted", "backend hi"},

@@ -14,6 +14,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/moderation"
 	"github.com/claudemesh/claudemesh/internal/cli/peer"
 	"github.com/claudemesh/claudemesh/internal/cli/presence"
+	"github.com/claudemesh/claudemesh/internal/cli/setup"
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/trust"
 )
@@ -36,6 +37,8 @@ func contents() []section {
 		{"Start", []verb{
 			{[]string{"up"}, machine.NewUp},
 			{[]string{"down"}, machine.NewDown},
+			{[]string{"install"}, setup.NewInstall},
+			{[]string{"uninstall"}, setup.NewUninstall},
 			{[]string{"demo"}, machine.NewDemo},
 		}},
 		{"Messages", []verb{

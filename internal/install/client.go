@@ -2,7 +2,6 @@ package install
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 )
@@ -13,6 +12,7 @@ type Places struct {
 	Claude string // CLAUDE_CONFIG_DIR, or empty
 	Config string // XDG_CONFIG_HOME, on Windows APPDATA, or empty
 	System string // runtime.GOOS
+	Path   string // PATH, or empty
 }
 
 // config is where programs of this system keep their settings.
@@ -73,10 +73,8 @@ func home(folder string) func(Places) []string {
 
 // InUse reports whether a program seems to be in use here.
 func (c Client) InUse(p Places) bool {
-	if c.program != "" {
-		if _, err := exec.LookPath(c.program); err == nil {
-			return true
-		}
+	if c.program != "" && p.runs(c.program) {
+		return true
 	}
 	return slices.ContainsFunc(c.signs(p), func(path string) bool {
 		_, err := os.Stat(path)
@@ -86,6 +84,23 @@ func (c Client) InUse(p Places) bool {
 
 // mcpArgs are what our program is called with as an MCP server.
 var mcpArgs = []string{"mcp"}
+
+// runs reports whether a program is on PATH.
+func (p Places) runs(program string) bool {
+	names := []string{program}
+	if p.System == "windows" {
+		names = []string{program + ".exe", program + ".cmd"}
+	}
+	for _, folder := range filepath.SplitList(p.Path) {
+		for _, name := range names {
+			info, err := os.Stat(filepath.Join(folder, name))
+			if err == nil && info.Mode().IsRegular() && (p.System == "windows" || info.Mode()&0o111 != 0) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 func claudeParts(p Places, program string) []part {
 	return []part{jsonPart(p.claudeFile(), server{Type: "stdio", Command: program, Args: mcpArgs}, "mcpServers", entryName)}

@@ -220,7 +220,7 @@ func TestLinksAreFollowed(t *testing.T) {
 }
 
 func TestInUse(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
+	t.Parallel()
 	in := newInstaller(t)
 	for _, c := range Clients() {
 		if c.InUse(in.Places) {
@@ -235,5 +235,18 @@ func TestInUse(t *testing.T) {
 		if !client(t, id)[0].InUse(in.Places) {
 			t.Errorf("%s is not found by %s", id, path)
 		}
+	}
+	in = newInstaller(t)
+	bin := t.TempDir()
+	write(t, filepath.Join(bin, "codex"), "")
+	in.Places.Path = t.TempDir() + string(filepath.ListSeparator) + bin
+	if client(t, "codex")[0].InUse(in.Places) {
+		t.Error("a file that cannot be run is taken for the program")
+	}
+	if err := os.Chmod(filepath.Join(bin, "codex"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if !client(t, "codex")[0].InUse(in.Places) {
+		t.Error("a program on PATH is not found")
 	}
 }

@@ -28,11 +28,11 @@ var fieldsFree = []string{"protocol", "localapi", "config", "broker/store"}
 // means the package and all below it; the longest entry that matches counts. Paths are below internal/, but cmd.
 var ranks = [][]string{
 	0: {"mesh", "logkey", "buildinfo"},
-	1: {"wire", "seal", "paths", "sqlite"},
+	1: {"wire", "seal", "paths", "sqlite", "splice"},
 	2: {"protocol", "localapi", "config"},
 	3: {
 		"broker/store/...", "broker/session", "broker/hub", "broker/bus/...",
-		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "unit", "host/...", "cli/term", "cli/projection", "reference",
+		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "unit", "install", "host/...", "cli/term", "cli/projection", "reference",
 	},
 	4: {"broker/queue", "broker/presence", "broker/authority", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate", "daemon/events", "daemon/order", "daemon/trust", "cli/shell"},
 	5: {"broker/...", "daemon/..."},
@@ -52,7 +52,7 @@ const vocabularyRank = 2
 
 // narrow are packages that import less than their rank would allow: the vocabulary and these.
 var narrow = map[string][]string{
-	"cli/...": {"local", "unit", "host/...", "cli/...", "reference"},
+	"cli/...": {"local", "unit", "install", "install", "host/...", "cli/...", "reference"},
 	"mcp":     {"local", "host/..."},
 	"demo":    {"cli/term"},
 }
@@ -71,10 +71,12 @@ var libraries = []struct {
 	{"github.com/spf13/cobra", []string{"cli/..."}},
 	{"github.com/spf13/pflag", []string{"cli/..."}},
 	{"github.com/fsnotify/fsnotify", []string{"daemon/..."}},
-	{"rsc.io/qr", []string{"cli/term"}},             // decision 0009
-	{"github.com/modelcontextprotocol/go-sdk", nil}, // decision 0002
-	{"github.com/google/jsonschema-go", nil},        // decision 0001
-	{"github.com/prometheus", nil},                  // decision 0001
+	{"rsc.io/qr", []string{"cli/term"}},                     // decision 0009
+	{"github.com/tailscale/hujson", []string{"splice"}},     // decision 0014
+	{"github.com/pelletier/go-toml/v2", []string{"splice"}}, // decision 0014
+	{"github.com/modelcontextprotocol/go-sdk", nil},         // decision 0002
+	{"github.com/google/jsonschema-go", nil},                // decision 0001
+	{"github.com/prometheus", nil},                          // decision 0001
 	{"github.com/google/go-cmp", nil},
 	{"go.uber.org/goleak", nil},
 	{"pgregory.net/rapid", nil},

@@ -181,6 +181,9 @@ var newID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}
 // Scrub takes out what differs from run to run.
 func (w *World) Scrub(text string) string {
 	text = strings.ReplaceAll(text, w.Root, "HOME")
+	if executable, err := os.Executable(); err == nil {
+		text = strings.ReplaceAll(text, executable, "PROGRAM")
+	}
 	text = strings.ReplaceAll(text, w.Env[listenVariable], "127.0.0.1:7900")
 	return newID.ReplaceAllString(text, "NEW-ID")
 }

@@ -1,0 +1,193 @@
+// Package setup is the verbs that tell the programs of this machine about claudemesh: install, uninstall.
+package setup
+
+import (
+	"context"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
+	"github.com/claudemesh/claudemesh/internal/cli/term"
+	"github.com/claudemesh/claudemesh/internal/install"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+)
+
+// installedView is the JSON of install and uninstall.
+type installedView struct {
+	shell.Header
+	OK      bool       `json:"ok"`
+	DryRun  bool       `json:"dry_run"`
+	Program string     `json:"program" jsonschema:"absolute path that is written into their files"`
+	Steps   []stepView `json:"steps"`
+}
+
+type stepView struct {
+	Client string         `json:"client"`
+	Name   string         `json:"name"`
+	What   string         `json:"what"`
+	Path   string         `json:"path"`
+	Link   string         `json:"link,omitzero" jsonschema:"symbolic link that leads to path"`
+	Action install.Action `json:"action"`
+}
+
+// flags are those that install and uninstall share.
+type flags struct {
+	clients []string
+	dry     bool
+}
+
+const known = "It knows Claude Code, Codex CLI, Gemini CLI, OpenCode, Cursor, VS Code and Copilot CLI."
+
+// NewInstall tells the programs in use.
+func NewInstall(a *shell.App) *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "install",
+		Short: "Put the sessions of Claude Code and other agents on the mesh",
+		Long: "Put the sessions of the agents that you use on the mesh: each is told of `claudemesh mcp` in its own file of settings, for all " +
+			"projects of this user. " + known + "\n\nNothing else in their files changes, comments and order included, and what they were is kept. " +
+			"No permission is added. Running it again changes nothing, or writes the new place of the program. When one file cannot be read, none is " +
+			"written. `claudemesh uninstall` takes everything out.\n\nThis is for a human in a terminal: a host session is refused.",
+		Example: "claudemesh install\nclaudemesh install --client claude,codex\nclaudemesh install --dry-run --json",
+		Args:    a.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd.Context(), a, f, inUse, (*install.Installer).Install)
+		},
+	}
+	return withFlags(cmd, &f, "tell these programs, in use or not: ")
+}
+
+// NewUninstall takes out what install put in.
+func NewUninstall(a *shell.App) *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "uninstall",
+		Short: "Take out what install put into other programs' files",
+		Long: "Take out what `claudemesh install` put into the files of other programs. A file that nobody else has changed since is again what it was, " +
+			"byte for byte; from others our part alone goes. Meshes, keys and messages stay, and so does the daemon: `claudemesh leave` and " +
+			"`claudemesh down` are for those.\n\nThis is for a human in a terminal: a host session is refused.",
+		Example: "claudemesh uninstall\nclaudemesh uninstall --client cursor",
+		Args:    a.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd.Context(), a, f, everyone, (*install.Installer).Uninstall)
+		},
+	}
+	return withFlags(cmd, &f, "these programs only: ")
+}
+
+func withFlags(cmd *cobra.Command, f *flags, what string) *cobra.Command {
+	var ids []string
+	for _, c := range install.Clients() {
+		ids = append(ids, c.ID)
+	}
+	cmd.Flags().StringSliceVar(&f.clients, "client", nil, what+strings.Join(ids, ", "))
+	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "say what would be done, and write nothing")
+	shell.OfferWords(cmd, "client", ids...)
+	return cmd
+}
+
+// inUse are the programs that seem to be in use.
+func inUse(p install.Places) ([]install.Client, error) {
+	all := slices.DeleteFunc(install.Clients(), func(c install.Client) bool { return !c.InUse(p) })
+	if len(all) == 0 {
+		return nil, mesh.Errorf(mesh.NotFound, "none of the programs that claudemesh knows is in use here; --client names one all the same")
+	}
+	return all, nil
+}
+
+func everyone(install.Places) ([]install.Client, error) { return install.Clients(), nil }
+
+// named are the programs that a flag names.
+func named(ids []string) ([]install.Client, error) {
+	all := install.Clients()
+	for _, id := range ids {
+		if !slices.ContainsFunc(all, func(c install.Client) bool { return c.ID == id }) {
+			return nil, mesh.Errorf(mesh.InvalidArgument, "--client %q is no program that claudemesh knows", id)
+		}
+	}
+	return slices.DeleteFunc(all, func(c install.Client) bool { return !slices.Contains(ids, c.ID) }), nil
+}
+
+type work func(in *install.Installer, ctx context.Context, clients []install.Client, dry bool) ([]install.Step, error)
+
+func run(ctx context.Context, a *shell.App, f flags, usual func(install.Places) ([]install.Client, error), do work) error {
+	wanted, err := named(f.clients)
+	if err != nil {
+		return err
+	}
+	if !f.dry {
+		if err := shell.HumanOnly(ctx, a); err != nil {
+			return err
+		}
+	}
+	home, config, err := paths.UserFolders(runtime.GOOS, a.Sys.Lookup)
+	if err != nil {
+		return err
+	}
+	path, _ := a.Sys.Lookup("PATH")
+	in := &install.Installer{
+		Places:  install.Places{Home: home, Config: config, Claude: a.Env.Claude.ConfigDir, System: runtime.GOOS, Path: path},
+		Program: a.Sys.Executable, State: a.Home.Config.Install(),
+	}
+	if !filepath.IsAbs(in.Program) {
+		return mesh.Errorf(mesh.IOError, "the path of this program is not known")
+	}
+	clients := wanted
+	if len(clients) == 0 {
+		if clients, err = usual(in.Places); err != nil {
+			return err
+		}
+	}
+	steps, err := do(in, ctx, clients, f.dry)
+	if err != nil {
+		return err
+	}
+	v := installedView{Header: shell.NewHeader(), OK: true, DryRun: f.dry, Program: in.Program, Steps: []stepView{}}
+	for _, s := range steps {
+		i := slices.IndexFunc(clients, func(c install.Client) bool { return c.ID == s.Client })
+		v.Steps = append(v.Steps, stepView{s.Client, clients[i].Name, s.What, s.Path, s.Link, s.Action})
+	}
+	return a.Print(v, func(out term.Stream) { show(out, v) })
+}
+
+// show writes what was done; what there was nothing of is not worth a line, unless that is all.
+func show(out term.Stream, v installedView) {
+	var changed []string
+	shown := 0
+	for _, s := range v.Steps {
+		text := term.Clean(s.Name) + ": " + s.What + " " + string(s.Action)
+		switch where := shell.Facts(s.Path, linked(s)); s.Action {
+		case install.Absent:
+			continue
+		case install.Unchanged:
+			out.Off(text + "  " + where)
+		default:
+			if v.DryRun {
+				text = term.Clean(s.Name) + ": " + s.What + " would be " + string(s.Action)
+			}
+			out.OK(text, where)
+			if !slices.Contains(changed, s.Name) {
+				changed = append(changed, s.Name)
+			}
+		}
+		shown++
+	}
+	switch {
+	case shown == 0:
+		out.Off("nothing of claudemesh is in their files")
+	case len(changed) > 0 && !v.DryRun:
+		out.Hint("sessions of " + strings.Join(changed, ", ") + " that run already go on as they are until they start again")
+	}
+}
+
+func linked(s stepView) string {
+	if s.Link == "" {
+		return ""
+	}
+	return "by the link " + s.Link
+}
