@@ -156,9 +156,34 @@ func TestSessions(t *testing.T) {
 	if diff := cmp.Diff([]Session{{ID: "s0", Registered: noon}, full}, list, cmpopts.EquateApproxTime(0), cmpopts.EquateEmpty()); diff != "" || err != nil {
 		t.Errorf("got %v after opening again, difference %s", err, diff)
 	}
-	check(t, d.RemoveSession(ctx, "s1"))
-	check(t, d.RemoveSession(ctx, "unknown"))
+	check(t, d.EndSession(ctx, "s1", noon))
+	check(t, d.EndSession(ctx, "unknown", noon))
 	if list, err := d.ListSessions(ctx); len(list) != 1 || err != nil {
 		t.Errorf("got %v, %v, want one left", list, err)
+	}
+}
+
+// A session that ended is known by its name for as long as a message of it may wait.
+func TestDeparted(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := openDB(t, filepath.Join(t.TempDir(), "daemon.db"))
+	check(t, d.SaveSession(ctx, Session{ID: "s1", Name: "alpha", Role: "builder", CWD: "/w", Registered: noon}))
+	if _, err := FindDeparted(ctx, d, "s1"); !mesh.IsCode(err, mesh.NotFound) {
+		t.Errorf("got %v of a session that lives, want not_found", err)
+	}
+	check(t, d.EndSession(ctx, "s1", noon))
+	check(t, d.EndSession(ctx, "unknown", noon))
+	if list, err := d.ListSessions(ctx); len(list) != 0 || err != nil {
+		t.Errorf("got %v, %v, want none left", list, err)
+	}
+	check(t, d.EndSession(ctx, "another", noon.Add(sessionIdle-time.Millisecond)))
+	got, err := FindDeparted(ctx, d, "s1")
+	if want := (Departed{ID: "s1", Name: "alpha", Role: "builder", CWD: "/w"}); got != want || err != nil {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	check(t, d.EndSession(ctx, "another", noon.Add(sessionIdle)))
+	if _, err := FindDeparted(ctx, d, "s1"); !mesh.IsCode(err, mesh.NotFound) {
+		t.Errorf("got %v after 30 days, want not_found", err)
 	}
 }

@@ -81,11 +81,3 @@ func scanSession(rows *sqlite.Rows) (Session, error) {
 	}
 	return s, wire.Decode([]byte(meshes), &s.Meshes)
 }
-
-// RemoveSession forgets a session. One that is unknown is no error.
-func (d *DB) RemoveSession(ctx context.Context, id string) error {
-	return d.write(ctx, "forget a session", func(tx *sqlite.Tx) error {
-		_, err := tx.Exec("DELETE FROM session WHERE session_id = $1", id)
-		return err
-	})
-}

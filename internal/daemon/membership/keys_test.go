@@ -218,3 +218,29 @@ func TestPruneSessions(t *testing.T) {
 		t.Error("got the pruned key, want a new one")
 	}
 }
+
+// The session of a key is found by the key alone, among files that are none.
+func TestFindSession(t *testing.T) {
+	t.Parallel()
+	b, _ := openBook(t)
+	if _, _, err := b.FindSession("m1", mesh.Key(seal.NewSecretKey().Public().String())); !mesh.IsCode(err, mesh.NotFound) {
+		t.Errorf("got %v without any key, want not_found", err)
+	}
+	sessionKey(t, b, "m1", "another", noon)
+	key := sessionKey(t, b, "m1", sessionID, noon)
+	dir, err := b.config.SessionKeys("m1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "0000.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pub := mesh.Key(key.Public().String())
+	id, secret, err := b.FindSession("m1", pub)
+	if id != sessionID || secret.Public() != key.Public() || err != nil {
+		t.Errorf("got %q, %v, want %s with its key", id, err, sessionID)
+	}
+	if _, _, err := b.FindSession("m2", pub); !mesh.IsCode(err, mesh.NotFound) {
+		t.Errorf("got %v in another mesh, want not_found", err)
+	}
+}

@@ -50,6 +50,27 @@ func (b *Book) SessionSecret(id mesh.ID, slug, sessionID string, now time.Time) 
 	return key, nil
 }
 
+// FindSession finds the host session of a key in a mesh, and the secret; not_found when no file here has the key.
+func (b *Book) FindSession(id mesh.ID, key mesh.Key) (sessionID string, secret seal.SecretKey, err error) {
+	dir, err := b.config.SessionKeys(id)
+	if err != nil {
+		return "", seal.SecretKey{}, err
+	}
+	b.editing.Lock()
+	defer b.editing.Unlock()
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", seal.SecretKey{}, mesh.Errorf(mesh.IOError, "look for a session key: %w", err)
+	}
+	for _, file := range files {
+		f, secret, err := b.readKey(filepath.Join(dir, file.Name()))
+		if err == nil && f.PublicKey == string(key) { // what cannot be read is none
+			return f.SessionID, secret, nil
+		}
+	}
+	return "", seal.SecretKey{}, mesh.Errorf(mesh.NotFound, "the session key %s is not kept here", key.Short())
+}
+
 // keptSession reads the key of a session. A file that is damaged, or of another session, is errNoKey: what it held
 // is lost, and the session needs a key.
 func (b *Book) keptSession(path, sessionID string) (seal.SecretKey, error) {

@@ -176,6 +176,7 @@ func (l letter) accept(ctx context.Context) (accepted, error) {
 	var out outbox.Outcome
 	if err == nil {
 		out, err = n.opt.Outbox.Accept(ctx, draft)
+		n.heed(ctx, draft)
 	}
 	if err != nil {
 		if known, found, lookupErr := n.opt.Outbox.Lookup(ctx, l.id, l.fingerprint, meshID); found || lookupErr != nil {
@@ -183,6 +184,13 @@ func (l letter) accept(ctx context.Context) (accepted, error) {
 		}
 	}
 	return accepted{out, online}, err
+}
+
+// heed looks after a message whose session may have ended while it was accepted.
+func (n *Node) heed(ctx context.Context, d outbox.Draft) {
+	if at, err := n.byID(d.MeshID); err == nil {
+		at.Heed(ctx, d.Sender)
+	}
 }
 
 // draft is the message resolved and sealed, and whether its recipient is connected.

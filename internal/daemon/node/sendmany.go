@@ -38,6 +38,9 @@ func SendMany(ctx context.Context, n *Node, sessionID string, allow Allow, req l
 		}
 	}
 	outcomes, err := n.opt.Outbox.AcceptAll(ctx, drafts)
+	for _, d := range drafts {
+		n.heed(ctx, d)
+	}
 	if err != nil {
 		return localapi.SendManyAnswer{}, err
 	}

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -41,6 +42,34 @@ func TestResealTakesOverRowsOfEndedSessions(t *testing.T) {
 	for id, want := range map[mesh.ClientID]string{"ended": "new nonce", "plain": "n-plain", "living": "n-living"} {
 		if got := nonceOf(t, o, id); got != want {
 			t.Errorf("nonce of %s: got %q, want %q", id, got, want)
+		}
+	}
+}
+
+// What waits of a session is counted and found until it is the member's.
+func TestWaitingOfASession(t *testing.T) {
+	t.Parallel()
+	o, ctx := open(t), context.Background()
+	for id, sender := range map[mesh.ClientID]mesh.Key{"member": "", "one": sess, "two": sess} {
+		d := draft(id, bob, "body")
+		d.Sender = sender
+		accept(t, o, d)
+	}
+	for _, want := range []struct {
+		n    int
+		keys []mesh.Key
+	}{{2, []mesh.Key{sess}}, {0, nil}} {
+		n, err := o.Waiting(ctx, meshA, sess)
+		if n != want.n || err != nil {
+			t.Errorf("waiting: got %d, %v, want %d", n, err, want.n)
+		}
+		keys, err := o.Senders(ctx, meshA)
+		if !slices.Equal(keys, want.keys) || err != nil {
+			t.Errorf("senders: got %v, %v, want %v", keys, err, want.keys)
+		}
+		_, err = o.Reseal(ctx, meshA, func(mesh.Key) bool { return true }, func(mesh.Key, []byte) (string, string, error) { return "n", "c", nil })
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -191,6 +191,37 @@ func (o *Outbox) Pending(ctx context.Context, meshID mesh.ID) (int, error) {
 	return n, sqlite.Coded(err)
 }
 
+// Waiting counts the open rows of a session key.
+func (o *Outbox) Waiting(ctx context.Context, meshID mesh.ID, sender mesh.Key) (int, error) {
+	var n int
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		return tx.QueryRow(`SELECT count(*) FROM outbox WHERE mesh_id = $1 AND status IN ('pending', 'inflight')
+			AND sender_session_pubkey = $2`, meshID, sender).Scan(&n)
+	})
+	return n, sqlite.Coded(err)
+}
+
+// Senders lists the session keys that have open rows.
+func (o *Outbox) Senders(ctx context.Context, meshID mesh.ID) ([]mesh.Key, error) {
+	var all []mesh.Key
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		rows, err := tx.Query(`SELECT DISTINCT sender_session_pubkey FROM outbox WHERE mesh_id = $1
+			AND status IN ('pending', 'inflight') AND coalesce(sender_session_pubkey, '') != ''`, meshID)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var key mesh.Key
+			if err := rows.Scan(&key); err != nil {
+				return err
+			}
+			all = append(all, key)
+		}
+		return rows.Err()
+	})
+	return all, sqlite.Coded(err)
+}
+
 // Reflected reports whether a box with this nonce left this outbox for another key than the one it came to: then it
 // was bounced and is to be dropped (design C9).
 func (o *Outbox) Reflected(ctx context.Context, nonce string, recipient mesh.Key) (bool, error) {

@@ -33,7 +33,7 @@ func (r *Registry) Restore(ctx context.Context) error {
 			r.install(e)
 			continue
 		}
-		if err := r.opt.DB.RemoveSession(ctx, row.ID); err != nil {
+		if err := r.opt.DB.EndSession(ctx, row.ID, r.opt.Now()); err != nil {
 			return err
 		}
 	}
@@ -114,7 +114,7 @@ func (r *Registry) Deregister(ctx context.Context, token string, c Caller) (Sess
 
 // forget ends a session: its connections, its row, its token.
 func (r *Registry) forget(ctx context.Context, s Session) error {
-	if err := r.opt.DB.RemoveSession(ctx, s.ID); err != nil {
+	if err := r.opt.DB.EndSession(ctx, s.ID, r.opt.Now()); err != nil {
 		return err
 	}
 	r.table.change(s.ID, nil)

@@ -37,7 +37,7 @@ func (r *Registry) keep(ctx context.Context, e *entry, token string) error {
 	if old := r.table.find(e.ID); old != nil {
 		return errors.Join(err, r.opt.DB.SaveSession(ctx, old.row()))
 	}
-	return errors.Join(err, r.opt.DB.RemoveSession(ctx, e.ID))
+	return errors.Join(err, r.opt.DB.EndSession(ctx, e.ID, r.opt.Now()))
 }
 
 // ByToken returns the session of a token; session_unknown when there is none or the caller's process does not descend

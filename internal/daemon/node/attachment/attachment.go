@@ -85,7 +85,7 @@ func New(opt *Options, m membership.Mesh) (*Attachment, error) {
 		return nil, err
 	}
 	at := &Attachment{opt: opt, Mesh: m, Facts: facts, wake: events.NewBroadcast()}
-	at.Sessions, at.drain = &Sessions{at: at, links: map[string]*SessionLink{}}, &drain{at: at}
+	at.Sessions, at.drain = newSessions(at), &drain{at: at}
 	at.Roster = &Roster{at: at}
 	if at.Roster.Pins, err = trust.Open(ctx, trust.Options{DB: opt.DB, MeshID: m.ID, Now: opt.Now, Log: opt.Log.With(logkey.Mesh, m.Slug)}); err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func (a *Attachment) Stop() {
 // Nudge has every connection prove that it lives, or come back (uplink.Link.Nudge).
 func (a *Attachment) Nudge() {
 	a.Link.Nudge()
-	for _, s := range a.Sessions.all() {
+	for _, s := range a.Sessions.connected() {
 		s.Link.Nudge()
 	}
 }
@@ -190,7 +190,7 @@ func (a *Attachment) Nudge() {
 // OwnKeys lists the keys of this mesh that this daemon holds: the member's and its sessions'.
 func (a *Attachment) OwnKeys() map[mesh.Key]bool {
 	keys := map[mesh.Key]bool{a.Mesh.Pubkey(): true}
-	for _, s := range a.Sessions.all() {
+	for _, s := range a.Sessions.connected() {
 		keys[s.Pubkey()] = true
 	}
 	return keys

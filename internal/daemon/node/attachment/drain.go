@@ -17,8 +17,8 @@ type drain struct {
 	again func() // makes it begin anew; nil before the first time
 }
 
-// run sends what waits. It begins anew after a session has ended, or the broker turned out to know no sessions, with
-// that session's rows sealed by the member: they would wait for a connection that may never come.
+// run sends what waits. It begins anew when a session has ended of which something is left, or the broker turned out to
+// know no sessions: its rows would wait for a connection that may never come.
 func (d *drain) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		turn, cancel := context.WithCancel(ctx)
@@ -46,8 +46,18 @@ func (d *drain) anew() {
 	}
 }
 
-// adopt makes the member the sender of what sessions left that have ended, or cannot speak here.
+// adopt sees to what sessions left that have ended: it leaves in their name where they can still be connected. Else, and
+// where sessions cannot speak here, the member becomes its sender.
 func (d *drain) adopt(ctx context.Context) error {
+	senders, err := d.at.opt.Outbox.Senders(ctx, d.at.Mesh.ID)
+	if err != nil {
+		return err
+	}
+	for _, key := range d.at.Sessions.unknown(senders) {
+		if err := d.at.leave(ctx, key); err != nil && ctx.Err() == nil {
+			d.at.opt.Log.Info("messages of an ended session leave in its member's name", logkey.Mesh, d.at.Mesh.Slug, logkey.Err, err)
+		}
+	}
 	own := d.senders()
 	n, err := d.at.opt.Outbox.Reseal(ctx, d.at.Mesh.ID, func(k mesh.Key) bool { return !own[k] },
 		func(recipient mesh.Key, body []byte) (string, string, error) {
@@ -67,7 +77,7 @@ func (d *drain) adopt(ctx context.Context) error {
 // senders lists the keys with which messages leave.
 func (d *drain) senders() map[mesh.Key]bool {
 	keys := map[mesh.Key]bool{d.at.Mesh.Pubkey(): true}
-	for _, s := range d.at.Sessions.all() {
+	for _, s := range d.at.Sessions.connected() {
 		keys[s.Pubkey()] = s.Speaks()
 	}
 	return keys

@@ -43,6 +43,9 @@ func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.Pushe
 		}
 		return nil
 	}
+	if a.Sessions.departing(a.own) {
+		return nil // not acknowledged: it waits for the session, which may come back
+	}
 	switch err := a.keep(ctx, msg); {
 	case errors.Is(err, errHeld):
 		if a.Link.Has(protocol.CapGo) {

@@ -19,12 +19,21 @@ type Sessions struct {
 	mu    sync.Mutex
 	spawn Spawn                   // nil unless Run runs
 	links map[string]*SessionLink // by host session id
+
+	departed departures
+}
+
+func newSessions(a *Attachment) *Sessions {
+	return &Sessions{
+		at: a, links: map[string]*SessionLink{}, departed: departures{links: map[mesh.Key]*SessionLink{}, spent: map[mesh.Key]bool{}},
+	}
 }
 
 // Add gives a session its connection; one that tells the broker the same stays as it is.
 func (o *Sessions) Add(l Line) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.returns(l.Pubkey())
 	speaks := newVoice(o.at, l.Session.ID)
 	if old, ok := o.links[l.Session.ID]; ok {
 		speaks = old.voice
@@ -106,17 +115,19 @@ func (o *Sessions) knock() {
 	}
 }
 
-// Remove ends the connection of a session.
+// Remove ends the connection of a session, when its messages have left.
 func (o *Sessions) Remove(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if s, ok := o.links[id]; ok {
-		s.end()
 		delete(o.links, id)
+		if !o.depart(s) {
+			s.end()
+			o.at.drain.anew()
+		}
 		o.at.voices.move()
 		o.at.wake.Fire()
 		o.at.opt.Moved.Fire()
-		o.at.drain.anew()
 	}
 }
 
@@ -149,10 +160,13 @@ func (o *Sessions) begin(s Spawn) {
 	}
 }
 
-// byKey gives a session by its key, and its name; nil when it has ended.
+// byKey gives a session by its key, and its name; nil when it has ended and nothing of it is left.
 func (o *Sessions) byKey(key mesh.Key) (*SessionLink, string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if s := o.departed.links[key]; s != nil {
+		return s, s.Session.Name
+	}
 	for _, s := range o.links {
 		if s.Pubkey() == key {
 			return s, s.Session.Name
@@ -165,10 +179,17 @@ func (o *Sessions) byKey(key mesh.Key) (*SessionLink, string) {
 // speak here.
 func (o *Sessions) Sender(key mesh.Key) string {
 	s, _ := o.byKey(key)
-	if s == nil || !s.Speaks() {
+	if s == nil || !s.Speaks() || o.departing(key) {
 		return ""
 	}
 	return s.Session.ID
+}
+
+// connected lists the connections as they are now, with those of sessions that have ended.
+func (o *Sessions) connected() []*SessionLink {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.AppendSeq(slices.Collect(maps.Values(o.links)), maps.Values(o.departed.links))
 }
 
 // all lists them as they are now.

@@ -109,7 +109,7 @@ func (o *voices) keepSessions(ctx context.Context) {
 		return
 	}
 	req := protocol.KeepSessionsRequest{Keys: []mesh.Key{}}
-	for _, s := range o.at.Sessions.all() {
+	for _, s := range o.at.Sessions.connected() {
 		req.Keys = append(req.Keys, s.Pubkey())
 	}
 	answer, err := Ask(ctx, o.at, voiceTime, protocol.KeepSessions, req)
