@@ -28,7 +28,8 @@ var needed = map[string]string{
 	"daemon outbox inspect": "5f0d2a44", "daemon outbox requeue": "5f0d2a44", "daemon outbox cancel": "5f0d2a44",
 	"inbox flush": "--mesh other", "message inbox flush": "--mesh other", "inbox delete": "inbox-row-7", "message inbox delete": "inbox-row-7",
 	"grant": "bob dm --mesh other", "revoke": "bob dm --mesh other", "block": "bob --mesh other", "unblock": "bob --mesh other", "grants": "--mesh other",
-	"status set": "dnd", "profile status set": "dnd", "summary": "x", "profile summary": "x", "visible": "no", "profile visible": "no",
+	"broker restore": "old.db",
+	"status set":     "dnd", "profile status set": "dnd", "summary": "x", "profile summary": "x", "visible": "no", "profile visible": "no",
 }
 
 // settled are flags with the words that they are tried with, and the words of the run that they are compared with, where

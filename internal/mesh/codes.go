@@ -53,6 +53,7 @@ const (
 	Usage             Code = "usage"
 	IOError           Code = "io_error"
 	AlreadyRunning    Code = "already_running"
+	FileExists        Code = "file_exists"
 	PortInUse         Code = "port_in_use"
 	DaemonDown        Code = "daemon_down"
 	DaemonStartFailed Code = "daemon_start_failed"
@@ -146,6 +147,7 @@ var Codes = []Row{
 	{Usage, http.StatusBadRequest, ExitUsage, false, "see the verb's --help"},
 	{IOError, http.StatusInternalServerError, ExitIO, true, "check the disk and the file's permissions"},
 	{AlreadyRunning, http.StatusConflict, ExitExists, false, "`claudemesh daemon status` shows it"},
+	{FileExists, http.StatusConflict, ExitExists, false, "choose another name, or move it away"},
 	{PortInUse, http.StatusConflict, ExitNetwork, true, "stop what listens there, or choose a port with --listen"},
 	{DaemonDown, http.StatusServiceUnavailable, ExitNetwork, true, "run `claudemesh daemon up`"},
 	{DaemonStartFailed, http.StatusServiceUnavailable, ExitNetwork, true, "read the log named above, then run `claudemesh daemon up --foreground`"},

@@ -101,6 +101,11 @@ func place(temp, to string) error {
 // companions are the files that belong to a database, beside itself.
 var companions = []string{"-wal", "-shm"}
 
+// asideName is path, a mark and the time.
+func asideName(path, mark string, now time.Time) string {
+	return fmt.Sprintf("%s.%s-%s", path, mark, now.UTC().Format("20060102T150405.000"))
+}
+
 // SetAside moves a database that nobody has open, with its log, to a new name beside it: path, mark and time. It returns
 // that name; the log lies beside it, so that what can be read of both is still found. A missing file is no error, and
 // gives no name.
@@ -108,7 +113,7 @@ func SetAside(path, mark string, now time.Time) (string, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	aside := fmt.Sprintf("%s.%s-%s", path, mark, now.UTC().Format("20060102T150405.000"))
+	aside := asideName(path, mark, now)
 	if _, err := os.Lstat(aside); err == nil {
 		return "", &fs.PathError{Op: "keep aside", Path: aside, Err: fs.ErrExist}
 	}
@@ -133,4 +138,24 @@ func syncFolder(dir string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// Swap puts the sound database at fresh in the place of the one at path, which nobody has open, and returns where that is
+// kept, as SetAside does. Where the old one has no log there is always a file at path.
+func Swap(path, fresh, mark string, now time.Time) (aside string, err error) {
+	aside = asideName(path, mark, now)
+	log, err := os.Stat(path + "-wal")
+	switch {
+	case err == nil && log.Size() > 0 || os.Link(path, aside) != nil: // no log may meet the new file; not every system has links
+		if aside, err = SetAside(path, mark, now); err != nil {
+			return "", err
+		}
+	default:
+		for _, suffix := range companions {
+			if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return "", err
+			}
+		}
+	}
+	return aside, place(fresh, path)
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/upkeep"
 )
 
 // Time is what every clock here shows.
@@ -48,7 +49,8 @@ type World struct {
 	Daemon  *Daemon  // nil where none runs
 	Used    []string // services that were started, and with what
 
-	Unmanageable bool // the service manager refuses everything
+	Unmanageable bool     // the service manager refuses everything
+	Faults       []string // of the stored data
 
 	t *testing.T
 }
@@ -134,7 +136,41 @@ func (w *World) services() shell.Services {
 			d := inProcess{&Daemon{Answers: Samples()}}
 			return d, d, nil
 		},
-		Manage: w.manage,
+		Manage: w.manage, BrokerKeeper: w.keeper("broker"), DaemonKeeper: w.keeper("daemon"),
+	}
+}
+
+// keeper notes what it is told, and tells of files that are well.
+func (w *World) keeper(name string) upkeep.Keeper {
+	db := func(at upkeep.Site) string {
+		if name == "broker" {
+			return at.Home.Broker.DB()
+		}
+		return at.Home.Daemon.Outbox()
+	}
+	note := func(what string, to upkeep.Order) {
+		w.Used = append(w.Used, w.Scrub(strings.TrimSpace(fmt.Sprintf("%s %s %s %s", name, what, to.File, to.Passphrase))))
+	}
+	return upkeep.Keeper{
+		Check: func(_ context.Context, at upkeep.Site) ([]upkeep.Store, error) {
+			note("check "+db(at), upkeep.Order{})
+			return []upkeep.Store{{File: db(at), Bytes: 20480, Faults: w.Faults}}, nil
+		},
+		Backup: func(_ context.Context, at upkeep.Site, to upkeep.Order) (upkeep.Backup, error) {
+			note("backup "+db(at), to)
+			return upkeep.Backup{File: to.File, Bytes: 4096, Encrypted: to.Passphrase != "", Holds: []string{filepath.Base(db(at))}}, nil
+		},
+		Restore: func(_ context.Context, at upkeep.Site, from upkeep.Order) (upkeep.Restored, error) {
+			note("restore "+db(at), from)
+			return upkeep.Restored{From: from.File, Restored: []string{db(at)}, Aside: []string{db(at) + ".before"}, Review: 2}, nil
+		},
+		Repair: func(_ context.Context, at upkeep.Site) ([]upkeep.Repaired, error) {
+			note("repair "+db(at), upkeep.Order{})
+			if w.Faults == nil {
+				return []upkeep.Repaired{}, nil
+			}
+			return []upkeep.Repaired{{File: db(at), Aside: db(at) + ".damaged", Tables: []upkeep.Table{{Name: "outbox", Rows: 12, Holes: 1}, {Name: "receipt", Rows: 3}}}}, nil
+		},
 	}
 }
 

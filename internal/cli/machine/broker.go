@@ -23,9 +23,10 @@ import (
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
-// NewBroker is the noun broker: serve and status.
+// NewBroker is the noun broker.
 func NewBroker(a *shell.App) *cobra.Command {
-	return shell.Noun("broker", "Run and inspect a broker", newBrokerServe(a), newBrokerStatus(a))
+	return shell.Noun("broker", "Run and inspect a broker",
+		newBrokerServe(a), newBrokerStatus(a), newBrokerCheck(a), newBrokerBackup(a), newBrokerRestore(a))
 }
 
 func newBrokerServe(a *shell.App) *cobra.Command {

@@ -54,6 +54,39 @@ func TestDaemon(t *testing.T) {
 	})
 }
 
+// unsound is a machine whose stored data is damaged.
+func unsound(w *clitest.World) {
+	w.Faults = []string{"2: copy without its message", "1: copy for nobody"}
+}
+
+func TestBrokerUpkeep(t *testing.T) {
+	t.Parallel()
+	stands := func(w *clitest.World) {
+		if err := os.MkdirAll(w.Home.Broker.Dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(w.Home.Broker.DB(), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inside := func(w *clitest.World) { w.Env["CLAUDECODE"] = "1" }
+	clitest.Verbs(t, cli.Run, "brokerkeep", []clitest.Line{
+		{Args: "broker check"},
+		{Args: "broker check --json", Given: unsound},
+		{Args: "broker check --data-dir /srv/claudemesh", Given: unsound},
+		{Args: "broker backup"},
+		{Args: "broker backup /backups/today.db --json"},
+		{Args: "broker backup one two"},
+		{Args: "broker backup x", Given: inside},
+		{Args: "broker restore old.db"},
+		{Args: "broker restore old.db", Given: stands},
+		{Args: "broker restore /old.db --yes", Given: stands},
+		{Args: "broker restore /old.db --json"},
+		{Args: "broker restore"},
+		{Args: "broker restore old.db", Given: inside},
+	})
+}
+
 // forgotten is a message to a group that the broker has, and whose text is not kept any more.
 func forgotten() localapi.InspectAnswer {
 	return localapi.InspectAnswer{

@@ -19,6 +19,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/upkeep"
 )
 
 // System is what a run of the program is given from outside.
@@ -45,6 +46,8 @@ type Services struct {
 	InProcess func(ctx context.Context, s Service) (localapi.Doer, io.Closer, error)
 	// Manage gives the system's service manager one command.
 	Manage func(ctx context.Context, command, environ []string) error
+	// BrokerKeeper and DaemonKeeper look after stored data.
+	BrokerKeeper, DaemonKeeper upkeep.Keeper
 }
 
 // Service is what a part is started with.

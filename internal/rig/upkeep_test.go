@@ -1,0 +1,69 @@
+package rig
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/broker"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/upkeep"
+)
+
+// site is where the files of a broker lie.
+func (b *Broker) site() upkeep.Site {
+	return upkeep.Site{Home: paths.Home{Broker: b.data()}, Now: b.Clock.Now}
+}
+
+// A backup is made while the broker works; put back, the broker goes on from there: what had been delivered since comes
+// again and is dropped, and what is sent afterwards is told of in full.
+func TestRestoredBrokerGoesOn(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		keeper := broker.Upkeep()
+		first := w.Send(ada, "ben", "first").ClientMessageID
+		w.wantState(ada, first, mesh.StateDelivered)
+		ben.Stop()
+		waiting := w.Send(ada, "ben", "waits in the backup").ClientMessageID
+		w.wantState(ada, waiting, mesh.StateAccepted)
+		file := filepath.Join(t.TempDir(), "backup.db")
+		made, err := keeper.Backup(t.Context(), w.broker.site(), upkeep.Order{File: file})
+		if info, statErr := os.Stat(file); err != nil || statErr != nil || info.Mode().Perm() != 0o600 || made.Bytes != info.Size() {
+			t.Fatalf("got %+v, %v, %v, want a private file", made, err, statErr)
+		}
+		ben.Start()
+		w.wantState(ada, waiting, mesh.StateDelivered)
+		for _, text := range numbers(5) {
+			w.wantState(ada, w.Send(ada, "ben", text).ClientMessageID, mesh.StateDelivered)
+		}
+		if _, err := keeper.Restore(t.Context(), w.broker.site(), upkeep.Order{File: file}); !mesh.IsCode(err, mesh.AlreadyRunning) {
+			t.Errorf("while it runs: got %v, want %s", err, mesh.AlreadyRunning)
+		}
+		w.broker.Stop()
+		done, err := keeper.Restore(t.Context(), w.broker.site(), upkeep.Order{File: file})
+		if err != nil || len(done.Aside) != 1 {
+			t.Fatalf("got %+v, %v, want the old database kept aside", done, err)
+		}
+		w.broker.Start()
+		ben.Stop()
+		last := w.Send(ada, "ben", numbers(6)[5]).ClientMessageID
+		w.wantState(ada, last, mesh.StateAccepted)
+		ada.Stop() // it asks for the receipts that it has not had
+		ben.Start()
+		pass(time.Minute)
+		ada.Start()
+		w.wantState(ada, last, mesh.StateDelivered)
+		w.wantTexts(ben, append([]string{"first", "waits in the backup"}, numbers(6)...)...)
+		for _, file := range []string{w.broker.data().DB(), done.Aside[0]} {
+			at := w.broker.site()
+			if file != w.broker.data().DB() {
+				at.Home.Broker.Dir = t.TempDir()
+				w.must(os.Rename(file, at.Home.Broker.DB()))
+			}
+			if found, err := keeper.Check(t.Context(), at); err != nil || len(found[0].Faults) > 0 {
+				t.Errorf("%s: got %+v, %v, want it sound", file, found, err)
+			}
+		}
+	})
+}
