@@ -10,6 +10,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/broker"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/rig/disk"
 	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
@@ -22,7 +23,7 @@ type Broker struct {
 	rig *Rig
 
 	mu      sync.Mutex // guards what follows
-	dir     string
+	files   folder
 	process *brokerProcess // also one that was killed, until it is over; nil without any
 	killed  bool
 }
@@ -37,7 +38,7 @@ type brokerProcess struct {
 // Broker starts a broker at an address, 127.0.0.1:port. Edit may change its settings; nil leaves the defaults.
 func (r *Rig) Broker(addr string, edit func(*config.Broker)) *Broker {
 	r.T.Helper()
-	b := &Broker{Addr: addr, Clock: &Clock{}, Settings: config.DefaultBroker(), rig: r, dir: r.newDir()}
+	b := &Broker{Addr: addr, Clock: &Clock{}, Settings: config.DefaultBroker(), rig: r, files: r.newFolder()}
 	if edit != nil {
 		edit(&b.Settings)
 	}
@@ -53,7 +54,7 @@ func (b *Broker) URL() string { return "ws://" + b.Addr + "/ws" }
 func (b *Broker) data() paths.Broker {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return paths.Broker{Dir: b.dir}
+	return paths.Broker{Dir: b.files.dir}
 }
 
 // Token allows to make meshes.
@@ -107,7 +108,12 @@ func (b *Broker) Stop() {
 
 // Kill ends it as kill -9 does: from one moment on nobody hears of it, and the next Start finds its files as they were at
 // that moment.
-func (b *Broker) Kill() {
+func (b *Broker) Kill() { b.die(disk.Killed) }
+
+// CutPower ends it as a power cut of its machine does: the next Start finds of what was not synced anything, or nothing.
+func (b *Broker) CutPower() { b.die(disk.PowerCut) }
+
+func (b *Broker) die(how disk.Ending) {
 	b.rig.T.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -116,5 +122,12 @@ func (b *Broker) Kill() {
 	}
 	b.killed = true
 	b.process.listener.Kill()
-	b.dir = b.rig.image(b.dir)
+	b.files = b.rig.left(b.files, how)
+}
+
+// Disk is what lies below its files; Kill and CutPower change it.
+func (b *Broker) Disk() *disk.Disk {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.files.disk
 }

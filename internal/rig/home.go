@@ -15,6 +15,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/rig/disk"
 	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
@@ -29,7 +30,7 @@ type Home struct {
 	rig *Rig
 
 	mu      sync.Mutex // guards what follows
-	dir     string
+	files   folder
 	process *homeProcess // also one that was killed, until it is over; nil without any
 	killed  bool
 }
@@ -47,7 +48,7 @@ type homeProcess struct {
 // Home starts a daemon with an empty home. Edit may change its settings; nil leaves the defaults.
 func (r *Rig) Home(name string, edit func(*config.Daemon)) *Home {
 	r.T.Helper()
-	h := &Home{Name: name, Clock: &Clock{}, Settings: config.DefaultDaemon(), rig: r, dir: r.newDir()}
+	h := &Home{Name: name, Clock: &Clock{}, Settings: config.DefaultDaemon(), rig: r, files: r.newFolder()}
 	if edit != nil {
 		edit(&h.Settings)
 	}
@@ -63,7 +64,7 @@ func (h *Home) Link(b *Broker) *memnet.Link { return h.rig.Net.Link(h.Name, b.Ad
 func (h *Home) Paths() paths.Home {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return paths.At(h.dir)
+	return paths.At(h.files.dir)
 }
 
 // Start runs the daemon on its files, without a socket, and returns when it knows its meshes; connected it is later.
@@ -113,7 +114,12 @@ func (h *Home) Stop() {
 
 // Kill ends the daemon as kill -9 does: from one moment on nobody hears of it, requests under way have no answer, and the
 // next Start finds its files as they were at that moment.
-func (h *Home) Kill() {
+func (h *Home) Kill() { h.die(disk.Killed) }
+
+// CutPower ends the daemon as a power cut of its machine does: the next Start finds of what was not synced anything, or nothing.
+func (h *Home) CutPower() { h.die(disk.PowerCut) }
+
+func (h *Home) die(how disk.Ending) {
 	h.rig.T.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -122,7 +128,14 @@ func (h *Home) Kill() {
 	}
 	h.killed = true
 	h.process.port.Kill()
-	h.dir = h.rig.image(h.dir)
+	h.files = h.rig.left(h.files, how)
+}
+
+// Disk is what lies below its files; Kill and CutPower change it.
+func (h *Home) Disk() *disk.Disk {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.files.disk
 }
 
 // Do asks the daemon as the user. Without a daemon, or when it ends first, the error is daemon_down: whether it did what

@@ -6,7 +6,6 @@
 package rig
 
 import (
-	"database/sql"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -18,8 +17,7 @@ import (
 	"time"
 	"unsafe"
 
-	"modernc.org/sqlite"
-
+	"github.com/claudemesh/claudemesh/internal/rig/disk"
 	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 )
 
@@ -28,6 +26,8 @@ type Rig struct {
 	T   testing.TB
 	Net *memnet.Network
 	Log *slog.Logger
+
+	Seed uint64 // of what power cuts leave
 }
 
 // New returns an empty world. Warnings of its processes are part of the test's output.
@@ -88,35 +88,55 @@ func (c *Clock) Now() time.Time {
 // Turn sets the clock forward, or back.
 func (c *Clock) Turn(by time.Duration) { c.ahead.Add(int64(by)) }
 
-// newDir makes a folder for the files of one process.
+// folder is where the files of one process lie, with the disk below them.
+type folder struct {
+	dir  string
+	disk *disk.Disk // nil in a benchmark, which measures the real one
+}
+
+// newDir makes a folder.
 func (r *Rig) newDir() string {
 	r.T.Helper()
-	dir := filepath.Join(r.T.TempDir(), "data")
+	dir, err := filepath.EvalSymlinks(r.T.TempDir())
+	r.must(err)
+	dir = filepath.Join(dir, "data")
 	r.must(os.Mkdir(dir, 0o700))
 	return dir
 }
 
-// image copies a folder as a process that is killed now leaves it: what was committed is in the copy, what is being
-// written may be. The process goes on to run; it must not tell anybody anything any more.
-func (r *Rig) image(from string) (to string) {
+// newFolder makes an empty one.
+func (r *Rig) newFolder() folder {
 	r.T.Helper()
-	to = r.newDir()
-	r.must(filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+	f := folder{dir: r.newDir()}
+	if _, measured := r.T.(*testing.B); measured {
+		return f
+	}
+	var err error
+	f.disk, err = disk.Mount(f.dir, r.Seed)
+	r.must(err)
+	r.T.Cleanup(f.disk.Unmount)
+	return f
+}
+
+// left copies a folder as a process that ends now leaves it. The process goes on to run, on the folder that it had; it must
+// not tell anybody anything any more.
+func (r *Rig) left(from folder, how disk.Ending) folder {
+	r.T.Helper()
+	to := folder{dir: r.newDir()}
+	r.must(filepath.WalkDir(from.dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // a temporary file
 		}
 		if err != nil {
 			return err
 		}
-		copied := filepath.Join(to, strings.TrimPrefix(path, from))
+		copied := filepath.Join(to.dir, strings.TrimPrefix(path, from.dir))
 		switch {
-		case path == from:
+		case path == from.dir:
 			return nil
 		case d.IsDir():
 			return os.Mkdir(copied, 0o700)
-		case strings.HasSuffix(path, ".db"):
-			return imageDB(path, copied)
-		case !d.Type().IsRegular() || strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm"):
+		case !d.Type().IsRegular() || strings.HasSuffix(path, "-shm") || from.disk.Holds(path):
 			return nil
 		}
 		if err := copyFile(path, copied); !errors.Is(err, fs.ErrNotExist) {
@@ -124,34 +144,11 @@ func (r *Rig) image(from string) (to string) {
 		}
 		return nil
 	}))
+	var err error
+	to.disk, err = from.disk.Leave(to.dir, how)
+	r.must(err)
+	r.T.Cleanup(to.disk.Unmount)
 	return to
-}
-
-// imageDB copies a database: first the file, then its log. A reader keeps the log from being taken into the file
-// meanwhile, so that the two belong together, as they do on a disk.
-func imageDB(from, to string) (err error) {
-	file, err := sqlite.NewConnector(from)
-	if err != nil {
-		return err
-	}
-	db := sql.OpenDB(file)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	tx, err := db.Begin()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // it read only
-	var n int
-	if err := tx.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
-		return err
-	}
-	if err := copyFile(from, to); err != nil {
-		return err
-	}
-	if err := copyFile(from+"-wal", to+"-wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 func copyFile(from, to string) error {

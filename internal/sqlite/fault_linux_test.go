@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -127,38 +126,4 @@ func acks(t *testing.T, c *child) (numbers []int, rest []string) {
 	}
 	_ = c.Wait() // its last line says how it ended
 	return numbers, rest
-}
-
-// TestSyncError makes the n-th sync of every thread fail once, for n from 1: after the first failure nothing is
-// acknowledged, though later syncs would succeed, and what was acknowledged before is there.
-func TestSyncError(t *testing.T) {
-	t.Parallel()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("SKIPPED, SYNC ERRORS NOT TESTED: no strace here")
-	}
-	probe := exec.Command(strace, "-o", os.DevNull, "true")
-	if out, err := probe.CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED, SYNC ERRORS NOT TESTED: strace: %v %s", err, out)
-	}
-	failed := 0
-	for n := 1; n <= 12; n++ {
-		path := newPath(t)
-		inject := fmt.Sprintf("inject=fsync,fdatasync:error=EIO:when=%d", n)
-		c := startChild(t, "write", path, strace, "-f", "-o", os.DevNull, "-e", "trace=fsync,fdatasync", "-e", inject)
-		acknowledged, rest := acks(t, c)
-		if len(rest) != 1 {
-			t.Errorf("sync %d: child says %q, want one error", n, rest)
-		} else if strings.Contains(rest[0], ErrStoreFailed.Error()) {
-			failed++
-		}
-		db := openTest(t, path, options())
-		checkThere(t, db, acknowledged)
-		if err := db.Check(t.Context()); err != nil {
-			t.Errorf("sync %d: %v", n, err)
-		}
-	}
-	if failed == 0 {
-		t.Error("no run ended with a failed store, so no sync of a commit failed")
-	}
 }

@@ -6,6 +6,10 @@ import (
 	"sync/atomic"
 )
 
+// Flush makes what was written to a log last. It is a variable for tests that lay a disk of their own below, before any file
+// is open.
+var Flush = (*os.File).Sync
+
 // syncer makes commits last. SQLite runs with synchronous=NORMAL: a COMMIT writes the log and does not sync it. The syncer
 // syncs the log itself, which lasts for all that was committed before, and answers after that. So the committer works on
 // the next group while the disk works on this one. It waits with a committed group until the one before is answered:
@@ -126,5 +130,5 @@ func (s *syncer) syncLog() error {
 		}
 		s.log = f
 	}
-	return s.log.Sync()
+	return Flush(s.log)
 }

@@ -15,7 +15,9 @@ const (
 )
 
 // exceptions are findings that stand. Each says why; one that matches nothing any more fails.
-var exceptions = []exception{}
+var exceptions = []exception{
+	{"parameters", "internal/rig/disk/vfs.go", "", "SQLite calls its functions with that many"},
+}
 
 // exception names a finding by its rule, its file (or folder) and its name; an empty name matches all.
 type exception struct{ rule, file, name, reason string }
