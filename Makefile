@@ -18,7 +18,14 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 FUZZTIME := 10s
 STEP      = @echo "==> $@"
 
-.PHONY: help up demo deps test lint vet race fuzz bench docs cross build clean
+# Of `make chaos`: a seed repeats a run (0 takes a new one), ROUNDS is how often each fault happens, with TIME all of them begin
+# anew until it is over, and FAULT takes those whose names it meets.
+SEED   := 0
+ROUNDS := 10
+TIME   := 0s
+FAULT  :=
+
+.PHONY: help up demo deps test lint vet race fuzz chaos bench docs cross build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +72,10 @@ race: ## every test, with the race detector
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	$(STEP)
 	@$(PLAIN) scripts/fuzz $(FUZZTIME)
+
+chaos: ## break each part while messages are sent, and account for every message: SEED=, ROUNDS=, TIME=, FAULT=
+	$(STEP)
+	cd internal/e2e && $(PLAIN) go test -count=1 -timeout=0 -run '^TestChaos$$' -args -seed=$(SEED) -rounds=$(ROUNDS) -within=$(TIME) -fault='$(FAULT)'
 
 bench: build ## ratios to systems you know, from one interleaved run, into docs/benchmarks.md
 	$(STEP)

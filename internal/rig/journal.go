@@ -20,6 +20,17 @@ const (
 	Refused  Outcome = "refused"  // it never arrives
 )
 
+// OutcomeOf is what a sender knows of its message by the answer of the daemon.
+func OutcomeOf(err error) Outcome {
+	switch code := mesh.CodeOf(err); {
+	case err == nil:
+		return Accepted
+	case slices.Contains([]mesh.Code{mesh.DaemonDown, mesh.Cancelled, mesh.Timeout, mesh.Internal, mesh.StoreFailed}, code):
+		return Unknown
+	}
+	return Refused
+}
+
 // Journal is what senders know of their messages, to be held against the inboxes at the end. Its zero value is empty. It
 // may be used from any goroutine; one at a time sends from one home to another.
 type Journal struct {
@@ -76,13 +87,7 @@ func (j *Journal) list(to *Home) (all []entry) {
 // try sends a message and notes what came of it.
 func (j *Journal) try(ctx context.Context, e *entry) Outcome {
 	_, err := localapi.Send.Do(ctx, e.from, localapi.SendRequest{To: e.to.Name, Message: e.text, ClientMessageID: e.text})
-	outcome := Refused
-	switch code := mesh.CodeOf(err); {
-	case err == nil:
-		outcome = Accepted
-	case slices.Contains([]mesh.Code{mesh.DaemonDown, mesh.Cancelled, mesh.Timeout, mesh.Internal, mesh.StoreFailed}, code):
-		outcome = Unknown
-	}
+	outcome := OutcomeOf(err)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	i := slices.IndexFunc(j.entries, func(o *entry) bool { return o.text == e.text })

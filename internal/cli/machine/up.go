@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -113,6 +114,14 @@ func runUp(ctx context.Context, a *shell.App, f upFlags) error {
 	if v.Meshes, err = settle(ctx, a, settings.Listen, made); err != nil {
 		return err
 	}
+	if v.Broker != nil && !brokerLives(a) { // it was ending, and has answered for the last time
+		if v.Broker, err = ensureBroker(ctx, a, settings); err != nil {
+			return err
+		}
+		if v.Meshes, err = settle(ctx, a, settings.Listen, made); err != nil {
+			return err
+		}
+	}
 	return finishUp(a, v)
 }
 
@@ -180,29 +189,26 @@ func settle(ctx context.Context, a *shell.App, listen, made string) (meshes []me
 // ensureBroker makes this user's broker answer.
 func ensureBroker(ctx context.Context, a *shell.App, settings config.Broker) (*serviceUp, error) {
 	v := &serviceUp{URL: brokerURL(settings)}
-	if !brokerLives(a) {
-		if err := checkFree(ctx, settings); err != nil {
-			return nil, err
+	if brokerLives(a) {
+		if err := awaitBroker(ctx, a, settings, nil); !errors.Is(err, errEnded) {
+			v.PID = local.ReadPID(a.Home.Broker.PID())
+			return v, err
 		}
-		v.Started = true
 	}
-	var exited <-chan error
-	if v.Started {
-		if err := paths.EnsureDir(a.Home.Broker.Dir, paths.DirMode); err != nil {
-			return nil, err
-		}
-		var err error
-		if exited, err = local.Spawn(a.Sys.Executable, []string{"broker", "serve"}, a.Sys.Environ, a.Home.Broker.Log()); err != nil {
-			return nil, err
-		}
+	if err := checkFree(ctx, settings); err != nil {
+		return nil, err
+	}
+	if err := paths.EnsureDir(a.Home.Broker.Dir, paths.DirMode); err != nil {
+		return nil, err
+	}
+	exited, err := local.Spawn(a.Sys.Executable, []string{"broker", "serve"}, a.Sys.Environ, a.Home.Broker.Log())
+	if err != nil {
+		return nil, err
 	}
 	if err := awaitBroker(ctx, a, settings, exited); err != nil {
 		return nil, err
 	}
-	v.PID = local.ReadPID(a.Home.Broker.PID())
-	if !v.Started {
-		return v, nil
-	}
+	v.PID, v.Started = local.ReadPID(a.Home.Broker.PID()), true
 	return v, paths.WriteSecret(a.Home.Broker.StartedByUp(), []byte(strconv.Itoa(v.PID)+"\n"))
 }
 
@@ -220,7 +226,11 @@ func checkFree(ctx context.Context, settings config.Broker) error {
 	return mesh.Errorf(mesh.PortInUse, "%s is taken by another program", settings.Listen)
 }
 
-// awaitBroker waits until the broker answers and has said which process it is. A child that ended is reported at once.
+// errEnded says that a broker that ran has ended: somebody stopped it a moment before.
+var errEnded = errors.New("the broker was ending")
+
+// awaitBroker waits until the broker answers and has said which process it is. A child that ended is reported at once, and
+// so is one that is not our child, by errEnded.
 func awaitBroker(ctx context.Context, a *shell.App, settings config.Broker, exited <-chan error) error {
 	ended := error(nil)
 	err := poll(ctx, brokerTime, func() bool {
@@ -229,6 +239,10 @@ func awaitBroker(ctx context.Context, a *shell.App, settings config.Broker, exit
 			ended = mesh.Errorf(mesh.BrokerDown, "the broker ended at once (%v); log: %s", err, a.Home.Broker.Log())
 			return true
 		default:
+		}
+		if exited == nil && !brokerLives(a) {
+			ended = errEnded
+			return true
 		}
 		_, err := brokerHealth(ctx, settings)
 		return err == nil && local.ReadPID(a.Home.Broker.PID()) != 0
