@@ -38,7 +38,8 @@ func newPeerList(a *shell.App) *cobra.Command {
 		Long: "List who is in the joined meshes, own rows first. A message goes to a name or to a key; the first 16 characters of a " +
 			"key, as they are listed, are enough. A member without a session is a person whose daemon runs: messages wait in their " +
 			"inbox.\n\nWith one mesh the JSON is an array of peers, with several an array of {mesh, peers}. With --watch each change is an object on a " +
-			"line of its own: first all who are there, then ready, then what changes, until you press Ctrl-C.",
+			"line of its own: first all who are there, then ready, then what changes, until you press Ctrl-C. A " +
+			"restart of the daemon does not end it.",
 		Example: "claudemesh peers --offline\n" +
 			"claudemesh peers --watch\n" +
 			"claudemesh peers --json=name,status,pubkey",

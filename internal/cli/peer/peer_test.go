@@ -58,10 +58,19 @@ func TestWatch(t *testing.T) {
 		stream += clitest.Stream("event: peers\ndata: {\"ts\":\"noon\"," + change + "}\n\n")
 	}
 	given := clitest.Answer(localapi.PeersWatch.Route, stream)
+	restarted := func(w *clitest.World) {
+		given(w)
+		pid := 0
+		w.Daemon.Answers[localapi.Health.Route] = func() any { // the second is another daemon, which stays
+			pid = min(pid+1, 2)
+			return localapi.HealthAnswer{OK: true, PID: pid}
+		}
+	}
 	clitest.Verbs(t, cli.Run, "watch", []clitest.Line{
 		{Args: "peers --watch", Given: given},
 		{Args: "peers --watch --json --mesh team", Given: given},
 		{Args: "peers --watch --json=change,mesh", Given: given},
+		{Args: "peers --watch --json=change,mesh", Given: restarted},
 		{Args: "peers --watch --no-daemon"},
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -26,13 +28,19 @@ type changeView struct {
 // watchPeers follows the roster: on a terminal the list stays up to date, elsewhere each change is a line.
 func watchPeers(ctx context.Context, a *shell.App, req localapi.PeersRequest) error {
 	w := watcher{app: a, peers: map[rosterPlace]localapi.Peer{}, live: a.Out.TTY && !a.Flags.JSON.On}
-	return shell.Follow(ctx, a, localapi.PeersWatch, req, func(e local.Event) error {
+	take := func(e local.Event) error {
 		var change localapi.PeerChange
 		if e.Kind != localapi.EventPeers || wire.Decode(e.Data, &change) != nil {
 			return nil
 		}
-		return w.take(change)
-	})
+		for _, c := range w.since(change) {
+			if err := w.take(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return shell.Follow(ctx, a, localapi.PeersWatch, req, shell.Stream{Take: take, Again: w.again})
 }
 
 // rosterPlace is a row of a roster.
@@ -49,6 +57,51 @@ type watcher struct {
 	ready  bool
 	peers  map[rosterPlace]localapi.Peer
 	meshes []localapi.MeshState
+	absent map[rosterPlace]localapi.Peer // of those who were told by the daemon before; nil once this one has told of all
+}
+
+// again follows another daemon, which tells from the beginning: what was told before is not told again.
+func (w *watcher) again() { w.absent = maps.Clone(w.peers) }
+
+// since is what a change says to who was told by another daemon what was there before.
+func (w *watcher) since(c localapi.PeerChange) []localapi.PeerChange {
+	if w.absent == nil {
+		return []localapi.PeerChange{c}
+	}
+	switch {
+	case c.Change == localapi.PeerHere && c.Peer != nil:
+		at := placeOf(*c.Peer)
+		was, known := w.peers[at]
+		delete(w.absent, at)
+		switch {
+		case !known:
+			c.Change = localapi.PeerCame
+		case reflect.DeepEqual(was, *c.Peer):
+			return nil
+		default:
+			c.Change = localapi.PeerChanged
+		}
+	case c.State != nil:
+		if slices.Contains(w.meshes, *c.State) {
+			return nil
+		}
+	case c.Change == localapi.WatchReady:
+		return w.left(c)
+	}
+	return []localapi.PeerChange{c}
+}
+
+// left are those of whom another daemon knows nothing.
+func (w *watcher) left(ready localapi.PeerChange) []localapi.PeerChange {
+	var all []localapi.PeerChange
+	for at, p := range w.absent {
+		all = append(all, localapi.PeerChange{TS: ready.TS, Change: localapi.PeerGone, Mesh: at.mesh, Peer: &p})
+	}
+	slices.SortFunc(all, func(x, y localapi.PeerChange) int {
+		return cmp.Or(cmp.Compare(x.Mesh, y.Mesh), cmp.Compare(x.Peer.Pubkey, y.Peer.Pubkey))
+	})
+	w.absent = nil
+	return all
 }
 
 func (w *watcher) take(c localapi.PeerChange) error {

@@ -1,8 +1,13 @@
 package peer
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
 func TestCutRows(t *testing.T) {
@@ -20,5 +25,43 @@ func TestCutRows(t *testing.T) {
 		if len(got) != tc.lines || got[len(got)-1] != tc.last {
 			t.Errorf("%d rows: got %d lines that end in %q, want %d and %q", tc.rows, len(got), got[len(got)-1], tc.lines, tc.last)
 		}
+	}
+}
+
+// What another daemon tells from the beginning is told as what has changed.
+func TestSinceAnotherDaemon(t *testing.T) {
+	t.Parallel()
+	peer := func(key mesh.Key, status mesh.Status) *localapi.Peer {
+		return &localapi.Peer{Peer: protocol.Peer{Pubkey: key, Status: status}, Mesh: "team"}
+	}
+	open, closed := localapi.MeshState{Mesh: "team", Status: "open", OK: true}, localapi.MeshState{Mesh: "team", Status: "connecting"}
+	change := func(what string, p *localapi.Peer, s *localapi.MeshState) localapi.PeerChange {
+		return localapi.PeerChange{Change: what, Mesh: "team", Peer: p, State: s}
+	}
+	w := watcher{peers: map[rosterPlace]localapi.Peer{}, meshes: []localapi.MeshState{open}}
+	for _, p := range []*localapi.Peer{peer("same", mesh.Idle), peer("busy", mesh.Idle), peer("gone", mesh.Idle), peer("away", mesh.Idle)} {
+		if got := w.since(change(localapi.PeerHere, p, nil)); len(got) != 1 || got[0].Change != localapi.PeerHere {
+			t.Errorf("got %v of the first daemon, want it as it is", got)
+		}
+		w.peers[placeOf(*p)] = *p
+	}
+	w.again()
+	var got []string
+	for _, c := range []localapi.PeerChange{
+		change(localapi.MeshChanged, nil, &open), change(localapi.MeshChanged, nil, &closed), change(localapi.PeerHere, peer("same", mesh.Idle), nil),
+		change(localapi.PeerHere, peer("busy", mesh.Working), nil), change(localapi.PeerHere, peer("new", mesh.Idle), nil),
+		change(localapi.PeerHere, nil, nil), {Change: localapi.WatchReady}, change(localapi.PeerHere, peer("same", mesh.Idle), nil),
+	} {
+		for _, told := range w.since(c) {
+			text := told.Change
+			if told.Peer != nil {
+				text += " " + string(told.Peer.Pubkey)
+			}
+			got = append(got, text)
+		}
+	}
+	want := []string{"mesh", "changed busy", "joined new", "here", "left away", "left gone", "here same"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

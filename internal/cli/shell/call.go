@@ -49,27 +49,6 @@ func Ask[Req, Resp any](ctx context.Context, a *App, c localapi.Call[Req, Resp],
 	return c.Do(ctx, client, req)
 }
 
-// Follow reads a stream of the daemon, starting it when it is down, until ctx ends or fn fails; then it returns nil, or
-// what failed.
-func Follow[Req any](ctx context.Context, a *App, c localapi.Call[Req, localapi.None], req Req, fn func(local.Event) error) error {
-	if a.NoDaemon() {
-		return mesh.Errorf(mesh.BadRequest, "there is nothing to follow without a daemon")
-	}
-	if _, err := Call(ctx, a, localapi.Version, CallTime, localapi.None{}); err != nil { // which starts it
-		return err
-	}
-	r, err := c.Request(req)
-	if err != nil {
-		return err
-	}
-	client := a.newClient()
-	defer func() { _ = client.Close() }() // nothing was written that could be lost
-	if err := client.Follow(ctx, r, nil, fn); ctx.Err() == nil {
-		return err
-	}
-	return nil // who pressed Ctrl-C has seen enough
-}
-
 // daemon gives the way to the daemon.
 func (a *App) daemon(ctx context.Context) (localapi.Doer, error) {
 	if a.client != nil {
