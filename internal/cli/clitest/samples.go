@@ -95,6 +95,17 @@ func inbox() localapi.InboxAnswer {
 	return localapi.InboxAnswer{Items: []localapi.InboxItem{item, urgent, broken, held, withheld}, HeldCount: 1}
 }
 
+// Letters is what came and did not open, what a blocked peer wrote, and what was given up on its way out.
+func Letters() localapi.LettersAnswer {
+	return localapi.LettersAnswer{HeldCount: 1, Letters: []localapi.DeadLetter{
+		{ID: "letter-2", Direction: "in", Reason: "undecryptable", Mesh: "team", Name: "backend", Pubkey: Key("session3"), ClientMessageID: ClientID,
+			BrokerMessageID: BrokerID, At: "2026-03-04T11:57:00.000Z", Redeliverable: true},
+		{ID: "letter-1", Direction: "in", Reason: "replayed", Mesh: "team", Pubkey: Key("session4"), At: "2026-03-04T11:50:00.000Z"},
+		{ID: "row-1", Direction: "out", Reason: "rejected", Detail: "target_not_found: no session or member of the mesh has this key (invalid)", Mesh: "team",
+			Target: "@ops", ClientMessageID: ClientID, At: "2026-03-04T11:00:00.000Z", Redeliverable: true},
+	}}
+}
+
 func outbox() localapi.OutboxAnswer {
 	done := localapi.OutboxItem{
 		ID: "row-2", ClientMessageID: ClientID, Status: "done", Mesh: "team", TargetSpec: string(Key("session3")), Attempts: 1,
@@ -271,6 +282,8 @@ func Samples() map[string]any {
 		},
 		localapi.OutboxCancel.Route: localapi.CancelAnswer{AbortedRowID: "row-1", ClientMessageID: ClientID, Mesh: "team", TargetSpec: string(Key("session3"))},
 		localapi.Inbox.Route:        inbox(),
+		localapi.Letters.Route:      Letters(),
+		localapi.Redeliver.Route:    localapi.RedeliverAnswer{ID: "letter-2", Direction: "in", Outcome: "delivered", Mesh: "team", MessageID: "letter-2"},
 		localapi.InboxFlush.Route:   localapi.FlushAnswer{Removed: 3},
 		localapi.InboxDelete.Route:  localapi.InboxDeleteAnswer{Removed: 1, ID: "inbox-row-7"},
 		localapi.InboxSeen.Route:    localapi.SeenAnswer{MarkedSeen: 2},

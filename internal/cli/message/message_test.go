@@ -80,6 +80,27 @@ func TestInbox(t *testing.T) {
 	})
 }
 
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	redelivered := func(outcome string) func(*clitest.World) {
+		return clitest.Answer(localapi.Redeliver.Route, localapi.RedeliverAnswer{ID: "row-1", Direction: "out", Outcome: outcome, Mesh: "team", MessageID: "5f0d2a44"})
+	}
+	clitest.Verbs(t, cli.Run, "dead", []clitest.Line{
+		{Args: "message dead"},
+		{Args: "message dead --json --mesh team --limit 5"},
+		{Args: "message dead --json=id,reason -q"},
+		{Args: "message dead", Given: clitest.Answer(localapi.Letters.Route, localapi.LettersAnswer{})},
+		{Args: "message dead --limit 0"},
+		{Args: "message dead now"},
+		{Args: "message redeliver letter-2"},
+		{Args: "message redeliver letter-2 --json"},
+		{Args: "message redeliver row-1", Given: redelivered("queued")},
+		{Args: "message redeliver row-1", Given: redelivered("verified")},
+		{Args: "message redeliver letter-2", Given: clitest.Answer(localapi.Redeliver.Route, mesh.Errorf(mesh.Undecryptable, "it opens with no key of this machine"))},
+		{Args: "message redeliver"},
+	})
+}
+
 func TestInboxClearing(t *testing.T) {
 	t.Parallel()
 	clitest.Verbs(t, cli.Run, "flush", []clitest.Line{

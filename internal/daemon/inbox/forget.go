@@ -66,9 +66,16 @@ func forget(ctx context.Context, b *Inbox, seqs []int64) (int, error) {
 		if err != nil {
 			return total, err
 		}
-		done, err := b.stamp(ctx, blank+" WHERE seq IN (SELECT value FROM json_each($2)) AND forgotten_at IS NULL", b.now().UnixMilli(), some)
-		if total += done; err != nil {
-			return total, err
+		var done int64
+		err = b.db.Write(ctx, func(tx *sqlite.Tx) error {
+			if _, err := tx.Exec("DELETE FROM letter WHERE id IN (SELECT id FROM inbox WHERE seq IN (SELECT value FROM json_each($1)))", some); err != nil {
+				return err
+			}
+			done, err = tx.Exec(blank+" WHERE seq IN (SELECT value FROM json_each($2)) AND forgotten_at IS NULL", b.now().UnixMilli(), some)
+			return err
+		})
+		if total += int(done); err != nil {
+			return total, sqlite.Coded(err)
 		}
 		seqs = seqs[n:]
 	}
@@ -88,6 +95,10 @@ func (b *Inbox) prune(ctx context.Context) (int64, error) {
 	forgotten, err := batches(ctx, b, blank+` WHERE seq IN (SELECT seq FROM inbox
 		WHERE received_at < $2 AND forgotten_at IS NULL LIMIT $3)`, now.UnixMilli(), now.Add(-b.keep).UnixMilli(), pruneBatch)
 	if err != nil {
+		return forgotten, err
+	}
+	if _, err := batches(ctx, b, "DELETE FROM letter WHERE id IN (SELECT id FROM letter WHERE received_at < $1 LIMIT $2)",
+		now.Add(-b.keep).UnixMilli(), pruneBatch); err != nil {
 		return forgotten, err
 	}
 	_, err = batches(ctx, b, "DELETE FROM inbox WHERE seq IN (SELECT seq FROM inbox WHERE received_at < $1 AND forgotten_at IS NOT NULL LIMIT $2)",

@@ -51,7 +51,12 @@ const (
 // Put stores d and returns when it is on the disk. The Row is filled for New only. bad_request for a draft without
 // mesh, ids, sender or recipient.
 func (b *Inbox) Put(ctx context.Context, d Draft) (Row, Verdict, error) {
-	r, err := b.rowOf(d)
+	return store(ctx, b, d, func(*sqlite.Tx, Row) error { return nil })
+}
+
+// store puts d down; beside is done in the same transaction, for a new row only.
+func store(ctx context.Context, b *Inbox, d Draft, beside func(*sqlite.Tx, Row) error) (Row, Verdict, error) {
+	r, err := rowOf(b, d)
 	if err != nil {
 		return Row{}, 0, err
 	}
@@ -61,8 +66,10 @@ func (b *Inbox) Put(ctx context.Context, d Draft) (Row, Verdict, error) {
 		if v, err = known(tx, d); err != nil || v != New {
 			return err
 		}
-		r.Seq, err = insert(tx, r, d.NonceHash)
-		return err
+		if r.Seq, err = insert(tx, r, d.NonceHash); err != nil {
+			return err
+		}
+		return beside(tx, r)
 	})
 	if err != nil {
 		return Row{}, 0, sqlite.Coded(err)
@@ -75,7 +82,7 @@ func (b *Inbox) Put(ctx context.Context, d Draft) (Row, Verdict, error) {
 }
 
 // rowOf checks a draft and makes the row of it.
-func (b *Inbox) rowOf(d Draft) (Row, error) {
+func rowOf(b *Inbox, d Draft) (Row, error) {
 	if d.MeshID == "" || d.Mesh == "" || d.ClientID == "" || d.From.Key == "" || d.To == "" {
 		return Row{}, mesh.Errorf(mesh.BadRequest, "a message in the inbox has mesh, id, sender and recipient")
 	}

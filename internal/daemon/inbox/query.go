@@ -227,7 +227,10 @@ func (b *Inbox) Unread(ctx context.Context, s Scope) (int, error) {
 // RenameMesh gives the messages of a mesh the slug by which they are listed.
 func (b *Inbox) RenameMesh(ctx context.Context, meshID mesh.ID, slug string) error {
 	return sqlite.Coded(b.db.Write(ctx, func(tx *sqlite.Tx) error {
-		_, err := tx.Exec("UPDATE inbox SET mesh = $2 WHERE mesh_id = $1", meshID, slug)
+		if _, err := tx.Exec("UPDATE inbox SET mesh = $2 WHERE mesh_id = $1", meshID, slug); err != nil {
+			return err
+		}
+		_, err := tx.Exec("UPDATE letter SET mesh = $2 WHERE mesh_id = $1", meshID, slug)
 		return err
 	}))
 }

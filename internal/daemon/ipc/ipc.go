@@ -80,6 +80,8 @@ func (s *Server) bind() {
 	handle(s, localapi.InboxFlush, inboxRoutes{s}.flush)
 	handle(s, localapi.InboxDelete, inboxRoutes{s}.delete)
 	handle(s, localapi.InboxOffered, inboxRoutes{s}.offered)
+	handle(s, localapi.Letters, letterRoutes{s}.list)
+	handle(s, localapi.Redeliver, letterRoutes{s}.redeliver)
 	handle(s, localapi.Peers, m.peers)
 	handle(s, localapi.Meshes, m.meshes)
 	handle(s, localapi.Groups, m.groups)

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -242,5 +243,40 @@ func TestFindSession(t *testing.T) {
 	}
 	if _, _, err := b.FindSession("m2", pub); !mesh.IsCode(err, mesh.NotFound) {
 		t.Errorf("got %v in another mesh, want not_found", err)
+	}
+}
+
+func TestSessionSecretsOfOneMesh(t *testing.T) {
+	t.Parallel()
+	b, _ := openBook(t)
+	if all, err := SessionSecrets(b, "none"); err != nil || len(all) != 0 {
+		t.Errorf("a mesh without sessions: %d keys, %v; want none", len(all), err)
+	}
+	now := time.UnixMilli(1_700_000_000_000)
+	want := map[string]bool{}
+	for _, id := range []string{"session-one", "Session Two"} {
+		key, err := b.SessionSecret("mesh", "team", id, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[key.Public().String()] = true
+	}
+	if _, err := b.SessionSecret("other", "other", "session-one", now); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := b.config.SessionKeys("mesh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "broken.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	all, err := SessionSecrets(b, "mesh")
+	for _, key := range all {
+		got[key.Public().String()] = true
+	}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, %v; want %v", got, err, want)
 	}
 }

@@ -52,23 +52,42 @@ func (b *Book) SessionSecret(id mesh.ID, slug, sessionID string, now time.Time) 
 
 // FindSession finds the host session of a key in a mesh, and the secret; not_found when no file here has the key.
 func (b *Book) FindSession(id mesh.ID, key mesh.Key) (sessionID string, secret seal.SecretKey, err error) {
+	err = eachSession(b, id, func(f keyFile, found seal.SecretKey) {
+		if f.PublicKey == string(key) {
+			sessionID, secret = f.SessionID, found
+		}
+	})
+	if err == nil && secret.IsZero() {
+		err = mesh.Errorf(mesh.NotFound, "the session key %s is not kept here", key.Short())
+	}
+	return sessionID, secret, err
+}
+
+// SessionSecrets lists the keys that are kept for sessions of a mesh, in no order.
+func SessionSecrets(b *Book, id mesh.ID) ([]seal.SecretKey, error) {
+	var all []seal.SecretKey
+	err := eachSession(b, id, func(_ keyFile, key seal.SecretKey) { all = append(all, key) })
+	return all, err
+}
+
+// eachSession calls fn for every key that is kept for a session of a mesh. What cannot be read is none.
+func eachSession(b *Book, id mesh.ID, fn func(keyFile, seal.SecretKey)) error {
 	dir, err := b.config.SessionKeys(id)
 	if err != nil {
-		return "", seal.SecretKey{}, err
+		return err
 	}
 	b.editing.Lock()
 	defer b.editing.Unlock()
 	files, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", seal.SecretKey{}, mesh.Errorf(mesh.IOError, "look for a session key: %w", err)
+		return mesh.Errorf(mesh.IOError, "look for session keys: %w", err)
 	}
 	for _, file := range files {
-		f, secret, err := b.readKey(filepath.Join(dir, file.Name()))
-		if err == nil && f.PublicKey == string(key) { // what cannot be read is none
-			return f.SessionID, secret, nil
+		if f, key, err := b.readKey(filepath.Join(dir, file.Name())); err == nil {
+			fn(f, key)
 		}
 	}
-	return "", seal.SecretKey{}, mesh.Errorf(mesh.NotFound, "the session key %s is not kept here", key.Short())
+	return nil
 }
 
 // keptSession reads the key of a session. A file that is damaged, or of another session, is errNoKey: what it held

@@ -51,9 +51,15 @@ func (a intake) receive(ctx context.Context, peer *wire.Peer, msg protocol.Pushe
 		if a.Link.Has(protocol.CapGo) {
 			return nil // not acknowledged: the broker keeps it, as for somebody who is away (design D5)
 		}
+		if err := a.bury(ctx, msg, inbox.Blocked); err != nil { // this broker would send it again and again
+			return fmt.Errorf("keep a message: %w", err)
+		}
 	case mesh.IsCode(err, mesh.BadRequest): // it says of itself what no message says
 		a.opt.Log.Warn("message makes no sense", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
-		return nil
+		if err := a.bury(ctx, msg, inbox.Senseless); err != nil {
+			return fmt.Errorf("keep a message: %w", err)
+		}
+		return nil // not acknowledged: its sender must not hear that it was delivered
 	case err != nil: // without an acknowledgement it comes again
 		a.opt.Log.Error("message not kept", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
 		return fmt.Errorf("keep a message: %w", err)
@@ -78,19 +84,20 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	}
 	if reflected {
 		a.opt.Log.Warn("reflected message dropped", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID))
-		return nil
+		return a.bury(ctx, msg, inbox.Bounced)
 	}
 	if !a.Order.Admits(ctx, msg, direct(msg), authorOf(opened)) {
 		a.opt.Log.Debug("message of a blocked sender not let in", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID))
 		return errHeld
 	}
-	row, verdict, err := a.opt.Inbox.Put(ctx, a.draft(ctx, msg, opened, unread))
+	row, verdict, err := a.put(ctx, msg, a.draft(ctx, msg, opened, unread))
 	if err != nil {
 		return err
 	}
 	switch verdict {
 	case inbox.Replayed:
 		a.opt.Log.Warn("replayed message dropped", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID))
+		return a.bury(ctx, msg, inbox.Copied)
 	case inbox.New:
 		if v := a.Voice(a.who); v != nil {
 			v.tally.in.Add(1)
@@ -179,17 +186,18 @@ func (a intake) prove(ctx context.Context, msg protocol.PushedMessage, d *inbox.
 
 // open tries the keys in their order: the session's, then the member's, against the sender's session, then its member.
 func (a intake) open(msg protocol.PushedMessage) (seal.Opened, error) {
-	in := seal.Inbound{
-		Sealed:  seal.Sealed{Nonce: msg.Nonce, Ciphertext: msg.Ciphertext},
-		Secrets: []seal.SecretKey{a.session, a.Mesh.Secret}, // a zero key is skipped
-		Direct:  direct(msg),
-	}
-	for _, k := range []mesh.Key{msg.SenderPubkey, msg.SenderMemberPubkey} {
+	return openBox(a.opt.Boxes, msg, []seal.SecretKey{a.session, a.Mesh.Secret}, []mesh.Key{msg.SenderPubkey, msg.SenderMemberPubkey})
+}
+
+// openBox tries own keys against senders; zero keys, and what is no key, are skipped.
+func openBox(boxes *seal.Boxes, msg protocol.PushedMessage, secrets []seal.SecretKey, senders []mesh.Key) (seal.Opened, error) {
+	in := seal.Inbound{Sealed: seal.Sealed{Nonce: msg.Nonce, Ciphertext: msg.Ciphertext}, Secrets: secrets, Direct: direct(msg)}
+	for _, k := range senders {
 		if key, err := seal.DecodePublicKey(string(k)); err == nil {
 			in.Senders = append(in.Senders, key)
 		}
 	}
-	return a.opt.Boxes.OpenInbound(in)
+	return boxes.OpenInbound(in)
 }
 
 // direct reports whether a message was meant for one key, so that it must be a box. Brokers that do not say name the
