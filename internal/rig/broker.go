@@ -31,6 +31,7 @@ type Broker struct {
 // brokerProcess is one run of a broker.
 type brokerProcess struct {
 	listener *memnet.Listener
+	disk     *disk.Disk
 	stop     context.CancelFunc
 	ended    chan error
 }
@@ -72,7 +73,7 @@ func (b *Broker) Start() {
 	listener, err := b.rig.Net.Listen(b.Addr)
 	b.rig.must(err)
 	ctx, stop := context.WithCancel(context.Background())
-	p := &brokerProcess{listener: listener, stop: stop, ended: make(chan error, 1)}
+	p := &brokerProcess{listener: listener, disk: b.Disk(), stop: stop, ended: make(chan error, 1)}
 	ready := make(chan struct{})
 	go func() {
 		p.ended <- broker.Run(ctx, broker.Options{
@@ -103,6 +104,9 @@ func (b *Broker) Stop() {
 	p.stop()
 	if err := <-p.ended; err != nil {
 		b.rig.T.Errorf("the broker ended with %v", err)
+	}
+	if p.disk != b.Disk() {
+		p.disk.Unmount()
 	}
 }
 

@@ -66,6 +66,11 @@ func (h *history) run(n, faults int) {
 	}
 	h.mend()
 	senders.Wait()
+	h.settle()
+}
+
+// settle waits until everything has gone its way, and checks the journal.
+func (h *history) settle() Tally {
 	for _, home := range h.homes {
 		h.waitFor(300*h.scale, home.Name+" has sent everything", func() bool {
 			n := h.outbox(home)
@@ -76,10 +81,11 @@ func (h *history) run(n, faults int) {
 		}
 	}
 	h.waitFor(300*h.scale, "everything accepted has arrived", h.arrived)
-	h.journal.Check(h.Rig, h.homes...)
+	t := h.journal.Check(h.Rig, h.homes...)
 	if h.T.Failed() {
 		h.T.Logf("much the same again: go test ./internal/rig -run '%s' -seed %d", h.T.Name(), h.seed)
 	}
+	return t
 }
 
 // slow lets everything take its time on the way, so that faults find it there.

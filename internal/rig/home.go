@@ -26,6 +26,7 @@ type Home struct {
 	Clock    *Clock
 	Settings config.Daemon // of the next Start
 	Network  atomic.Value  // a string: the networks that its machine is in
+	Fails    bool          // its disk fails: the daemon may end with an error
 
 	rig *Rig
 
@@ -39,6 +40,7 @@ type Home struct {
 type homeProcess struct {
 	daemon *daemon.Daemon
 	port   *memnet.Port
+	disk   *disk.Disk
 	ctx    context.Context // of requests; ends with stop
 	stop   context.CancelFunc
 	ended  chan error
@@ -71,7 +73,7 @@ func (h *Home) Paths() paths.Home {
 func (h *Home) Start() {
 	h.rig.T.Helper()
 	h.Stop()
-	p := &homeProcess{port: h.rig.Net.Port(h.Name), ended: make(chan error, 1)}
+	p := &homeProcess{port: h.rig.Net.Port(h.Name), disk: h.Disk(), ended: make(chan error, 1)}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	var err error
 	p.daemon, err = daemon.Open(p.ctx, daemon.Options{
@@ -102,13 +104,16 @@ func (h *Home) Stop() {
 		return
 	}
 	p.stop()
-	if err := <-p.ended; err != nil {
+	if err := <-p.ended; err != nil && !h.Fails {
 		h.rig.T.Errorf("the daemon of %s ended with %v", h.Name, err)
 	}
 	p.calls.Wait()
 	p.port.Kill()
-	if err := p.daemon.Close(); err != nil {
+	if err := p.daemon.Close(); err != nil && !h.Fails {
 		h.rig.T.Errorf("the daemon of %s closed with %v", h.Name, err)
+	}
+	if p.disk != h.Disk() {
+		p.disk.Unmount()
 	}
 }
 

@@ -95,9 +95,42 @@ func (j *Journal) try(ctx context.Context, e *entry) Outcome {
 	return outcome
 }
 
+// Tally counts what became of the messages of a journal.
+type Tally struct {
+	Sent        int
+	OK          int // accepted, and there once
+	Lost        int // accepted, and not there
+	Doubled     int
+	Misordered  int      // there before an earlier one of its sender
+	Misreported int      // refused, and there; or there, and nobody sent it
+	Faults      []string // a line for each that is not as it should be
+}
+
+// String is the counts as a line of words and numbers.
+func (t Tally) String() string {
+	return fmt.Sprintf("sent=%d ok=%d lost=%d doubled=%d misordered=%d misreported=%d",
+		t.Sent, t.OK, t.Lost, t.Doubled, t.Misordered, t.Misreported)
+}
+
+// fault counts one and describes it.
+func (t *Tally) fault(count *int, format string, args ...any) {
+	*count++
+	t.Faults = append(t.Faults, fmt.Sprintf(format, args...))
+}
+
 // Check holds the journal against the inboxes of homes: what was accepted is there once, what was refused is not, what is
 // unknown is there at most once, what one sender sent stands in its order, and there is nothing else.
-func (j *Journal) Check(r *Rig, homes ...*Home) {
+func (j *Journal) Check(r *Rig, homes ...*Home) Tally {
+	r.T.Helper()
+	t := j.Tally(r, homes...)
+	for _, fault := range t.Faults {
+		r.T.Error(fault)
+	}
+	return t
+}
+
+// Tally is Check for those who expect faults.
+func (j *Journal) Tally(r *Rig, homes ...*Home) (t Tally) {
 	r.T.Helper()
 	for _, to := range homes {
 		came, last := r.Texts(to), map[*Home]int{}
@@ -109,18 +142,32 @@ func (j *Journal) Check(r *Rig, homes ...*Home) {
 					n++
 				}
 			}
-			if n > 1 || n != 1 && e.outcome == Accepted || n != 0 && e.outcome == Refused {
-				r.T.Errorf("%s (%s) is in the inbox of %s %d times", e.text, e.outcome, to.Name, n)
-			}
+			t.count(e, n)
 			if n > 0 && at < last[e.from] {
-				r.T.Errorf("%s is in the inbox of %s before an earlier message", e.text, to.Name)
+				t.fault(&t.Misordered, "%s is in the inbox of %s before an earlier message", e.text, to.Name)
 			}
 			last[e.from] = max(at, last[e.from])
 		}
 		for _, text := range came {
 			if text != "" {
-				r.T.Errorf("%q is in the inbox of %s and nobody sent it", text, to.Name)
+				t.fault(&t.Misreported, "%q is in the inbox of %s and nobody sent it", text, to.Name)
 			}
 		}
+	}
+	return t
+}
+
+// count counts a message that is in an inbox n times.
+func (t *Tally) count(e entry, n int) {
+	t.Sent++
+	switch {
+	case n > 1:
+		t.fault(&t.Doubled, "%s (%s) is in the inbox of %s %d times", e.text, e.outcome, e.to.Name, n)
+	case n == 0 && e.outcome == Accepted:
+		t.fault(&t.Lost, "%s (%s) is not in the inbox of %s", e.text, e.outcome, e.to.Name)
+	case n == 1 && e.outcome == Refused:
+		t.fault(&t.Misreported, "%s (%s) is in the inbox of %s", e.text, e.outcome, e.to.Name)
+	case n == 1 && e.outcome == Accepted:
+		t.OK++
 	}
 }

@@ -41,6 +41,7 @@ type settings struct {
 func newWorld(t testing.TB, set settings, names ...string) *world {
 	t.Helper()
 	r := New(t)
+	r.Seed = *seedFlag
 	w := &world{Rig: r, broker: r.Broker(here, set.broker)}
 	for i, name := range names {
 		h := r.Home(name, set.daemon)

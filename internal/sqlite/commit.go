@@ -208,7 +208,7 @@ func (db *DB) control(text string) error {
 // judge ends the store if the harm reaches it.
 func (db *DB) judge(err error, harm damage) error {
 	if errors.Is(err, ErrFull) {
-		db.logPages = checkpointPages // a log that starts again needs no new room
+		db.moving.pages = checkpointPages // a log that starts again needs no new room
 	}
 	if harm < store {
 		return err

@@ -1,16 +1,21 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 // childWrite writes notes from eight goroutines until it is killed, or until each was refused four times, and
@@ -153,6 +158,40 @@ func TestTornLog(t *testing.T) {
 				t.Errorf("the longest prefix has %d notes, want more: the test damages too little of the log", longest)
 			}
 		})
+	}
+}
+
+// T6: a bit of a file flips, anywhere. It opens with everything that is in it, or is refused as damaged and not touched.
+func TestT6FlippedBit(t *testing.T) {
+	t.Parallel()
+	const last, stride = 60, 401 // bytes; a prime
+	whole := made(t, options(), fmt.Sprintf("WITH RECURSIVE i(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM i WHERE n < %d)"+
+		" INSERT INTO note SELECT n, hex(zeroblob(150)) FROM i", last))
+	refused := 0
+	for at := 0; at < len(whole); at += stride {
+		path := newPath(t)
+		flipped := slices.Clone(whole)
+		flipped[at] ^= 1 << (at % 8)
+		write(t, path, flipped)
+		db, err := Open(t.Context(), path, options())
+		if err != nil {
+			refused++
+			if code := mesh.CodeOf(Coded(err)); code != mesh.StoreCorrupt && code != mesh.StoreNewer || !strings.Contains(err.Error(), path) {
+				t.Errorf("bit in byte %d: %v, want that %s is damaged", at, err, path)
+			}
+			if !bytes.Equal(read(t, path), flipped) {
+				t.Errorf("bit in byte %d: the file was refused and changed", at)
+			}
+			continue
+		}
+		n := 0
+		err = db.Read(t.Context(), func(tx *Tx) error { return tx.QueryRow("SELECT count(*) FROM note").Scan(&n) })
+		if err := errors.Join(err, db.Close()); err != nil || n != last {
+			t.Errorf("bit in byte %d: %d notes, %v, want %d or a refusal", at, n, err, last)
+		}
+	}
+	if refused == 0 {
+		t.Error("nothing was refused")
 	}
 }
 

@@ -272,6 +272,41 @@ func TestT3PowerCutWithoutSync(t *testing.T) {
 	t.Error("nothing was lost although nothing was synced")
 }
 
+// A process is killed before its log was synced; the next one shows what it finds, and then the power fails.
+func TestT3PowerCutAfterKill(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(6) {
+		s := newShop(t, seed)
+		db := s.open()
+		for range 5 {
+			if err := s.add(s.Context(), db); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dir := t.TempDir()
+		var after *disk.Disk
+		s.on.Set(func(op disk.Op, path string) (err error) {
+			if op == disk.Sync && after == nil {
+				after, err = s.on.Leave(dir, disk.Killed)
+			}
+			return err
+		})
+		if err := errors.Join(s.add(s.Context(), db), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		s.on.Unmount()
+		s.dir, s.on = dir, after
+		db = s.open()
+		if lost := s.lost(db, s.told); lost > 0 {
+			t.Errorf("%d notes are lost although the system went on", lost)
+		}
+		s.restart()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // T4: the n-th operation fails, for each n until none is left. Whoever was told that a note is stored finds it after a restart
 // and a power cut; the others were told that the store has failed, or which file could not be opened.
 func TestT4NthOperationFails(t *testing.T) {

@@ -50,7 +50,7 @@ type DB struct {
 
 	writer    *conn // the committer's; Open's before it starts, Close's after it ended
 	syncer    *syncer
-	logPages  int // written since the last checkpoint; the committer's
+	moving    checkpoint // of the log into the file; the committer's
 	mu        sync.RWMutex
 	closed    bool // under mu
 	queue     chan *op
@@ -97,6 +97,9 @@ func open(ctx context.Context, path string, opt Options) (*DB, error) {
 		return nil, err
 	}
 	if err := harden(path); err != nil {
+		return nil, err
+	}
+	if err := settle(path); err != nil {
 		return nil, err
 	}
 	w, err := openWriter(ctx, path, opt.busyTimeout)

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -131,4 +133,16 @@ func (s *syncer) syncLog() error {
 		s.log = f
 	}
 	return Flush(s.log)
+}
+
+// settle makes last what a process that was killed has left in its log: whoever reads it may tell others of it.
+func settle(path string) error {
+	f, err := os.OpenFile(path+"-wal", os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(Flush(f), f.Close())
 }
