@@ -76,6 +76,8 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 chaos: ## break each part while messages are sent, and account for every message: SEED=, ROUNDS=, TIME=, FAULT=
 	$(STEP)
 	cd internal/e2e && $(PLAIN) go test -count=1 -timeout=0 -run '^TestChaos$$' -args -seed=$(SEED) -rounds=$(ROUNDS) -within=$(TIME) -fault='$(FAULT)'
+	cd internal/rig && $(PLAIN) go test -count=1 -run '^TestHistory' -args -seed=$(SEED)
+	cd internal/broker && $(PLAIN) go test -count=1 -run '^TestReconnectStorm$$' -args -sessions=5000
 
 bench: build ## ratios to systems you know, from one interleaved run, into docs/benchmarks.md
 	$(STEP)

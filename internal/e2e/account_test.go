@@ -160,48 +160,30 @@ func (a *account) probe(to *home) {
 	}
 }
 
-// tally is the line of a fault in the report.
-type tally struct{ sent, ok, refused, unknown, lost, doubled, misordered, misreported int }
-
-func (y tally) String() string {
-	return fmt.Sprintf("sent %d ok %d refused %d unknown %d lost %d doubled %d misordered %d misreported %d",
-		y.sent, y.ok, y.refused, y.unknown, y.lost, y.doubled, y.misordered, y.misreported)
-}
-
 // check holds the account against the inbox: what is accepted is there once, unchanged, in the order of its sender; what
 // is refused is not; what is unknown is there at most once; and what receipts say is so.
-func (a *account) check() (y tally) {
+func (a *account) check() (y rig.Tally) {
 	times := a.arrived()
 	for _, e := range a.list() {
 		n := times[e.id]
-		y.sent++
-		if e.reused { // that nothing came of it is seen by the text of the one whose id it is
-			y.refused++
+		y.Count(e.outcome)
+		switch {
+		case e.reused: // that nothing came of it is seen by the text of the one whose id it is
 			continue
-		}
-		switch e.outcome {
-		case rig.Accepted:
-			y.ok++
-			if n == 0 {
-				y.lost++
-				a.t.Errorf("%s: message %s of %s was accepted and is not there", a.fault, e.id, e.stream.name)
-			}
-		case rig.Refused:
-			y.refused++
-			if n > 0 {
-				a.accuse(e.id, "of %s was refused and is there", e.stream.name)
-			}
-		case rig.Unknown:
-			y.unknown++
+		case e.outcome == rig.Accepted && n == 0:
+			y.Lost++
+			a.t.Errorf("%s: message %s of %s was accepted and is not there", a.fault, e.id, e.stream.name)
+		case e.outcome == rig.Refused && n > 0:
+			a.accuse(e.id, "of %s was refused and is there", e.stream.name)
 		}
 		if n > 1 {
-			y.doubled++
+			y.Doubled++
 			a.t.Errorf("%s: message %s of %s is there %d times", a.fault, e.id, e.stream.name, n)
 		}
 		a.checkReceipt(e, n)
 	}
-	y.misordered = a.checkOrder()
-	y.misreported = len(a.wrong)
+	y.Misordered = a.checkOrder()
+	y.Misreported = len(a.wrong)
 	return y
 }
 

@@ -178,7 +178,7 @@ func (a *arena) run(f fault) {
 	}
 	a.settle()
 	y := a.account.check()
-	y.misreported += a.checkShown()
+	y.Misreported += a.checkShown()
 	fmt.Printf("fault %-22s %s (%s)\n", f.name, y, time.Since(began).Round(time.Second))
 	for _, s := range a.streams {
 		if s.client != nil {

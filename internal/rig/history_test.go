@@ -20,6 +20,7 @@ type history struct {
 	journal *Journal
 	seed    uint64
 	scale   time.Duration // of the times between events
+	only    func()        // the one harm; nil for all of them
 
 	mu  sync.Mutex
 	rnd *rand.Rand
@@ -62,6 +63,10 @@ func (h *history) run(n, faults int) {
 	}
 	for range faults {
 		<-time.After(h.moment(1))
+		if h.only != nil {
+			h.only()
+			continue
+		}
 		h.harm()
 	}
 	h.mend()
@@ -82,6 +87,7 @@ func (h *history) settle() Tally {
 	}
 	h.waitFor(300*h.scale, "everything accepted has arrived", h.arrived)
 	t := h.journal.Check(h.Rig, h.homes...)
+	fmt.Printf("fault %-22s %s\n", h.T.Name(), t)
 	if h.T.Failed() {
 		h.T.Logf("much the same again: go test ./internal/rig -run '%s' -seed %d", h.T.Name(), h.seed)
 	}
@@ -112,7 +118,9 @@ func (h *history) harm() {
 	home := h.homes[h.upTo(len(h.homes))]
 	link := home.Link(h.broker)
 	pause := func() { <-time.After(h.moment(3)) }
-	switch h.upTo(10) {
+	switch h.upTo(11) {
+	case 5:
+		h.turnClock()
 	case 0:
 		link.Reset()
 	case 1:
@@ -134,6 +142,23 @@ func (h *history) harm() {
 	default:
 		h.harmAtFrame(home)
 	}
+}
+
+// turnClock sets a clock wrong, by up to an hour and a half, and right again after a while: who is over a minute off cannot
+// connect meanwhile.
+func (h *history) turnClock() {
+	clocks := []*Clock{h.broker.Clock}
+	for _, home := range h.homes {
+		clocks = append(clocks, home.Clock)
+	}
+	clock := clocks[h.upTo(len(clocks))]
+	by := time.Duration(h.upTo(181)-90) * time.Minute
+	clock.Turn(by)
+	if h.upTo(2) == 0 { // also for who connects anew
+		h.homes[h.upTo(len(h.homes))].Link(h.broker).Reset()
+	}
+	<-time.After(h.moment(3))
+	clock.Turn(-by)
 }
 
 // harmAtFrame does harm in the moment in which a frame of a random type has left, or would have.
@@ -202,6 +227,16 @@ func TestHistory(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { newHistory(t, settings{}, i, 2*time.Second).run(40, 25) })
 		})
 	}
+}
+
+// Clocks that jump, of any machine, lose nothing and change no order.
+func TestHistoryOfClocks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHistory(t, settings{}, 3, 2*time.Second)
+		h.only = h.turnClock
+		h.run(20, 30)
+	})
 }
 
 // In real time things happen at once, also while a file is written.

@@ -95,10 +95,12 @@ func (j *Journal) try(ctx context.Context, e *entry) Outcome {
 	return outcome
 }
 
-// Tally counts what became of the messages of a journal.
+// Tally counts what became of the messages of a journal: the line of a fault in a report.
 type Tally struct {
 	Sent        int
-	OK          int // accepted, and there once
+	OK          int // accepted
+	Refused     int
+	Unknown     int
 	Lost        int // accepted, and not there
 	Doubled     int
 	Misordered  int      // there before an earlier one of its sender
@@ -108,8 +110,21 @@ type Tally struct {
 
 // String is the counts as a line of words and numbers.
 func (t Tally) String() string {
-	return fmt.Sprintf("sent=%d ok=%d lost=%d doubled=%d misordered=%d misreported=%d",
-		t.Sent, t.OK, t.Lost, t.Doubled, t.Misordered, t.Misreported)
+	return fmt.Sprintf("sent %d ok %d refused %d unknown %d lost %d doubled %d misordered %d misreported %d",
+		t.Sent, t.OK, t.Refused, t.Unknown, t.Lost, t.Doubled, t.Misordered, t.Misreported)
+}
+
+// Count adds a message of which so much is known to what was sent.
+func (t *Tally) Count(o Outcome) {
+	t.Sent++
+	switch o {
+	case Accepted:
+		t.OK++
+	case Refused:
+		t.Refused++
+	case Unknown:
+		t.Unknown++
+	}
 }
 
 // fault counts one and describes it.
@@ -142,7 +157,7 @@ func (j *Journal) Tally(r *Rig, homes ...*Home) (t Tally) {
 					n++
 				}
 			}
-			t.count(e, n)
+			t.weigh(e, n)
 			if n > 0 && at < last[e.from] {
 				t.fault(&t.Misordered, "%s is in the inbox of %s before an earlier message", e.text, to.Name)
 			}
@@ -157,9 +172,9 @@ func (j *Journal) Tally(r *Rig, homes ...*Home) (t Tally) {
 	return t
 }
 
-// count counts a message that is in an inbox n times.
-func (t *Tally) count(e entry, n int) {
-	t.Sent++
+// weigh counts a message that is in an inbox n times.
+func (t *Tally) weigh(e entry, n int) {
+	t.Count(e.outcome)
 	switch {
 	case n > 1:
 		t.fault(&t.Doubled, "%s (%s) is in the inbox of %s %d times", e.text, e.outcome, e.to.Name, n)
@@ -167,7 +182,5 @@ func (t *Tally) count(e entry, n int) {
 		t.fault(&t.Lost, "%s (%s) is not in the inbox of %s", e.text, e.outcome, e.to.Name)
 	case n == 1 && e.outcome == Refused:
 		t.fault(&t.Misreported, "%s (%s) is in the inbox of %s", e.text, e.outcome, e.to.Name)
-	case n == 1 && e.outcome == Accepted:
-		t.OK++
 	}
 }
