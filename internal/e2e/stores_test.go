@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	_ "modernc.org/sqlite" // the files are changed from outside
+	"modernc.org/sqlite"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -75,11 +75,12 @@ func change(t *testing.T, file, statement string) {
 
 func open(t *testing.T, file string, use func(*sql.DB) error) {
 	t.Helper()
-	db, err := sql.Open("sqlite", file)
-	if err == nil {
-		err = errors.Join(use(db), db.Close())
-	}
+	connector, err := sqlite.NewConnector(file)
 	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	if err := errors.Join(use(db), db.Close()); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
 }
