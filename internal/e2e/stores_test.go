@@ -63,7 +63,9 @@ func TestStoresOfANewerVersionAreRefused(t *testing.T) {
 // version gives the statement that makes a file what it is.
 func version(t *testing.T, file string) (statement string) {
 	t.Helper()
-	open(t, file, func(db *sql.DB) error { return db.QueryRow("SELECT 'PRAGMA user_version = ' || user_version FROM pragma_user_version").Scan(&statement) })
+	open(t, file, func(db *sql.DB) error {
+		return db.QueryRow("SELECT 'PRAGMA user_version = ' || user_version FROM pragma_user_version").Scan(&statement)
+	})
 	return statement
 }
 
