@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/claudemesh/claudemesh/internal/cli/clitest"
+	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
@@ -35,6 +38,15 @@ var needed = map[string]string{
 // settled are flags with the words that they are tried with, and the words of the run that they are compared with, where
 // they differ from what the flag's type and needed say.
 var settled = map[string]struct{ with, without string }{
+	"launch --name":                {"--name=api -- -p", "-- -p"},
+	"launch --message-mode":        {"--message-mode=off -- -p", "-- -p"},
+	"launch --mesh":                {"--mesh=team -- -p", "-- -p"},
+	"launch --join":                {"--join=https://mesh.example/i/Code -- -p", "-- -p"},
+	"launch --role":                {"--role=x -- -p", "-- -p"},
+	"launch --groups":              {"--groups=ops -- -p", "-- -p"},
+	"launch --system-prompt":       {"--system-prompt=x -- -p", "-- -p"},
+	"launch --resume":              {"--resume=5f -- -p", "-- -p"},
+	"launch --continue":            {"--continue -- -p", "-- -p"},
 	"install --client":             {"--dry-run --client=codex", "--dry-run --client=cursor"},
 	"uninstall --client":           {"--dry-run --json --client=codex", "--dry-run --json --client=cursor"},
 	"send --to":                    {"--to=web hi", "backend hi"},
@@ -133,6 +145,10 @@ func effect(t *testing.T, path, words string) string {
 	t.Helper()
 	w := withDaemon(t)
 	w.Stdin = "secret"
+	if path == "launch" { // outside every session, with a program to start
+		clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{})(w)
+		w.Env["CLAUDE_BIN"], _ = os.Executable()
+	}
 	_, text, _ := strings.Cut(w.Transcript(slices.Concat(strings.Fields(path), strings.Fields(words))...), "\n")
 	return text
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/cli/grant"
 	"github.com/claudemesh/claudemesh/internal/cli/group"
+	"github.com/claudemesh/claudemesh/internal/cli/launch"
 	"github.com/claudemesh/claudemesh/internal/cli/machine"
 	"github.com/claudemesh/claudemesh/internal/cli/membership"
 	"github.com/claudemesh/claudemesh/internal/cli/message"
@@ -40,6 +41,9 @@ func contents() []section {
 			{[]string{"install"}, setup.NewInstall},
 			{[]string{"uninstall"}, setup.NewUninstall},
 			{[]string{"demo"}, machine.NewDemo},
+		}},
+		{"Sessions", []verb{
+			{[]string{"launch", "connect"}, launch.New},
 		}},
 		{"Messages", []verb{
 			{[]string{"send"}, message.NewSend},

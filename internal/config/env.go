@@ -22,12 +22,22 @@ type Env struct {
 	Term    string // TERM
 	CI      string // name of the first variable that tells of a CI system; empty outside one (daemon 2.5)
 
+	Launch Launch
 	Claude Claude
+}
+
+// Launch is what `claudemesh launch` says of the session that it starts.
+type Launch struct {
+	Role        string // CLAUDEMESH_ROLE
+	Groups      string // CLAUDEMESH_GROUPS: names, with a role behind a colon, between commas
+	MessageMode string // CLAUDEMESH_MESSAGE_MODE: push, inbox or off
+	Mesh        string // CLAUDEMESH_SESSION_MESH: the only mesh that the session is in
 }
 
 // Claude is what Claude Code tells the processes it starts. All of it is empty outside a session.
 type Claude struct {
 	Inside          bool   // CLAUDECODE
+	Program         string // CLAUDE_BIN: the program itself, for launch
 	PID             int    // CLAUDE_PID; 0 when unset or no number
 	SessionID       string // CLAUDE_CODE_SESSION_ID
 	ProjectDir      string // CLAUDE_PROJECT_DIR
@@ -63,8 +73,13 @@ func ReadEnv(lookup Lookup) Env {
 		NoColor:      text("NO_COLOR") != "" || text("TERM") == "dumb",
 		Term:         text("TERM"),
 		CI:           firstSet(text, "CI", "GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI", "JENKINS_URL"),
+		Launch: Launch{
+			Role: text("CLAUDEMESH_ROLE"), Groups: text("CLAUDEMESH_GROUPS"), MessageMode: text("CLAUDEMESH_MESSAGE_MODE"),
+			Mesh: text("CLAUDEMESH_SESSION_MESH"),
+		},
 		Claude: Claude{
 			Inside:          on("CLAUDECODE"),
+			Program:         text("CLAUDE_BIN"),
 			PID:             pid,
 			SessionID:       text("CLAUDE_CODE_SESSION_ID"),
 			ProjectDir:      text("CLAUDE_PROJECT_DIR"),

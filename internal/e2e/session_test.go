@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -81,11 +82,31 @@ func (h *home) open(id string, flags ...string) *session {
 	return s
 }
 
+// launch is open by the verb launch with these words. The host finds itself as the verb's own process.
+func (h *home) launch(id string, words ...string) *session {
+	h.t.Helper()
+	link := filepath.Join(h.t.TempDir(), "claude")
+	cmd := h.hostCommand(id)
+	if err := os.Symlink(cmd.Path, link); err != nil {
+		h.t.Fatal(err)
+	}
+	passed := append([]string{"--", "-p"}, cmd.Args[1:]...)
+	cmd.Path, cmd.Args = program, append(append([]string{"claudemesh", "launch"}, words...), passed...)
+	cmd.Env = append(cmd.Env, "CLAUDE_BIN="+link)
+	s := h.startHost(id, cmd)
+	h.eventually("the session "+id+" is registered and connected", func() bool { return s.whoami().Status == "open" })
+	return s
+}
+
 // start is open without the wait.
 func (h *home) start(id string, flags ...string) *session {
 	h.t.Helper()
-	s := &session{h: h, id: id}
-	s.host = h.hostCommand(id, flags...)
+	return h.startHost(id, h.hostCommand(id, flags...))
+}
+
+func (h *home) startHost(id string, cmd *exec.Cmd) *session {
+	h.t.Helper()
+	s := &session{h: h, id: id, host: cmd}
 	s.connect()
 	client := mcp.NewClient(&mcp.Implementation{Name: "claude-code", Version: "2.1.330"}, nil)
 	ctx, cancel := context.WithTimeout(context.Background(), verbTime)

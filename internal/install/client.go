@@ -73,7 +73,7 @@ func home(folder string) func(Places) []string {
 
 // InUse reports whether a program seems to be in use here.
 func (c Client) InUse(p Places) bool {
-	if c.program != "" && p.runs(c.program) {
+	if c.program != "" && p.Find(c.program) != "" {
 		return true
 	}
 	return slices.ContainsFunc(c.signs(p), func(path string) bool {
@@ -85,18 +85,34 @@ func (c Client) InUse(p Places) bool {
 // mcpArgs are what our program is called with as an MCP server.
 var mcpArgs = []string{"mcp"}
 
-// runs reports whether a program is on PATH.
-func (p Places) runs(program string) bool {
+// Find is where a program lies on PATH; empty when it does not.
+func (p Places) Find(program string) string {
 	names := []string{program}
 	if p.System == "windows" {
 		names = []string{program + ".exe", program + ".cmd"}
 	}
 	for _, folder := range filepath.SplitList(p.Path) {
 		for _, name := range names {
-			info, err := os.Stat(filepath.Join(folder, name))
-			if err == nil && info.Mode().IsRegular() && (p.System == "windows" || info.Mode()&0o111 != 0) {
-				return true
+			if path := filepath.Join(folder, name); filepath.IsAbs(path) && p.Runnable(path) {
+				return path
 			}
+		}
+	}
+	return ""
+}
+
+// Runnable reports whether a file can be started.
+func (p Places) Runnable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && (p.System == "windows" || info.Mode()&0o111 != 0)
+}
+
+// Told reports whether a program knows of an MCP server of our name, wherever it came from.
+func (c Client) Told(p Places) bool {
+	for _, part := range c.parts(p, "") {
+		text, err := os.ReadFile(part.path)
+		if err == nil && part.what == mcpServer && part.in(text) {
+			return true
 		}
 	}
 	return false

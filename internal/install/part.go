@@ -8,6 +8,9 @@ import (
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
+// mcpServer is the part that every program has.
+const mcpServer = "mcp server"
+
 // entryName is what the entry is called among a program's MCP servers.
 const entryName = "claudemesh"
 
@@ -19,6 +22,7 @@ type part struct {
 	set  func(text []byte) ([]byte, error)
 	// unset takes it out, and those of the containers around it that are empty then and are among made.
 	unset func(text []byte, made []string) ([]byte, error)
+	in    func(text []byte) bool // reports whether it is there, whatever it says
 	// around are the containers that it stands in, outermost first, in a JSON file.
 	around []string
 }
@@ -29,6 +33,12 @@ type server struct {
 	Command string   `json:"command"`
 	Args    []string `json:"args"`
 	Tools   []string `json:"tools,omitzero"`
+}
+
+// Config is what Claude Code takes for --mcp-config: our server, as install would put it into its file.
+func Config(program string) (string, error) {
+	text, err := wire.Encode(map[string]map[string]server{"mcpServers": {entryName: {Type: "stdio", Command: program, Args: mcpArgs}}})
+	return string(text), err
 }
 
 // openCodeServer is how OpenCode does.
@@ -42,7 +52,7 @@ type openCodeServer struct {
 func jsonPart(path string, entry any, member ...string) part {
 	container := member[:len(member)-1]
 	return part{
-		what: "mcp server", path: path, around: containers(container),
+		what: mcpServer, path: path, around: containers(container),
 		set: func(text []byte) ([]byte, error) {
 			value, err := wire.Encode(entry)
 			if err != nil {
@@ -56,6 +66,10 @@ func jsonPart(path string, entry any, member ...string) part {
 				return nil, err
 			}
 			return prune(text, made)
+		},
+		in: func(text []byte) bool {
+			_, ok, err := splice.JSON(text, member...)
+			return ok && err == nil
 		},
 	}
 }
@@ -97,7 +111,7 @@ func prune(text []byte, made []string) ([]byte, error) {
 // tomlPart is a table of a TOML file.
 func tomlPart(path, program string, table ...string) part {
 	return part{
-		what: "mcp server", path: path,
+		what: mcpServer, path: path,
 		set: func(text []byte) ([]byte, error) {
 			command, err := wire.Encode(program) // JSON's way of quoting is one of TOML's
 			if err != nil {
@@ -106,5 +120,9 @@ func tomlPart(path, program string, table ...string) part {
 			return splice.SetTOML(text, "command = "+string(command)+"\nargs = [\"mcp\"]\n", table...)
 		},
 		unset: func(text []byte, _ []string) ([]byte, error) { return splice.DeleteTOML(text, table...) },
+		in: func(text []byte) bool {
+			left, err := splice.DeleteTOML(text, table...)
+			return err == nil && len(left) < len(text)
+		},
 	}
 }

@@ -1,5 +1,12 @@
 package localapi
 
+import (
+	"strings"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
+)
+
 // GroupRequest puts the caller into a group, or takes it out: its session, or outside of one the user's own member.
 type GroupRequest struct {
 	Name string `json:"name" jsonschema:"group path, with or without @"`
@@ -51,3 +58,17 @@ var (
 		Route: "GET /v1/groups", Feature: "groups", Scope: User, Summary: "List the groups of the joined meshes.",
 	})
 )
+
+// ParseGroups reads groups as a person writes them: names, with or without @, and a role behind a colon.
+func ParseGroups(words []string) ([]protocol.Group, error) {
+	groups := []protocol.Group{}
+	for _, word := range words {
+		name, role, _ := strings.Cut(strings.TrimSpace(word), ":")
+		name, err := mesh.ParseGroup(name)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, protocol.Group{Name: name, Role: role})
+	}
+	return groups, nil
+}

@@ -39,6 +39,7 @@ type InboxItem struct {
 	Verified           bool          `json:"verified" jsonschema:"the sender's name is proved; false: claimed by the relay"`
 	Undecryptable      bool          `json:"undecryptable,omitzero"`
 	Held               bool          `json:"held,omitzero" jsonschema:"kept from a session that acts without its human"`
+	Announced          bool          `json:"announced,omitzero" jsonschema:"the session takes messages by its inbox: no text on its stream"`
 	Subtype            string        `json:"subtype,omitzero"`
 	Attempt            string        `json:"attempt,omitzero" jsonschema:"random token of this offer to a host; on the event stream of a deliverer only"`
 }

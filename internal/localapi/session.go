@@ -11,6 +11,16 @@ type Host struct {
 	Version string `json:"version,omitzero"`
 }
 
+// How a session takes its messages (mcp 2.5). All of them are in its inbox.
+const (
+	ModePush  = "push"  // shown when they come
+	ModeInbox = "inbox" // told of when they come, without their text
+	ModeOff   = "off"   // nothing until the mode is another one
+)
+
+// Modes lists them.
+func Modes() []string { return []string{ModePush, ModeInbox, ModeOff} }
+
 // RegisterRequest announces a host session (design C6). The caller must descend from pid, or be it.
 type RegisterRequest struct {
 	SessionID   string           `json:"session_id"`

@@ -11,6 +11,7 @@ import (
 // What stands in place of a text that is not given.
 const (
 	undecryptable = "[this message could not be decrypted]"
+	announced     = "[a message waits in this session's inbox, which is how it takes them; to read it: claudemesh inbox]"
 	withheld      = "[the text is withheld, because its sender is not proved; your user can read it with: claudemesh inbox]"
 )
 
@@ -21,6 +22,8 @@ func bodyOf(item localapi.InboxItem) string {
 		return *item.Body
 	case item.Undecryptable:
 		return undecryptable
+	case item.Announced:
+		return announced
 	}
 	return withheld
 }

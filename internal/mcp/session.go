@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
 
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/host"
 	"github.com/claudemesh/claudemesh/internal/local"
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -74,11 +76,29 @@ func newSession(opt Options, program info, s *server, log *slog.Logger) *session
 			v.request.CWD = claude.ProjectDir
 		}
 	}
+	v.launched(opt.Env.Launch)
 	v.client.Token = v.currentToken
 	rules := host.NewReader(host.Subject{Program: program.Name, PID: v.request.PID, WorkDir: v.request.CWD})
 	v.screen = newScreen(s, inbox, rules, log)
 	v.offers = newOffers(v.client, log)
 	return v
+}
+
+// launched takes what `claudemesh launch` said of the session. What cannot be read is logged, and left out.
+func (v *session) launched(l config.Launch) {
+	v.request.Role, v.request.MessageMode, v.request.Mesh = l.Role, l.MessageMode, l.Mesh
+	if l.MessageMode != "" && !slices.Contains(localapi.Modes(), l.MessageMode) {
+		v.log.Warn("the message mode that was asked for is none")
+		v.request.MessageMode = ""
+	}
+	if l.Groups == "" {
+		return
+	}
+	groups, err := localapi.ParseGroups(strings.Split(l.Groups, ","))
+	if err != nil {
+		v.log.Warn("the groups are not readable", slog.Any(logkey.Err, err))
+	}
+	v.request.Groups = groups
 }
 
 // short is what a host says of itself, at a length that the daemon takes.

@@ -136,8 +136,19 @@ func (w *World) services() shell.Services {
 			d := inProcess{&Daemon{Answers: Samples()}}
 			return d, d, nil
 		},
-		Manage: w.manage, BrokerKeeper: w.keeper("broker"), DaemonKeeper: w.keeper("daemon"),
+		Manage: w.manage, Exec: w.exec, BrokerKeeper: w.keeper("broker"), DaemonKeeper: w.keeper("daemon"),
 	}
+}
+
+// exec notes the program, and what of ours it is told.
+func (w *World) exec(path string, argv, environ []string) error {
+	w.Used = append(w.Used, w.Scrub(fmt.Sprintf("%s in place: %q", path, argv)))
+	for _, variable := range environ {
+		if strings.HasPrefix(variable, "CLAUDEMESH_") && !strings.HasPrefix(variable, programVariable) && !strings.HasPrefix(variable, listenVariable) {
+			w.Used = append(w.Used, w.Scrub("  with "+variable))
+		}
+	}
+	return nil
 }
 
 // keeper notes what it is told, and tells of files that are well.

@@ -12,7 +12,7 @@ func NewMCP(a *shell.App) *cobra.Command {
 		Use:   "mcp",
 		Short: "Serve MCP on standard input and output, for a host program",
 		Long: "Serve MCP on standard input and output. A host program starts it, once per session; arriving messages are put into that " +
-			"session.",
+			"session. `claudemesh install` tells the host programs of this machine.",
 		Example: "claude mcp add -s user claudemesh -- claudemesh mcp",
 		Args:    a.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -282,7 +282,7 @@ func writeUp(s term.Stream, v upView) {
 	}
 	s.Section("next")
 	next := [][2]string{
-		{"claude mcp add -s user claudemesh -- " + v.Program + " mcp", "puts every Claude Code session on the mesh"},
+		{v.Program + " install", "puts the sessions of Claude Code and other agents on the mesh"},
 		{v.Program + " peers", "shows who is there"},
 		{v.Program + " send <name> \"hello\"", "sends a message"},
 	}

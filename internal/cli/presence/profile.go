@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,8 +10,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/localapi"
-	"github.com/claudemesh/claudemesh/internal/mesh"
-	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
 // NewProfile shows what others see, and changes it.
@@ -49,7 +48,7 @@ func NewProfile(a *shell.App) *cobra.Command {
 	fl.StringVar(&edit.mode, "message-mode", "", "how messages come to this session: `push|inbox|off`")
 	fl.StringVar(&edit.mesh, "mesh", "", "in this mesh only, by its short `name`; otherwise in every one that you are in")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
-	shell.OfferWords(cmd, "message-mode", "push", "inbox", "off")
+	shell.OfferWords(cmd, "message-mode", localapi.Modes()...)
 	status := shell.Noun("status", "Say what you are doing", shell.CopyOf("status set", newStatusSet(a)))
 	cmd.AddCommand(shell.CopyOf("summary", newSummary(a)), shell.CopyOf("visible", newVisible(a)), status)
 	return cmd
@@ -81,16 +80,12 @@ func (f *profileFlags) request(cmd *cobra.Command) (req localapi.ProfileRequest,
 		req.Capabilities, changes = append([]string{}, f.capabilities...), true
 	}
 	if cmd.Flags().Changed("groups") {
-		req.Groups, changes = []protocol.Group{}, true
-		for _, text := range f.groups {
-			name, role, _ := strings.Cut(text, ":")
-			if name, err = mesh.ParseGroup(name); err != nil {
-				return req, false, err
-			}
-			req.Groups = append(req.Groups, protocol.Group{Name: name, Role: role})
+		if req.Groups, err = localapi.ParseGroups(f.groups); err != nil {
+			return req, false, err
 		}
+		changes = true
 	}
-	if m := req.MessageMode; m != nil && *m != "push" && *m != "inbox" && *m != "off" {
+	if m := req.MessageMode; m != nil && !slices.Contains(localapi.Modes(), *m) {
 		return req, false, shell.Usage(cmd, "a message mode is push, inbox or off, not %q", *m)
 	}
 	return req, changes, nil

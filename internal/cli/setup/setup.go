@@ -4,7 +4,6 @@ package setup
 import (
 	"context"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/install"
 	"github.com/claudemesh/claudemesh/internal/mesh"
-	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
 // installedView is the JSON of install and uninstall.
@@ -125,15 +123,11 @@ func run(ctx context.Context, a *shell.App, f flags, usual func(install.Places) 
 			return err
 		}
 	}
-	home, config, err := paths.UserFolders(runtime.GOOS, a.Sys.Lookup)
+	places, err := shell.Places(a)
 	if err != nil {
 		return err
 	}
-	path, _ := a.Sys.Lookup("PATH")
-	in := &install.Installer{
-		Places:  install.Places{Home: home, Config: config, Claude: a.Env.Claude.ConfigDir, System: runtime.GOOS, Path: path},
-		Program: a.Sys.Executable, State: a.Home.Config.Install(),
-	}
+	in := &install.Installer{Places: places, Program: a.Sys.Executable, State: a.Home.Config.Install()}
 	if !filepath.IsAbs(in.Program) {
 		return mesh.Errorf(mesh.IOError, "the path of this program is not known")
 	}

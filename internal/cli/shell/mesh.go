@@ -70,17 +70,3 @@ func onlineWord(online bool) string {
 	}
 	return "offline"
 }
-
-// HumanOnly refuses inside a host session (design E4): one that the environment names, or that the daemon finds among the
-// ancestors of this process. A daemon that does not run knows of no session.
-func HumanOnly(ctx context.Context, a *App) error {
-	inside := a.Env.Claude.Inside
-	if !inside {
-		me, err := Ask(ctx, a, localapi.Whoami, ProbeTime, localapi.None{})
-		inside = me.Session != nil || mesh.IsCode(err, mesh.SessionUnknown)
-	}
-	if inside {
-		return mesh.Errorf(mesh.HumanOnly, "this is for the human outside the session")
-	}
-	return nil
-}

@@ -44,6 +44,9 @@ type Services struct {
 	Demo   func(ctx context.Context, s Service) error
 	// InProcess opens the daemon's handler in this process, under the daemon's lock (design A8).
 	InProcess func(ctx context.Context, s Service) (localapi.Doer, io.Closer, error)
+	// Exec puts a program in the place of this process; where the system cannot do that it runs it, and ends as it does.
+	// It returns only when the program could not be started.
+	Exec func(path string, argv, environ []string) error
 	// Manage gives the system's service manager one command.
 	Manage func(ctx context.Context, command, environ []string) error
 	// BrokerKeeper and DaemonKeeper look after stored data.

@@ -245,6 +245,10 @@ func (d *delivery) over() <-chan struct{} { return d.ended }
 
 func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 	s := d.server
+	is, _ := s.Registry.Find(d.session) // one that has ended takes nothing any more, in whatever mode
+	if is.MessageMode == localapi.ModeOff {
+		return false, nil
+	}
 	v := s.verdicts(ctx, d.session)
 	held := gate.None
 	claimed, err := s.Inbox.Claim(ctx, d.surface, page, func(r inbox.Row) bool {
@@ -261,6 +265,9 @@ func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 	for _, r := range claimed {
 		item := v.item(r.Row)
 		item.Attempt = r.Attempt
+		if is.MessageMode == localapi.ModeInbox && !item.Held {
+			item.Body, item.Announced = nil, true
+		}
 		if err := sub.event(strconv.FormatInt(r.Seq, 10), localapi.EventMessage, item); err != nil {
 			return false, err
 		}

@@ -71,14 +71,14 @@ func (r *Registry) Register(ctx context.Context, req localapi.RegisterRequest, c
 // check refuses what no host says and fills in defaults.
 func check(req localapi.RegisterRequest) (localapi.RegisterRequest, error) {
 	if req.MessageMode == "" {
-		req.MessageMode = "push"
+		req.MessageMode = localapi.ModePush
 	}
 	switch {
 	case req.SessionID == "" || len(req.SessionID) > maxIDBytes || !printable(req.SessionID):
 		return req, mesh.Errorf(mesh.BadRequest, "session_id has 1 to %d characters that can be seen", maxIDBytes)
 	case len(req.CWD) > maxCWDBytes || !filepath.IsAbs(req.CWD) || !utf8.ValidString(req.CWD):
 		return req, mesh.Errorf(mesh.BadRequest, "cwd is a full path of at most %d bytes", maxCWDBytes)
-	case !slices.Contains([]string{"push", "inbox", "off"}, req.MessageMode):
+	case !slices.Contains(localapi.Modes(), req.MessageMode):
 		return req, mesh.Errorf(mesh.BadRequest, "message_mode is push, inbox or off")
 	case len(req.Groups) > maxGroups:
 		return req, mesh.Errorf(mesh.BadRequest, "a session is in at most %d groups", maxGroups)
