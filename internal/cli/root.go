@@ -75,18 +75,7 @@ func contents() []section {
 			{[]string{"members"}, membership.NewMembers},
 			{[]string{"member"}, membership.NewMember},
 		}},
-		{"Who may what", []verb{
-			{[]string{"grant"}, grant.NewGrant},
-			{[]string{"revoke"}, grant.NewRevoke},
-			{[]string{"block"}, grant.NewBlock},
-			{[]string{"unblock"}, grant.NewUnblock},
-			{[]string{"grants"}, grant.NewGrants},
-			{[]string{"kick"}, moderation.NewKick},
-			{[]string{"disconnect"}, moderation.NewDisconnect},
-			{[]string{"ban"}, moderation.NewBan},
-			{[]string{"unban"}, moderation.NewUnban},
-			{[]string{"bans"}, moderation.NewBans},
-		}},
+		{"Who may what", powers()},
 		{"Daemon and broker", []verb{
 			{[]string{"daemon"}, machine.NewDaemon},
 			{[]string{"broker"}, machine.NewBroker},
@@ -102,6 +91,22 @@ func contents() []section {
 			{[]string{"msg-status"}, message.NewMsgStatus},
 			{[]string{"docs"}, newDocs},
 		}},
+	}
+}
+
+// powers are the verbs about what others may do.
+func powers() []verb {
+	return []verb{
+		{[]string{"grant"}, grant.NewGrant},
+		{[]string{"revoke"}, grant.NewRevoke},
+		{[]string{"block"}, grant.NewBlock},
+		{[]string{"unblock"}, grant.NewUnblock},
+		{[]string{"grants"}, grant.NewGrants},
+		{[]string{"kick"}, moderation.NewKick},
+		{[]string{"disconnect"}, moderation.NewDisconnect},
+		{[]string{"ban"}, moderation.NewBan},
+		{[]string{"unban"}, moderation.NewUnban},
+		{[]string{"bans"}, moderation.NewBans},
 	}
 }
 

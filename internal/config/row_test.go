@@ -21,7 +21,7 @@ func TestExplain(t *testing.T) {
 	want := map[string]Row{
 		"inbox_retention": {
 			Key: "inbox_retention", Flag: "inbox-retention", Env: "CLAUDEMESH_INBOX_RETENTION", Kind: "duration", Allowed: "at least 1m",
-			Value: "36h", Source: FromFile, Default: "720h", Doc: "How long messages stay in the inbox.",
+			Value: "36h", Source: FromFile, Default: "720h", Doc: "How long messages stay in the inbox, read or not. Held ones, too: read them in time.",
 		},
 		"tcp_port": {
 			Key: "tcp_port", Flag: "tcp-port", Env: "CLAUDEMESH_TCP_PORT", Kind: "number", Allowed: "0 to 65535",
