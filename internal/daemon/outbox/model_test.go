@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -27,16 +28,19 @@ type machine struct {
 	flying []frame
 
 	order    map[string][]mesh.ClientID // accepted here, by target
+	drafts   map[mesh.ClientID]Draft
+	heirs    map[mesh.ClientID]mesh.ClientID // what was requeued, and as what
 	prints   map[mesh.ClientID]seal.Fingerprint
 	status   map[mesh.ClientID]Status // as last seen
 	broker   map[mesh.ClientID]mesh.ID
 	brokered map[string][]mesh.ClientID // accepted there, by target
 }
 
-// legal are the transitions of a drain and a restart.
+// legal are the transitions of a drain, a restart, and the user.
 var legal = map[[2]Status]bool{
 	{"", Pending}: true, {Pending, Inflight}: true, {Pending, Dead}: true,
 	{Inflight, Done}: true, {Inflight, Dead}: true, {Inflight, Pending}: true,
+	{Pending, Aborted}: true, {Inflight, Aborted}: true, {Dead, Aborted}: true,
 }
 
 func (m *machine) open(t *rapid.T) {
@@ -45,8 +49,12 @@ func (m *machine) open(t *rapid.T) {
 		t.Fatalf("open: %v", err)
 	}
 	m.o, m.flying = o, nil
+	wake, err := o.wakes.add(meshA)
+	if err != nil {
+		t.Fatalf("begin the drain: %v", err)
+	}
 	m.d = &drain{
-		o: o, meshID: meshA, route: newScripted(), wake: make(chan struct{}, 1), plan: newSchedule(), log: o.log,
+		o: o, meshID: meshA, route: newScripted(), wake: wake, plan: newSchedule(), log: o.log,
 		results: make(chan attempt, maxLanes*maxWindow), expireAt: m.now.Add(expireEvery),
 	}
 	m.d.plan.limit(m.d.route.Limits())
@@ -72,9 +80,8 @@ func (m *machine) accept(t *rapid.T) {
 		if err != nil || out.Status != "queued" {
 			t.Fatalf("first accept of %s: %+v, %v", id, out, err)
 		}
-		m.prints[id] = d.Fingerprint
-		m.order[to] = append(m.order[to], id)
-	case first != d.Fingerprint || before == Dead:
+		m.knows(d)
+	case first != d.Fingerprint || before == Dead || before == Aborted:
 		if !mesh.IsCode(err, mesh.Reused) {
 			t.Fatalf("accept of %s over a row that is %s: %+v, %v; want %s", id, before, out, err, mesh.Reused)
 		}
@@ -83,6 +90,75 @@ func (m *machine) accept(t *rapid.T) {
 	}
 	m.load(t)
 }
+
+// knows notes a row that is new.
+func (m *machine) knows(d Draft) {
+	m.prints[d.ClientID], m.drafts[d.ClientID] = d.Fingerprint, d
+	m.order[d.TargetSpec] = append(m.order[d.TargetSpec], d.ClientID)
+}
+
+// pick is a row that is there.
+func (m *machine) pick(t *rapid.T) Row {
+	id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.prints))).Draw(t, "row")
+	found, err := m.o.Status(context.Background(), string(id), "")
+	if err != nil {
+		t.Fatalf("find %s: %v", id, err)
+	}
+	return found.Row
+}
+
+// requeue sends a row again under an id that is new, or taken, or the one of the last time. The drain hears of it later.
+func (m *machine) requeue(t *rapid.T) {
+	if len(m.prints) == 0 {
+		t.Skip("there is nothing to requeue")
+	}
+	old := m.pick(t)
+	d := m.drafts[old.ClientID]
+	d.ClientID = mesh.ClientID(fmt.Sprintf("id-%d", rapid.IntRange(8, 24).Draw(t, "new id")))
+	_, taken := m.prints[d.ClientID]
+	done, err := m.o.Requeue(context.Background(), old.ID, "tester", d)
+	switch {
+	case old.Status == Aborted && m.heirs[old.ClientID] == d.ClientID:
+		if err != nil || done.New.ClientID != d.ClientID {
+			t.Fatalf("the same requeue of %s again: %+v, %v", old.ClientID, done, err)
+		}
+	case old.Status == Done || old.Status == Aborted:
+		if !mesh.IsCode(err, mesh.MessageSettled) {
+			t.Fatalf("requeue of %s, which is %s: %v; want %s", old.ClientID, old.Status, err, mesh.MessageSettled)
+		}
+	case taken:
+		if !mesh.IsCode(err, mesh.ClientIDInUse) {
+			t.Fatalf("requeue of %s as %s, which is taken: %v; want %s", old.ClientID, d.ClientID, err, mesh.ClientIDInUse)
+		}
+	case err != nil:
+		t.Fatalf("requeue of %s, which is %s: %v", old.ClientID, old.Status, err)
+	default:
+		m.heirs[old.ClientID] = d.ClientID
+		m.knows(d)
+	}
+}
+
+// cancel ends a row. The drain hears of it later.
+func (m *machine) cancel(t *rapid.T) {
+	if len(m.prints) == 0 {
+		t.Skip("there is nothing to cancel")
+	}
+	old := m.pick(t)
+	_, err := m.o.Cancel(context.Background(), old.ID, "tester")
+	want := mesh.Code("")
+	switch {
+	case old.Status == Done || m.heirs[old.ClientID] != "":
+		want = mesh.MessageSettled
+	case old.Status == Inflight:
+		want = mesh.MessageInflight
+	}
+	if want == "" && err != nil || want != "" && !mesh.IsCode(err, want) {
+		t.Fatalf("cancel %s, which is %s: %v; want %q", old.ClientID, old.Status, err, want)
+	}
+}
+
+// hear has the drain take in what was accepted and aborted.
+func (m *machine) hear(t *rapid.T) { m.load(t) }
 
 func (m *machine) brokerID(id mesh.ClientID, s Status) mesh.ID {
 	if s == Done {
@@ -100,10 +176,17 @@ func (m *machine) claim(t *rapid.T) {
 		t.Fatalf("write: %v", err)
 	}
 	for _, f := range frames {
-		f.req.After, f.lane.last = f.lane.last, f.id
 		if f.verdict == gone {
-			t.Fatalf("claim of %s, which nobody else touches, failed", f.id)
+			if m.status[f.id] != Aborted {
+				t.Fatalf("claim of %s, which is %s, failed", f.id, m.status[f.id])
+			}
+			m.d.land(f.attempt)
+			continue
 		}
+		if m.status[f.id] == Aborted {
+			t.Fatalf("%s is sent after it was aborted", f.id)
+		}
+		f.req.After, f.lane.last = f.lane.last, f.id
 		m.flying = append(m.flying, f)
 	}
 }
@@ -166,6 +249,9 @@ func (m *machine) check(t *rapid.T) {
 			t.Fatalf("%s went from %q to %s", r.ClientID, before, r.Status)
 		}
 		m.status[r.ClientID] = r.Status
+		if r.Status == Aborted && r.BrokerID != "" && r.BrokerID != m.broker[r.ClientID] {
+			t.Fatalf("%s was aborted too late, as %q; the broker has it as %q", r.ClientID, r.BrokerID, m.broker[r.ClientID])
+		}
 		if r.Status == Done && r.BrokerID != m.broker[r.ClientID] {
 			t.Fatalf("%s is done as %q, the broker has it as %q", r.ClientID, r.BrokerID, m.broker[r.ClientID])
 		}
@@ -190,7 +276,7 @@ func TestOutboxAgainstModel(t *testing.T) {
 		files++
 		m := &machine{
 			path: filepath.Join(dir, fmt.Sprintf("%d.db", files)), now: time.UnixMilli(1_700_000_000_000),
-			order: map[string][]mesh.ClientID{}, prints: map[mesh.ClientID]seal.Fingerprint{}, status: map[mesh.ClientID]Status{},
+			order: map[string][]mesh.ClientID{}, prints: map[mesh.ClientID]seal.Fingerprint{}, drafts: map[mesh.ClientID]Draft{}, heirs: map[mesh.ClientID]mesh.ClientID{}, status: map[mesh.ClientID]Status{},
 			broker: map[mesh.ClientID]mesh.ID{}, brokered: map[string][]mesh.ClientID{},
 		}
 		m.open(t)
@@ -202,6 +288,7 @@ func TestOutboxAgainstModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"":       m.check,
 			"accept": m.accept, "claim": m.claim, "answer": m.answer, "answer more": m.answer, "crash": m.crash,
+			"requeue": m.requeue, "cancel": m.cancel, "hear": m.hear,
 		})
 	})
 }
