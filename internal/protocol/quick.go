@@ -39,6 +39,11 @@ func (a Ack) WriteJSON(o *wire.Object) {
 	o.True("duplicate", a.Duplicate)
 	o.Int("recipients", int64(a.Recipients), true)
 	o.Int("retryMs", a.RetryMs, true)
+	o.Text("firstSeenAt", a.FirstSeenAt, true)
+	if a.HistoryAvailable != nil {
+		o.Bool("historyAvailable", *a.HistoryAvailable)
+	}
+	o.Text("conflict", a.Conflict, true)
 }
 
 // WriteJSON writes the members (wire.QuickWriter).

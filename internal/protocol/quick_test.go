@@ -30,6 +30,11 @@ func draw(t *rapid.T, v reflect.Value) {
 			if raw := rapid.SampledFrom([]string{"", `{}`, `{"a":[1,null,"x"]}`}).Draw(t, "raw"); raw != "" {
 				f.SetBytes([]byte(raw))
 			}
+		case reflect.Pointer:
+			if rapid.Bool().Draw(t, "there") {
+				b := rapid.Bool().Draw(t, "bool")
+				f.Set(reflect.ValueOf(&b))
+			}
 		default:
 			t.Fatalf("field %s has a kind that this test does not know", v.Type().Field(i).Name)
 		}

@@ -38,6 +38,9 @@ type SenderProof struct {
 	Receipts    bool   `json:"receipts,omitzero" jsonschema:"the sender takes signed receipts (receipts/1); not signed: without it nobody is told anything"`
 }
 
+// FingerprintMismatch is the conflict of an id that was accepted for another message.
+const FingerprintMismatch = "request_fingerprint_mismatch"
+
 // Ack answers a send (wire 3.2). A refusal is an ack with `error`.
 type Ack struct {
 	ID         string    `json:"id" jsonschema:"of the send"`
@@ -48,6 +51,11 @@ type Ack struct {
 	Duplicate  bool      `json:"duplicate,omitzero" jsonschema:"the id was accepted before; messageId is the first one's"`
 	Recipients int       `json:"recipients,omitzero" jsonschema:"mailboxes it was put into"`
 	RetryMs    int64     `json:"retryMs,omitzero" jsonschema:"when a rate limit has room again"`
+
+	// Of a repetition (daemon 15).
+	FirstSeenAt      string `json:"firstSeenAt,omitzero" jsonschema:"of a duplicate: when the id was accepted"`
+	HistoryAvailable *bool  `json:"historyAvailable,omitzero" jsonschema:"of a duplicate: false when the broker has dropped the text, because every copy is final"`
+	Conflict         string `json:"conflict,omitzero" jsonschema:"request_fingerprint_mismatch: the id was accepted for another message"`
 }
 
 // PushedMessage is a message on its way to a recipient: the union of the fields of both broker generations

@@ -264,13 +264,19 @@ func (a *accept) repeated(tx *sqlite.Tx) error {
 		case err != nil:
 			return err
 		case ok && bytes.Equal(was.Fingerprint, a.msg.Fingerprint):
-			a.ack = protocol.Ack{ID: a.frameID, MessageID: was.ID, Queued: true, Duplicate: true, Recipients: was.Recipients}
+			a.ack = protocol.Ack{
+				ID: a.frameID, MessageID: was.ID, Queued: true, Duplicate: true, Recipients: was.Recipients,
+				FirstSeenAt: mesh.FormatTime(was.At), HistoryAvailable: &was.Kept,
+			}
 			return nil
 		case ok:
 			a.refusal = mesh.Errorf(mesh.Reused, "the id was used for another message, %s", was.ID[:8])
 		}
 	}
 	a.ack = refused(a.frameID, a.refusal)
+	if a.ack.Code == mesh.Reused {
+		a.ack.Conflict = protocol.FingerprintMismatch
+	}
 	return nil
 }
 

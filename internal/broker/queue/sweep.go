@@ -19,6 +19,7 @@ const (
 	bodiesEvery = 5 * time.Second // how long the body of a final message stays
 	expireEvery = 5 * time.Minute // how late a message expires, or a quarter of its lifetime
 	pruneEvery  = time.Hour
+	checkEvery  = 24 * time.Hour // between two searches for rows that belong to nothing (daemon 15)
 	receiptTTL  = 14 * 24 * time.Hour // how long a receipt can be read after it was written
 	sliceRows   = 512                 // of one transaction, so that acceptance does not wait for a sweep
 )
@@ -44,6 +45,8 @@ func (s *sweeper) run(ctx context.Context) {
 	defer expire.Stop()
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
+	check := time.NewTicker(checkEvery)
+	defer check.Stop()
 	s.swept(ctx, "withdraw", s.withdraw(ctx)) // what a process that ended had not done yet
 	s.swept(ctx, "drop bodies", s.dropAllBodies(ctx))
 	for {
@@ -62,6 +65,8 @@ func (s *sweeper) run(ctx context.Context) {
 			s.swept(ctx, "expire", s.expire(ctx))
 		case <-prune.C:
 			s.swept(ctx, "prune", s.prune(ctx))
+		case <-check.C:
+			s.swept(ctx, "check", s.check(ctx))
 		}
 	}
 }
@@ -225,6 +230,15 @@ func (s *sweeper) prune(ctx context.Context) error {
 		}
 		return store.PruneGroups(tx, s.now().Add(-s.set.SessionSeen))
 	})
+}
+
+// check says which rows belong to nothing. It mends none: why they are there has to be found out first.
+func (s *sweeper) check(ctx context.Context) error {
+	broken, err := store.ListBroken(ctx, s.db)
+	for _, b := range broken {
+		s.log.Error("the store breaks a rule", slog.String(logkey.Reason, b.Rule), slog.Int64(logkey.Rows, b.Rows))
+	}
+	return err
 }
 
 // touch notes that the sessions that are connected are, in their groups, for a process that ends without notice.

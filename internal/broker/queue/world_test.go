@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -47,6 +48,7 @@ type world struct {
 	q    *Queue
 	stop func()
 	next mesh.ConnID
+	said bytes.Buffer // errors of the log
 }
 
 // inWorld runs a test on a clock that moves when everything waits.
@@ -69,7 +71,8 @@ func (w *world) start() {
 		w.t.Fatalf("open store: %v", err)
 	}
 	w.db = db
-	w.q = New(Options{DB: db, Settings: w.set, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	log := slog.New(slog.NewTextHandler(&w.said, &slog.HandlerOptions{Level: slog.LevelError}))
+	w.q = New(Options{DB: db, Settings: w.set, Now: time.Now, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.q.Run(ctx) }()

@@ -67,20 +67,24 @@ type Accepted struct {
 	ID          mesh.ID
 	Fingerprint []byte
 	Recipients  int
+	At          time.Time
+	Kept        bool // its text is still here
 }
 
-const findAccepted = `SELECT id, fingerprint, recipients FROM message WHERE sender = $1 AND client_id = $2`
+const findAccepted = `SELECT id, fingerprint, recipients, created_at, length(nonce) + length(ciphertext) > 0 FROM message WHERE sender = $1 AND client_id = $2`
 
 // FindAccepted reads what a sender's client id was used for; false when it was not.
 func FindAccepted(tx *sqlite.Tx, sender int64, id mesh.ClientID) (Accepted, bool, error) {
 	var a Accepted
-	err := tx.QueryRow(findAccepted, sender, string(id)).Scan(&a.ID, &a.Fingerprint, &a.Recipients)
+	var when int64
+	err := tx.QueryRow(findAccepted, sender, string(id)).Scan(&a.ID, &a.Fingerprint, &a.Recipients, &when, &a.Kept)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, false, nil
 	}
 	if err != nil {
 		return a, false, fmt.Errorf("read message: %w", err)
 	}
+	a.At = at(when)
 	return a, true, nil
 }
 

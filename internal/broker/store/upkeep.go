@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 
@@ -24,6 +25,28 @@ var invariants = []sqlite.Rule{
 	{Broken: "number that two receipts of one sender have", Count: "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE receipt > 0 GROUP BY sender, receipt HAVING count(*) > 1)"},
 	{Broken: "session of a member of another mesh", Count: "SELECT count(*) FROM session k JOIN member r ON r.n = k.member WHERE k.mesh_id <> r.mesh_id"},
 	{Broken: "presence of a member of another mesh", Count: "SELECT count(*) FROM presence p JOIN member r ON r.id = p.member WHERE p.mesh_id <> r.mesh_id"},
+}
+
+// Broken is a rule that rows of the store break, and how many.
+type Broken struct {
+	Rule string
+	Rows int64
+}
+
+// ListBroken looks for rows that break a rule: those without what they belong to, above all. Each rule is read by itself, so
+// that no snapshot lasts.
+func ListBroken(ctx context.Context, db *sqlite.DB) (all []Broken, err error) {
+	for _, rule := range invariants {
+		broken := Broken{Rule: rule.Broken}
+		err := db.Read(ctx, func(tx *sqlite.Tx) error { return tx.QueryRow(rule.Count).Scan(&broken.Rows) })
+		if err != nil {
+			return nil, fmt.Errorf("look for a %s: %w", rule.Broken, err)
+		}
+		if broken.Rows > 0 {
+			all = append(all, broken)
+		}
+	}
+	return all, nil
 }
 
 // Verify reads the file at path, also while a broker has it open, and lists what is wrong in it. What it does not understand
