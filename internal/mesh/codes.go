@@ -60,6 +60,7 @@ const (
 	DaemonRunning     Code = "daemon_running"
 	BrokerDown        Code = "broker_unreachable"
 	BrokerRefused     Code = "broker_refused"
+	BrokerTooOld      Code = "broker_too_old"
 	InsecureURL       Code = "insecure_url"
 	PinMismatch       Code = "broker_key_changed"
 	WeakerHandshake   Code = "weaker_handshake"
@@ -154,9 +155,10 @@ var Codes = []Row{
 	{DaemonRunning, http.StatusConflict, ExitExists, false, "leave out --no-daemon, or run `claudemesh daemon down` first"},
 	{BrokerDown, http.StatusBadGateway, ExitNetwork, true, "check that the broker runs and the network is up"},
 	{BrokerRefused, http.StatusBadGateway, ExitPermission, false, "see `claudemesh daemon status`"},
+	{BrokerTooOld, http.StatusNotImplemented, ExitInternal, false, "whoever runs the broker has to upgrade it; messages go through it as before"},
 	{PinMismatch, http.StatusBadGateway, ExitPermission, true, "somebody else may answer in the broker's place: ask its owner, and join by a new link only if they changed the key"},
 	{InsecureURL, http.StatusBadRequest, ExitUsage, false, "use wss:// or https://; plain connections are for this machine only"},
-	{WeakerHandshake, http.StatusBadGateway, ExitPermission, true, "somebody may stand between you and the broker; if its operator went back to an older one, leave the mesh and join it again"},
+	{WeakerHandshake, http.StatusBadGateway, ExitPermission, true, "somebody may stand between you and the broker; if its operator went back to an older one, leave the mesh with `claudemesh leave <mesh> --yes` and join it again"},
 
 	{NoHello, http.StatusUnauthorized, ExitAuth, false, "the first frame is hello"},
 	{HelloTimeout, http.StatusRequestTimeout, ExitNetwork, true, ""},

@@ -280,6 +280,41 @@ func TestThreat9DowngradedHandshake(t *testing.T) {
 	})
 }
 
+// Who knows that the broker went back to an older one takes that in by leaving the mesh and joining it again, as the hint of
+// the refusal says: a new member with a new key, and nothing of before. From then on the stronger handshake counts again.
+func TestThreat9DowngradeIsAcceptedByJoiningAgain(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		older := func(head string) string { return challenge.ReplaceAllString(head, "") }
+		ben.Link(w.broker).Answer(older)
+		ben.Link(w.broker).Reset()
+		w.Until("ben refuses it", func() bool { return strings.Contains(ben.Mesh("team").LastError, "older handshake") })
+		before := ben.Mesh("team").Pubkey
+		if hint := mesh.WeakerHandshake.Hint(); !strings.Contains(hint, "`claudemesh leave <mesh> --yes` and join it again") {
+			t.Errorf("the hint is %q, want what this test does", hint)
+		}
+		_, err := localapi.MeshLeave.Do(t.Context(), ben, localapi.MeshLeaveRequest{Slug: "team"})
+		if err == nil {
+			t.Error("ben left without --yes: the broker was not told")
+		}
+		_, err = localapi.MeshLeave.Do(t.Context(), ben, localapi.MeshLeaveRequest{Slug: "team", Force: true})
+		w.must(err)
+		ada.Join("team", ben)
+		w.wantOpen(ben)
+		if m := ben.Mesh("team"); m.Auth != "auth/1" || m.Pubkey == before {
+			t.Errorf("got %+v, want auth/1 with a new key", m)
+		}
+		w.Send(ben, "ada", "here again")
+		w.wantTexts(ada, "here again")
+
+		ben.Link(w.broker).Answer(nil)
+		ben.Link(w.broker).Reset()
+		w.Until("ben speaks auth/2", func() bool { return ben.Mesh("team").Auth == "auth/2" })
+		ben.Link(w.broker).Answer(older)
+		ben.Link(w.broker).Reset()
+		w.Until("ben refuses it", func() bool { return strings.Contains(ben.Mesh("team").LastError, "older handshake") })
+	})
+}
+
 // A hello that was overheard opens no other connection, and neither does one for a challenge of somebody else.
 func TestThreat9ReplayedAndReflectedHello(t *testing.T) {
 	lie(t, func(t *testing.T, l *liar) {

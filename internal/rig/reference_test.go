@@ -42,6 +42,7 @@ var update = flag.Bool("update", false, "write what the daemon does into testdat
 //	<who> sends <to>        ada, or one of her sessions, sends each line
 //	ada registers <name>    a session begins
 //	ada tells               each line is what she tells others of herself, as a request for her profile
+//	ada asks for <what>     what only brokers of ours know, and how long it took; see owns
 //	ada <verb> ...          leaves, peers, restarts, joins, quits, groups, info; see do
 //	wait <duration>         time passes
 //	then                    what the broker was told since the last of these, what became of ada's doings, and how she
@@ -243,6 +244,10 @@ func (s *stage) ask(words []string) {
 		for _, g := range answer.Groups {
 			s.note(fmt.Sprintf("ada knows of %s, joined %t", g.Name, g.Joined))
 		}
+	case "asks":
+		began := time.Now()
+		err := s.owns(words[3])
+		s.note(fmt.Sprintf("ada asks for %s: %s after %v", words[3], outcomeOf(err), time.Since(began)))
 	case "info":
 		answer, err := localapi.Info.Do(ctx, s.ada, localapi.InfoRequest{})
 		s.must(err)
@@ -256,6 +261,31 @@ func (s *stage) ask(words []string) {
 	default:
 		s.T.Fatalf("%q is no step", words)
 	}
+}
+
+func outcomeOf(err error) string {
+	if err == nil {
+		return "done"
+	}
+	return string(mesh.CodeOf(err))
+}
+
+// owns is what only brokers of ours know.
+func (s *stage) owns(what string) error {
+	var err error
+	switch ctx := s.T.Context(); what {
+	case "invites":
+		_, err = localapi.Invites.Do(ctx, s.ada, localapi.InvitesRequest{Slug: "team"})
+	case "members":
+		_, err = localapi.Members.Do(ctx, s.ada, localapi.MembersRequest{})
+	case "block":
+		_, err = localapi.Grant.Do(ctx, s.ada, localapi.GrantRequest{Verb: "block", Peer: string(secretOf("bob").Public().String())})
+	case "grants":
+		_, err = localapi.Grants.Do(ctx, s.ada, localapi.GrantsRequest{})
+	default:
+		s.T.Fatalf("nobody asks for %q", what)
+	}
+	return err
 }
 
 func (s *stage) note(text string) { s.done = append(s.done, text) }

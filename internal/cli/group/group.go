@@ -138,7 +138,10 @@ func runList(ctx context.Context, a *shell.App, req localapi.GroupsRequest) erro
 		return err
 	}
 	for _, m := range answer.Meshes {
-		if !m.OK {
+		switch {
+		case m.Code == mesh.BrokerTooOld:
+			a.Warn("%s has a broker that lists no groups: only your own there are known; %s", m.Mesh, m.Code.Hint())
+		case !m.OK:
 			a.Warn("%s does not answer (%s): only your own groups there are known", m.Mesh, m.Status)
 		}
 	}

@@ -18,6 +18,9 @@ func TestGroup(t *testing.T) {
 		Groups: []localapi.Group{{Name: "ops", Mesh: "research", Joined: true, Members: []string{}}},
 		Meshes: []localapi.MeshState{{Mesh: "research", Status: "reconnecting"}, {Mesh: "team", Status: "open", OK: true}},
 	}
+	older := localapi.GroupsAnswer{
+		Groups: away.Groups, Meshes: []localapi.MeshState{{Mesh: "research", Status: "open", Code: mesh.BrokerTooOld, Detail: "this broker does not know list_groups"}},
+	}
 	many := clitest.Groups()
 	many.Groups[0].Members, many.Groups[0].Count = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}, 70
 	clitest.Verbs(t, cli.Run, "group", []clitest.Line{
@@ -32,6 +35,7 @@ func TestGroup(t *testing.T) {
 		{Args: "group list"},
 		{Args: "groups list --json=name,members"},
 		{Args: "group list", Given: clitest.Answer(localapi.Groups.Route, away)},
+		{Args: "group list", Given: clitest.Answer(localapi.Groups.Route, older)},
 		{Args: "group list", Given: clitest.Answer(localapi.Groups.Route, many)},
 		{Args: "group list", Given: clitest.Answer(localapi.Groups.Route, localapi.GroupsAnswer{})},
 		{Args: "group"},

@@ -180,6 +180,7 @@ func (v Groups) List(ctx context.Context, sessionID string, req localapi.GroupsR
 		state := localapi.MeshState{Mesh: at.Mesh.Slug, Status: string(at.Link.State())}
 		found, err := listGroups(ctx, at)
 		if state.OK = err == nil; err != nil {
+			state.Code, state.Detail = mesh.CodeOf(err), mesh.PublicText(err)
 			v.node.opt.Log.Info("groups not read", logkey.Mesh, at.Mesh.Slug, logkey.Err, err)
 		}
 		answer.Meshes = append(answer.Meshes, state)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
 	"github.com/claudemesh/claudemesh/internal/daemon/node/decree"
+	"github.com/claudemesh/claudemesh/internal/daemon/uplink"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
@@ -37,6 +38,9 @@ func owned(n *Node, slug string) (*attachment.Attachment, decree.Owner, error) {
 	peer := at.Link.Peer()
 	if peer == nil {
 		return nil, none, mesh.Errorf(mesh.BrokerDown, "%s is not connected to its broker", slug)
+	}
+	if err := uplink.Answers(at.Link, protocol.InviteCreate.Entry); err != nil { // as of all that owners sign
+		return nil, none, err
 	}
 	return at, decree.Owner{Mesh: at.Mesh, Facts: at.Facts, Key: key, Peer: peer, Now: n.opt.Now}, nil
 }

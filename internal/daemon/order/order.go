@@ -88,6 +88,9 @@ func ask[Req, Resp any](ctx context.Context, o *Order, limit time.Duration, c wi
 	if peer == nil {
 		return none, mesh.Errorf(mesh.BrokerDown, "%s is not connected to its broker", o.Slug)
 	}
+	if err := uplink.Answers(o.Link, c.Entry); err != nil {
+		return none, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return c.Do(ctx, peer, req)

@@ -213,6 +213,18 @@ func (l *Link) Has(capability string) bool {
 	return l.peer != nil && slices.Contains(l.welcome.Capabilities, capability)
 }
 
+// Answers refuses a request that the broker of a link would never answer, with broker_too_old: only ours know it, and this
+// one is another (wire TRAP E). Without a connection nothing is known, and the error is broker_unreachable.
+func Answers(l *Link, e *wire.Entry) error {
+	switch {
+	case l.Peer() == nil:
+		return mesh.Errorf(mesh.BrokerDown, "not connected")
+	case e.Ours && !l.Has(protocol.CapGo):
+		return mesh.Errorf(mesh.BrokerTooOld, "this broker does not know %s", e.Type)
+	}
+	return nil
+}
+
 // Retry connects now instead of after the wait, and leaves a final state.
 func (l *Link) Retry() {
 	select {

@@ -83,6 +83,9 @@ func Ask[Req, Resp any](ctx context.Context, a *Attachment, limit time.Duration,
 	if peer == nil {
 		return none, mesh.Errorf(mesh.BrokerDown, "%s is not connected to its broker", a.Mesh.Slug)
 	}
+	if err := uplink.Answers(a.Link, c.Entry); err != nil {
+		return none, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return c.Do(ctx, peer, req)
