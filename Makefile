@@ -25,7 +25,10 @@ ROUNDS := 10
 TIME   := 0s
 FAULT  :=
 
-.PHONY: help up demo deps test lint vet race fuzz chaos bench docs cross build clean
+# How long `make soak` lasts.
+LENGTH := 30m
+
+.PHONY: help up demo deps test lint vet race fuzz chaos soak bench docs cross build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,8 +79,12 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 chaos: ## break each part while messages are sent, and account for every message: SEED=, ROUNDS=, TIME=, FAULT=
 	$(STEP)
 	cd internal/e2e && $(PLAIN) go test -count=1 -timeout=0 -run '^TestChaos$$' -args -seed=$(SEED) -rounds=$(ROUNDS) -within=$(TIME) -fault='$(FAULT)'
-	cd internal/rig && $(PLAIN) go test -count=1 -run '^TestHistory' -args -seed=$(SEED)
+	cd internal/rig && $(PLAIN) go test -count=1 -run '^TestHistory|^TestT[0-9]' -args -seed=$(SEED) -rounds=50
 	cd internal/broker && $(PLAIN) go test -count=1 -run '^TestReconnectStorm$$' -args -sessions=5000
+
+soak: ## use everything at once for LENGTH (30m): memory, goroutines and descriptors stay as they are
+	$(STEP)
+	cd internal/e2e && $(PLAIN) go test -count=1 -timeout=0 -run '^TestSoak$$' -args -soak=$(LENGTH)
 
 bench: build ## ratios to systems you know, from one interleaved run, into docs/benchmarks.md
 	$(STEP)

@@ -270,6 +270,9 @@ func crowdRounds(ctx context.Context, p plan, r *report, m member, pid int, bare
 	each := (full - empty) / crowdSize
 	r.add(row{what: "memory of an idle signed connection, of 5,000", ours: fmt.Sprintf("%.1f KiB", each), theirs: "1 KiB", anchor: "a KiB", bar: 32, goal: 25}.
 		compare([]float64{each}, []float64{1}))
+	if err := tenThousand(ctx, r, m, pid); err != nil {
+		return err
+	}
 	ours, asking, checked := &side{crowd: c, pid: pid}, &side{pid: bare.pid}, &side{pid: bare.pid}
 	for path, s := range map[string]*side{barePath: asking, checkedPath: checked} {
 		theirs := m
@@ -294,6 +297,27 @@ func crowdRounds(ctx context.Context, p plan, r *report, m member, pid int, bare
 	r.add(back.compare(ours.rates, asking.rates))
 	back.theirs, back.anchor = checked.rate(), "WebSocket upgrade, and one signature of the hello"
 	r.add(back.compare(ours.rates, checked.rates))
+	return nil
+}
+
+// tenThousand measures the whole broker while a second crowd is there beside the first.
+func tenThousand(ctx context.Context, r *report, m member, pid int) error {
+	more, err := newCrowd(m, crowdSize)
+	if err != nil {
+		return err
+	}
+	defer more.leave()
+	if _, err := more.enter(ctx); err != nil {
+		return err
+	}
+	time.Sleep(8 * time.Second) // as above
+	kib, err := residentKiB(pid)
+	if err != nil {
+		return err
+	}
+	mib := kib / 1024
+	r.add(row{what: "memory of a broker with 10,000 idle sessions", ours: fmt.Sprintf("%.0f MiB", mib), theirs: "1 MiB", anchor: "a MiB", bar: 350}.
+		compare([]float64{mib}, []float64{1}))
 	return nil
 }
 

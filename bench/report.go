@@ -68,7 +68,7 @@ func limit(sign string, v float64) string {
 	if v == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s %.2g", sign, v)
+	return fmt.Sprintf("%s %.3g", sign, v)
 }
 
 // compare fills the ratio of a row from paired rounds.

@@ -180,6 +180,11 @@ func (a *arena) run(f fault) {
 	y := a.account.check()
 	y.Misreported += a.checkShown()
 	fmt.Printf("fault %-22s %s (%s)\n", f.name, y, time.Since(began).Round(time.Second))
+	a.dismiss()
+}
+
+// dismiss ends the connections of the senders.
+func (a *arena) dismiss() {
 	for _, s := range a.streams {
 		if s.client != nil {
 			_ = s.client.Close() // its answers have been read
