@@ -57,7 +57,7 @@ func TestBrokerDefaults(t *testing.T) {
 func TestDaemonDefaults(t *testing.T) {
 	t.Parallel()
 	want := Daemon{
-		BrokerURL: "ws://127.0.0.1:7900/ws",
+		BrokerURL: "ws://127.0.0.1:7900/ws", Receipts: ReceiptsTrusted,
 		SendWait:  30 * time.Second, ReconnectMin: time.Second, ReconnectMax: 30 * time.Second,
 		PingInterval: 30 * time.Second, DeadAfter: 75 * time.Second, ReadLimitBytes: 16 << 20,
 		OutboxRetention: 7 * 24 * time.Hour, InboxRetention: 30 * 24 * time.Hour, OfferedLimit: 20, NoticeInterval: 10 * time.Minute,
@@ -280,6 +280,20 @@ func BenchmarkLoadDaemon(b *testing.B) {
 }
 
 // Variables tighten what the file forbids, and never loosen it.
+func TestVariablesOnlyNarrowReceipts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ file, env, want string }{
+		{`{}`, "", ReceiptsTrusted}, {`{}`, "all", ReceiptsTrusted}, {`{}`, "none", ReceiptsNone},
+		{`{"receipts":"all"}`, "", ReceiptsAll}, {`{"receipts":"all"}`, "trusted", ReceiptsTrusted}, {`{"receipts":"all"}`, "all", ReceiptsAll},
+		{`{"receipts":"none"}`, "trusted", ReceiptsNone},
+	} {
+		got, err := LoadDaemon(Sources{File: settings(t, c.file), Env: env("CLAUDEMESH_RECEIPTS", c.env)})
+		if got.Receipts != c.want || err != nil {
+			t.Errorf("%s and %q: got %s, %v, want %s", c.file, c.env, got.Receipts, err, c.want)
+		}
+	}
+}
+
 func TestVariablesOnlyAddToRequireEncrypted(t *testing.T) {
 	t.Parallel()
 	file := settings(t, `{"require_encrypted":["team","ops"]}`)

@@ -18,6 +18,8 @@ type Daemon struct {
 
 	RequireEncrypted []string `key:"require_encrypted" default:"" env:"CLAUDEMESH_REQUIRE_ENCRYPTED" doc:"Meshes, by short name, in which nothing is sent that the broker's operator can read: nothing to a group or to everyone. * means every mesh. The variable adds to the file."`
 
+	Receipts string `key:"receipts" default:"trusted" oneof:"none trusted all" env:"CLAUDEMESH_RECEIPTS" doc:"Who is told, with your signature, that a session was shown a message, or acknowledged it: none, trusted (yourself, and peers that you accepted with trust accept) or all. A reply tells its sender in any case. The variable can only narrow it."`
+
 	ReconnectMin   time.Duration `key:"reconnect_min" default:"1s" min:"10ms" env:"CLAUDEMESH_RECONNECT_MIN" doc:"Wait before the first reconnect to a broker; it doubles with each failure."`
 	ReconnectMax   time.Duration `key:"reconnect_max" default:"30s" min:"10ms" env:"CLAUDEMESH_RECONNECT_MAX" doc:"Longest wait between two reconnects."`
 	PingInterval   time.Duration `key:"ping_interval" default:"30s" min:"10ms" env:"CLAUDEMESH_PING_INTERVAL" doc:"How often an idle broker connection is tried."`
@@ -40,6 +42,23 @@ type Daemon struct {
 	LogLevel     slog.Level `key:"log_level" default:"info" env:"CLAUDEMESH_LOG_LEVEL" doc:"Least level that is logged: debug, info, warn or error."`
 	LogFileBytes int64      `key:"log_file_bytes" default:"10485760" min:"4096" env:"CLAUDEMESH_LOG_FILE_BYTES" doc:"Size at which the log begins a new file."`
 	LogFiles     int        `key:"log_files" default:"5" min:"1" max:"100" env:"CLAUDEMESH_LOG_FILES" doc:"Log files that are kept."`
+}
+
+// The values of Daemon.Receipts, each wider than the one before.
+const (
+	ReceiptsNone    = "none"
+	ReceiptsTrusted = "trusted"
+	ReceiptsAll     = "all"
+)
+
+// narrower gives the one of two values of Receipts that tells fewer.
+func narrower(a, b string) string {
+	for _, v := range []string{ReceiptsNone, ReceiptsTrusted} {
+		if a == v || b == v {
+			return v
+		}
+	}
+	return ReceiptsAll
 }
 
 // check refuses settings that contradict each other.

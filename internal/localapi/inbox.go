@@ -108,6 +108,7 @@ const (
 	EventPeerLeave    = "peer_leave"
 	EventSystem       = "system"
 	EventBrokerStatus = "broker_status"
+	EventReceipt      = "receipt"
 )
 
 // Notice is a constant sentence of the daemon for a session: held or possibly unshown messages wait (design E3).

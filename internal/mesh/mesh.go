@@ -85,6 +85,9 @@ func (s State) Failed() bool { return s == StateExpired || s == StateRejected }
 // Known reports whether s is one of the states above.
 func (s State) Known() bool { return rank[s] != 0 }
 
+// Compare orders states as they follow each other.
+func (s State) Compare(other State) int { return rank[s] - rank[other] }
+
 // Later returns the state that has come further; a failure is final.
 func (s State) Later(other State) State {
 	if rank[other] > rank[s] {

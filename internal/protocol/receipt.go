@@ -24,9 +24,10 @@ const MaxReceiptProofBytes = 1024
 // ReceiptProof is the reader's own word for surfaced and acknowledged (receipts/1, design D5): the broker passes it on and
 // cannot make one. What it signs is seal.Receipt.
 type ReceiptProof struct {
-	At          int64  `json:"at" jsonschema:"milliseconds since the epoch"`
-	Signature   string `json:"signature" jsonschema:"128 hex, by the key of recipient"`
-	Attestation *Vouch `json:"attestation,omitzero" jsonschema:"where that is a session key: its member's word for it"`
+	At          int64    `json:"at" jsonschema:"milliseconds since the epoch"`
+	Signature   string   `json:"signature" jsonschema:"128 hex, by the key of recipient"`
+	Member      mesh.Key `json:"member,omitzero" jsonschema:"where that is a session key: its member's"`
+	Attestation *Vouch   `json:"attestation,omitzero" jsonschema:"and that member's word for it"`
 }
 
 // TellRequest tells the sender of a message that it was shown to its reader, or acknowledged.

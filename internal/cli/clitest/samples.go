@@ -185,6 +185,13 @@ func toGroup() localapi.SendAnswer {
 	return answer
 }
 
+// Acknowledged is a message of bob's that was acknowledged, and what he hears of it.
+func Acknowledged(told string) localapi.AcknowledgeAnswer {
+	return localapi.AcknowledgeAnswer{
+		MessageID: BrokerID, ClientMessageID: ClientID, Mesh: "team", SenderName: "bob", SenderPubkey: Key("bob"), Told: told,
+	}
+}
+
 // Status is a message with four recipients.
 func Status() localapi.StatusAnswer {
 	return localapi.StatusAnswer{
@@ -280,14 +287,15 @@ func Samples() map[string]any {
 		localapi.OutboxRequeue.Route: localapi.RequeueAnswer{
 			AbortedRowID: "row-1", NewRowID: "row-3", NewClientMessageID: ClientID, Mesh: "team", TargetSpec: string(Key("session3")), Encrypted: true,
 		},
-		localapi.OutboxCancel.Route: localapi.CancelAnswer{AbortedRowID: "row-1", ClientMessageID: ClientID, Mesh: "team", TargetSpec: string(Key("session3"))},
-		localapi.Inbox.Route:        inbox(),
-		localapi.Letters.Route:      Letters(),
-		localapi.Redeliver.Route:    localapi.RedeliverAnswer{ID: "letter-2", Direction: "in", Outcome: "delivered", Mesh: "team", MessageID: "letter-2"},
-		localapi.InboxFlush.Route:   localapi.FlushAnswer{Removed: 3},
-		localapi.InboxDelete.Route:  localapi.InboxDeleteAnswer{Removed: 1, ID: "inbox-row-7"},
-		localapi.InboxSeen.Route:    localapi.SeenAnswer{MarkedSeen: 2},
-		localapi.Whoami.Route:       localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
+		localapi.OutboxCancel.Route:     localapi.CancelAnswer{AbortedRowID: "row-1", ClientMessageID: ClientID, Mesh: "team", TargetSpec: string(Key("session3"))},
+		localapi.Inbox.Route:            inbox(),
+		localapi.Letters.Route:          Letters(),
+		localapi.Redeliver.Route:        localapi.RedeliverAnswer{ID: "letter-2", Direction: "in", Outcome: "delivered", Mesh: "team", MessageID: "letter-2"},
+		localapi.InboxFlush.Route:       localapi.FlushAnswer{Removed: 3},
+		localapi.InboxDelete.Route:      localapi.InboxDeleteAnswer{Removed: 1, ID: "inbox-row-7"},
+		localapi.InboxSeen.Route:        localapi.SeenAnswer{MarkedSeen: 2},
+		localapi.Whoami.Route:           localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
+		localapi.InboxAcknowledge.Route: Acknowledged("due"),
 	}
 }
 

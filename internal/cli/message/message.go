@@ -18,7 +18,7 @@ import (
 // New is the noun message.
 func New(a *shell.App) *cobra.Command {
 	return shell.Noun("message", "Send, read and follow messages",
-		shell.CopyOf("send", NewSend(a)), shell.CopyOf("inbox", NewInbox(a)), newMessageStatus(a), newDead(a), newRedeliver(a))
+		shell.CopyOf("send", NewSend(a)), shell.CopyOf("inbox", NewInbox(a)), newMessageStatus(a), newAck(a), newDead(a), newRedeliver(a))
 }
 
 // NewMsgStatus is the older word for message status.

@@ -128,6 +128,13 @@ func TestMessage(t *testing.T) {
 		{Args: "msg-status 5f0d2a44", Given: clitest.Answer(localapi.MessageStatus.Route, localapi.StatusAnswer{ClientMessageID: clitest.ClientID, Mesh: "team", TargetSpec: "@ops", State: mesh.StateQueued, LastError: "rate_limit: slow down"})},
 		{Args: "message status 5f0d2a44", Given: clitest.Answer(localapi.MessageStatus.Route, mesh.Errorf(mesh.NotFound, "no message has this id"))},
 		{Args: "message status"},
+		{Args: "message ack 5f0d2a44"},
+		{Args: "message ack 5f0d2a44 --json --mesh team"},
+		{Args: "message ack 5f0d2a44", Given: clitest.Answer(localapi.InboxAcknowledge.Route, clitest.Acknowledged("withheld"))},
+		{Args: "message ack 5f0d2a44", Given: clitest.Answer(localapi.InboxAcknowledge.Route, clitest.Acknowledged("unasked"))},
+		{Args: "message ack 5f0d2a44", Given: clitest.Answer(localapi.InboxAcknowledge.Route, clitest.Acknowledged("refused"))},
+		{Args: "message ack 5f0d2a44", Given: clitest.Answer(localapi.InboxAcknowledge.Route, mesh.Errorf(mesh.NotFound, "no message %q has come here", "5f0d2a44"))},
+		{Args: "message ack"},
 		{Args: "message"},
 		{Args: "message statsu 5f"},
 	})

@@ -12,6 +12,9 @@ type Event struct {
 	Kind string // a kind of package localapi
 	Mesh mesh.ID
 	Body any // of package localapi
+
+	// Of is the key that it is the business of: a session's, or the member's for the user. Empty: everybody's in the mesh.
+	Of mesh.Key
 }
 
 // eventBuffer is how many events a subscriber may be behind; one that is further behind is cut off (daemon 9).

@@ -36,6 +36,7 @@ type Inbox struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next new row
+	due     chan struct{} // closed when there is more to tell
 }
 
 const (
@@ -62,7 +63,7 @@ func Open(ctx context.Context, opt Options) (*Inbox, error) {
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
-	return &Inbox{db: db, keep: cmp.Or(opt.Keep, keepRows), now: opt.Now, log: opt.Log, changed: make(chan struct{})}, nil
+	return &Inbox{db: db, keep: cmp.Or(opt.Keep, keepRows), now: opt.Now, log: opt.Log, changed: make(chan struct{}), due: make(chan struct{})}, nil
 }
 
 // damaged reports whether the file is one that nobody can read, rather than one that is not ours to touch.

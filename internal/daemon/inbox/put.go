@@ -36,6 +36,7 @@ type Author struct {
 	Member   mesh.Key // empty when the broker did not say
 	Name     string
 	Verified bool // proved; false: claimed by the relay
+	Receipts bool // takes signed receipts
 }
 
 // Verdict is what became of a Draft.
@@ -99,7 +100,7 @@ func rowOf(b *Inbox, d Draft) (Row, error) {
 		Topic: d.Topic, Sender: d.From.Key, SenderMember: d.From.Member, SenderName: d.From.Name,
 		Recipient: d.To, RecipientKind: d.Kind, Body: d.Body, ReplyTo: d.ReplyTo, Priority: priority, Subtype: d.Subtype,
 		Encrypted: d.NonceHash != nil, Verified: d.From.Verified, Undecryptable: d.Body == nil,
-		ReceivedAt: timeOf(now.UnixMilli()), TraceID: d.TraceID,
+		ReceivedAt: timeOf(now.UnixMilli()), TraceID: d.TraceID, Receipts: d.From.Receipts,
 	}
 	if !d.CreatedAt.IsZero() {
 		r.CreatedAt = timeOf(d.CreatedAt.UnixMilli())
@@ -141,11 +142,11 @@ func insert(tx *sqlite.Tx, r Row, nonceHash []byte) (seq int64, err error) {
 	}
 	err = tx.QueryRow(`INSERT INTO inbox (id, client_message_id, broker_message_id, mesh, topic, sender_pubkey, sender_name,
 		body, received_at, reply_to_id, recipient_pubkey, recipient_kind, mesh_id, sender_member_pubkey, priority, subtype,
-		encrypted, verified, undecryptable, created_at, trace_id, nonce_hash)
+		encrypted, verified, undecryptable, created_at, trace_id, nonce_hash, receipts)
 		VALUES ($1, $2, nullif($3, ''), $4, nullif($5, ''), $6, $7, $8, $9, nullif($10, ''), $11, $12, $13, $14, $15, $16,
-		$17, $18, $19, nullif($20, 0), $21, $22) RETURNING seq`,
+		$17, $18, $19, nullif($20, 0), $21, $22, $23) RETURNING seq`,
 		r.ID, r.ClientID, r.BrokerID, r.Mesh, r.Topic, r.Sender, r.SenderName,
 		r.Body, r.ReceivedAt.UnixMilli(), r.ReplyTo, r.Recipient, r.RecipientKind, r.MeshID, r.SenderMember, r.Priority, r.Subtype,
-		r.Encrypted, r.Verified, r.Undecryptable, created, r.TraceID, nonceHash).Scan(&seq)
+		r.Encrypted, r.Verified, r.Undecryptable, created, r.TraceID, nonceHash, r.Receipts).Scan(&seq)
 	return seq, err
 }

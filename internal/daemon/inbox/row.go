@@ -33,6 +33,7 @@ type Row struct {
 	ReceivedAt    time.Time
 	SeenAt        time.Time // zero: unread
 	TraceID       string
+	Receipts      bool // its sender takes signed receipts
 }
 
 // Kind says whose key a message came to.
@@ -48,15 +49,15 @@ const (
 const columns = `i.seq, i.id, i.client_message_id, coalesce(i.broker_message_id, ''), i.mesh_id, i.mesh,
 	coalesce(i.topic, ''), i.sender_pubkey, i.sender_member_pubkey, i.sender_name, coalesce(i.recipient_pubkey, ''),
 	coalesce(i.recipient_kind, ''), i.body, coalesce(i.reply_to_id, ''), i.priority, i.subtype, i.encrypted, i.verified,
-	i.undecryptable, coalesce(i.created_at, 0), i.received_at, coalesce(i.seen_at, 0), i.trace_id`
+	i.undecryptable, coalesce(i.created_at, 0), i.received_at, coalesce(i.seen_at, 0), i.trace_id, i.receipts`
 
-func scan(rows *sqlite.Rows) (Row, error) {
+func scan(rows *sqlite.Rows, more ...any) (Row, error) {
 	var r Row
 	var created, received, seen int64
-	err := rows.Scan(&r.Seq, &r.ID, &r.ClientID, &r.BrokerID, &r.MeshID, &r.Mesh,
+	err := rows.Scan(append([]any{&r.Seq, &r.ID, &r.ClientID, &r.BrokerID, &r.MeshID, &r.Mesh,
 		&r.Topic, &r.Sender, &r.SenderMember, &r.SenderName, &r.Recipient,
 		&r.RecipientKind, &r.Body, &r.ReplyTo, &r.Priority, &r.Subtype, &r.Encrypted, &r.Verified,
-		&r.Undecryptable, &created, &received, &seen, &r.TraceID)
+		&r.Undecryptable, &created, &received, &seen, &r.TraceID, &r.Receipts}, more...)...)
 	r.CreatedAt, r.ReceivedAt, r.SeenAt = timeOf(created), timeOf(received), timeOf(seen)
 	return r, err
 }

@@ -182,13 +182,13 @@ func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source mes
 	}
 }
 
-// visible reports whether an event is of a mesh that the session is in.
+// visible reports whether an event is of a mesh that the session is in, and its business.
 func visible(c caller, ev events.Event) bool {
 	if c.session == nil {
 		return true
 	}
-	_, ok := c.session.Line(ev.Mesh)
-	return ok
+	line, ok := c.session.Line(ev.Mesh)
+	return ok && (ev.Of == "" || ev.Of == line.Pubkey())
 }
 
 // page is how many messages are read at once.

@@ -53,6 +53,7 @@ func (n *Node) Send(ctx context.Context, sessionID string, allow Allow, req loca
 
 // answer says what is known of an accepted message, after waiting for what was asked.
 func (l letter) answer(ctx context.Context, out accepted) (localapi.SendAnswer, error) {
+	l.answered(ctx, out)
 	answer := localapi.SendAnswer{
 		ClientMessageID: out.ClientID, Status: out.Status, BrokerMessageID: out.BrokerID, Duplicate: out.Duplicate,
 		Mesh: out.Row.Mesh, Target: out.Row.TargetSpec, TargetName: out.Row.TargetName, Encrypted: out.Row.Encrypted(),

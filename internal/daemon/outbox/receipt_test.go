@@ -5,14 +5,13 @@ import (
 	"testing"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
-	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
 // live notes a receipt that came by itself, and checks what is known after it.
-func live(t *testing.T, o *Outbox, r protocol.Receipt, wantMissed bool, wantLast int64) {
+func live(t *testing.T, o *Outbox, r Receipt, wantMissed bool, wantLast int64) {
 	t.Helper()
-	missed, err := o.ApplyReceipts(context.Background(), meshA, []protocol.Receipt{r}, false)
+	_, missed, err := o.ApplyReceipts(context.Background(), meshA, []Receipt{r}, false)
 	if err != nil || missed != wantMissed {
 		t.Errorf("receipt %d: got missed %t, %v; want %t", r.Seq, missed, err, wantMissed)
 	}
@@ -63,8 +62,8 @@ func TestReceiptOnAFullDisk(t *testing.T) {
 	run("CREATE TABLE ballast (x)")
 	run("CREATE TRIGGER ballast_receipt AFTER INSERT ON receipt BEGIN INSERT INTO ballast VALUES (zeroblob(1000000)); END")
 	run("PRAGMA max_page_count = 1")
-	first := []protocol.Receipt{receipt(1, "one", bob, mesh.StateDelivered)}
-	if _, err := o.ApplyReceipts(context.Background(), meshA, first, false); !mesh.IsCode(err, mesh.StorageFull) {
+	first := []Receipt{receipt(1, "one", bob, mesh.StateDelivered)}
+	if _, _, err := o.ApplyReceipts(context.Background(), meshA, first, false); !mesh.IsCode(err, mesh.StorageFull) {
 		t.Errorf("got %v, want %s", err, mesh.StorageFull)
 	}
 	run("PRAGMA max_page_count = 1000000000")

@@ -14,15 +14,17 @@ import (
 )
 
 // apply notes a page of receipts.
-func apply(t testing.TB, o *Outbox, receipts ...protocol.Receipt) {
+func apply(t testing.TB, o *Outbox, receipts ...Receipt) {
 	t.Helper()
-	if _, err := o.ApplyReceipts(context.Background(), meshA, receipts, true); err != nil {
+	if _, _, err := o.ApplyReceipts(context.Background(), meshA, receipts, true); err != nil {
 		t.Fatalf("apply receipts: %v", err)
 	}
 }
 
-func receipt(seq int64, id mesh.ClientID, to mesh.Key, s mesh.State) protocol.Receipt {
-	return protocol.Receipt{Seq: seq, MessageID: "bm-" + mesh.ID(id), ClientMessageID: id, Recipient: to, State: s, At: "2026-01-02T03:04:05.678Z"}
+func receipt(seq int64, id mesh.ClientID, to mesh.Key, s mesh.State) Receipt {
+	r := protocol.Receipt{Seq: seq, MessageID: "bm-" + mesh.ID(id), ClientMessageID: id, Recipient: to, State: s, At: "2026-01-02T03:04:05.678Z"}
+	read := s == mesh.StateSurfaced || s == mesh.StateAcknowledged
+	return Receipt{Receipt: r, Proved: read, Known: read, Signed: time.UnixMilli(1_767_323_045_678)}
 }
 
 func message1(t testing.TB, o *Outbox, id string) Message {
@@ -119,7 +121,7 @@ func TestReceiptsOfOthers(t *testing.T) {
 	accept(t, o, draft("one", bob, "hello"))
 	force(t, o, "one", Row{Status: Done, BrokerID: "bm-one"})
 	ctx := context.Background()
-	if _, err := o.ApplyReceipts(ctx, "meshB", []protocol.Receipt{receipt(9, "one", bob, mesh.StateDelivered)}, true); err != nil {
+	if _, _, err := o.ApplyReceipts(ctx, "meshB", []Receipt{receipt(9, "one", bob, mesh.StateDelivered)}, true); err != nil {
 		t.Fatal(err)
 	}
 	apply(t, o, receipt(5, "unknown", bob, mesh.StateDelivered), receipt(6, "one", bob, "nonsense"), receipt(7, "one", "", mesh.StateDelivered))
@@ -315,7 +317,7 @@ func TestReceiptBeforeTheAckBringsTheID(t *testing.T) {
 	t.Parallel()
 	o := open(t)
 	accept(t, o, draft("early", bob, "x"))
-	receipt := protocol.Receipt{Seq: 1, MessageID: "broker-id", ClientMessageID: "early", Recipient: bob, State: mesh.StateDelivered}
+	receipt := Receipt{Receipt: protocol.Receipt{Seq: 1, MessageID: "broker-id", ClientMessageID: "early", Recipient: bob, State: mesh.StateDelivered}}
 	apply(t, o, receipt)
 	m, err := o.Wait(context.Background(), "early", mesh.StateDelivered)
 	if err != nil || m.BrokerID != "broker-id" || m.State != mesh.StateDelivered {

@@ -66,7 +66,7 @@ func steps() []step {
 			return err
 		}, map[Status]Status{Inflight: Pending}},
 		{"receipt", func(o *Outbox, _ string, a attempt) error {
-			_, err := o.ApplyReceipts(ctx, meshA, []protocol.Receipt{{Seq: a.seq, ClientMessageID: a.id, MessageID: "bm-1", Recipient: bob, State: mesh.StateDelivered}}, true)
+			_, _, err := o.ApplyReceipts(ctx, meshA, []Receipt{{Receipt: protocol.Receipt{Seq: a.seq, ClientMessageID: a.id, MessageID: "bm-1", Recipient: bob, State: mesh.StateDelivered}}}, true)
 			return err
 		}, nil},
 		{"blanking", func(o *Outbox, _ string, _ attempt) error { return blank(ctx, o) }, nil},

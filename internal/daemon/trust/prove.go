@@ -20,30 +20,30 @@ const (
 )
 
 // Prove checks the proof of a message (design C8): that the key of its sender signed it as it is, for this mesh and one
-// of our keys, and that the member it is said to be of vouched for that key. It returns the name that the sender gave
-// itself; empty for a member without a session. What the proof shows of a pinned member is remembered. Whether the member
+// of our keys, and that the member it is said to be of vouched for that key. It returns the proof. What the proof shows of a pinned member is remembered. Whether the member
 // itself is known is another question: see Of. The error says why nothing is proved.
-func (p *Pins) Prove(ctx context.Context, msg protocol.PushedMessage, mine func(mesh.Key) bool) (name string, err error) {
+func (p *Pins) Prove(ctx context.Context, msg protocol.PushedMessage, mine func(mesh.Key) bool) (protocol.SenderProof, error) {
+	var none protocol.SenderProof
 	if msg.Auth == nil {
-		return "", errNoProof
+		return none, errNoProof
 	}
 	var proof protocol.SenderProof
 	if err := wire.Decode(msg.Auth, &proof); err != nil {
-		return "", err
+		return none, err
 	}
 	if err := fits(p.opt.Now(), msg, proof, mine); err != nil {
-		return "", err
+		return none, err
 	}
 	features := []string{protocol.CapSenderProof}
 	session := msg.SenderPubkey != msg.SenderMemberPubkey
 	if session {
 		features = append(features, protocol.CapAuth)
 		if err := p.vouched(msg, proof); err != nil {
-			return "", fmt.Errorf("attestation: %w", err)
+			return none, fmt.Errorf("attestation: %w", err)
 		}
 	}
 	if err := signed(p.opt.MeshID, msg, proof); err != nil {
-		return "", err
+		return none, err
 	}
 	now := p.opt.Now()
 	p.mu.Lock()
@@ -54,9 +54,9 @@ func (p *Pins) Prove(ctx context.Context, msg protocol.PushedMessage, mine func(
 	p.mu.Unlock()
 	p.keep(ctx)
 	if !bound {
-		return "", mesh.Errorf(mesh.BadSessionKey, "another member vouched for this session key before")
+		return none, mesh.Errorf(mesh.BadSessionKey, "another member vouched for this session key before")
 	}
-	return proof.Name, nil
+	return proof, nil
 }
 
 var errNoProof = mesh.Errorf(mesh.BadSignature, "the message has no proof")

@@ -54,9 +54,9 @@ func TestProofsHold(t *testing.T) {
 	ben := newPeer("ben")
 	d.see(ben.row("ben"))
 	for session, want := range map[bool]string{false: "", true: "work"} {
-		name, err := d.Prove(t.Context(), ben.sent(session, noon, nil), mine)
-		if err != nil || name != want {
-			t.Errorf("session %t: got %q, %v, want %q", session, name, err, want)
+		got, err := d.Prove(t.Context(), ben.sent(session, noon, nil), mine)
+		if err != nil || got.Name != want {
+			t.Errorf("session %t: got %q, %v, want %q", session, got.Name, err, want)
 		}
 	}
 	later := ben.sent(true, noon, nil)
@@ -123,7 +123,7 @@ func TestProofsRefuse(t *testing.T) {
 		"attested elsewhere":  func(_ *protocol.PushedMessage, p *protocol.SenderProof) { p.Attestation.Host = "evil.example:443" },
 	} {
 		if got, err := d.Prove(t.Context(), ben.sent(true, noon, edit), mine); err == nil {
-			t.Errorf("%s: got %q and no error", name, got)
+			t.Errorf("%s: got %q and no error", name, got.Name)
 		}
 	}
 	for name, auth := range map[string]string{
@@ -172,9 +172,9 @@ func FuzzProof(f *testing.F) {
 	f.Fuzz(func(t *testing.T, auth []byte) {
 		msg := msg
 		msg.Auth = auth
-		name, err := d.Prove(t.Context(), msg, mine)
-		if err == nil && (name != "work" || !strings.Contains(string(auth), "work")) {
-			t.Errorf("%q proved the name %q", auth, name)
+		got, err := d.Prove(t.Context(), msg, mine)
+		if err == nil && (got.Name != "work" || !strings.Contains(string(auth), "work")) {
+			t.Errorf("%q proved the name %q", auth, got.Name)
 		}
 	})
 }

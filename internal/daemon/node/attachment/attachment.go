@@ -91,7 +91,7 @@ func New(opt *Options, m membership.Mesh) (*Attachment, error) {
 		return nil, err
 	}
 	at.ending, at.ended = make(chan struct{}), make(chan struct{})
-	at.receipts = &receipts{Options: opt, mesh: m, missed: make(chan struct{}, 1)}
+	at.receipts = &receipts{Options: opt, mesh: m, pins: at.Roster.Pins, missed: make(chan struct{}, 1)}
 	at.Seating, at.voices = newSeating(at, ""), newVoices(at)
 	if at.Link, err = at.newLink(seal.SecretKey{}, memberPresence, at.Seating); err != nil {
 		return nil, err
@@ -160,6 +160,7 @@ func (a *Attachment) Run(ctx context.Context) error {
 	group.Go(func() error { return a.Link.Run(ctx) })
 	group.Go(func() error { return a.drain.run(ctx) })
 	group.Go(func() error { return a.receipts.read(ctx) })
+	group.Go(func() error { return teller{a}.run(ctx) })
 	select {
 	case <-ctx.Done():
 	case <-a.ending:

@@ -19,7 +19,7 @@ func (r route) prove(sender mesh.Key, req protocol.SendRequest) (wire.RawMessage
 		return nil, nil // left by another program, whose nonce is only filler
 	}
 	now := r.opt.Now()
-	proof, secret := protocol.SenderProof{SentAt: now.UnixMilli()}, r.Mesh.Secret
+	proof, secret := protocol.SenderProof{SentAt: now.UnixMilli(), Receipts: r.Link.Has(protocol.CapReceipts)}, r.Mesh.Secret
 	if sender != "" {
 		s, name := r.Sessions.byKey(sender)
 		if s == nil {

@@ -172,12 +172,13 @@ func (a intake) prove(ctx context.Context, msg protocol.PushedMessage, d *inbox.
 		return
 	}
 	own := a.OwnKeys()
-	name, err := a.Roster.Pins.Prove(ctx, msg, func(k mesh.Key) bool { return k == a.own || own[k] })
+	proof, err := a.Roster.Pins.Prove(ctx, msg, func(k mesh.Key) bool { return k == a.own || own[k] })
 	if err != nil {
 		a.opt.Log.Warn("sender not proved", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID), logkey.Err, err)
 		return
 	}
-	d.From.Verified = true
+	d.From.Verified, d.From.Receipts = true, proof.Receipts
+	name := proof.Name
 	if msg.SenderPubkey == msg.SenderMemberPubkey {
 		name = a.Roster.Pins.Of(msg.SenderMemberPubkey).Name
 	}
