@@ -25,7 +25,7 @@ import (
 // services are the long-running parts, each started from what the command line gives.
 func services() shell.Services {
 	return shell.Services{Daemon: runDaemon, Broker: runBroker, MCP: runMCP, Demo: runDemo, InProcess: inProcess, Manage: manage, Exec: execute,
-		BrokerKeeper: broker.Upkeep()}
+		BrokerKeeper: broker.Upkeep(), DaemonKeeper: daemon.Upkeep()}
 }
 
 func runDaemon(ctx context.Context, s shell.Service) error {

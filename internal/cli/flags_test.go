@@ -31,7 +31,7 @@ var needed = map[string]string{
 	"daemon outbox inspect": "5f0d2a44", "daemon outbox requeue": "5f0d2a44", "daemon outbox cancel": "5f0d2a44",
 	"inbox flush": "--mesh other", "message inbox flush": "--mesh other", "inbox delete": "inbox-row-7", "message inbox delete": "inbox-row-7",
 	"grant": "bob dm --mesh other", "revoke": "bob dm --mesh other", "block": "bob --mesh other", "unblock": "bob --mesh other", "grants": "--mesh other",
-	"broker restore": "old.db",
+	"broker restore": "old.db", "daemon restore": "mine.cmb",
 	"status set":     "dnd", "profile status set": "dnd", "summary": "x", "profile summary": "x", "visible": "no", "profile visible": "no",
 }
 
@@ -94,6 +94,7 @@ var settled = map[string]struct{ with, without string }{
 // elsewhere are flags whose effect is not a request.
 var elsewhere = map[string]string{
 	"daemon up --service-managed": "TestServiceManagedEndsWell", "daemon install-service --allow-ci-persistent": "TestInstallServiceIsRefused",
+	"daemon backup --passphrase-file": "TestDaemonUpkeep", "daemon restore --passphrase-file": "TestDaemonUpkeep",
 	"up --broker": "TestUp", "up --listen": "TestUpListen", "share --copy": "TestCopyText",
 }
 

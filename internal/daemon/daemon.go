@@ -76,16 +76,26 @@ func Open(ctx context.Context, opt Options) (*Daemon, error) {
 			return nil, err
 		}
 	}
-	d := &Daemon{opt: opt, lock: flock.New(opt.Home.Daemon.Lock(), flock.SetPermissions(paths.FileMode))}
-	wait, cancel := context.WithTimeout(ctx, lockPatience)
-	defer cancel()
-	if ok, err := d.lock.TryLockContext(wait, lockPatience/10); !ok {
-		return nil, mesh.Errorf(mesh.AlreadyRunning, "a daemon holds %s (%w)", opt.Home.Daemon.Lock(), err)
+	lock, err := occupy(ctx, opt.Home.Daemon)
+	if err != nil {
+		return nil, err
 	}
+	d := &Daemon{opt: opt, lock: lock}
 	if err := d.open(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// occupy takes the lock of a folder.
+func occupy(ctx context.Context, dir paths.Daemon) (*flock.Flock, error) {
+	lock := flock.New(dir.Lock(), flock.SetPermissions(paths.FileMode))
+	wait, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	if ok, err := lock.TryLockContext(wait, lockPatience/10); !ok {
+		return nil, mesh.Errorf(mesh.AlreadyRunning, "a daemon holds %s (%w)", dir.Lock(), err)
+	}
+	return lock, nil
 }
 
 func (d *Daemon) open(ctx context.Context) error {

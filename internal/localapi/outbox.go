@@ -67,7 +67,7 @@ type RequeueRequest struct {
 
 // RequeueAnswer names the row that ended and the one in its place.
 type RequeueAnswer struct {
-	AbortedRowID       string        `json:"aborted_row_id"`
+	AbortedRowID       string        `json:"aborted_row_id" jsonschema:"empty for one that came back with a backup: it leaves as it is, under its own id"`
 	NewRowID           string        `json:"new_row_id"`
 	NewClientMessageID mesh.ClientID `json:"new_client_message_id"`
 	Mesh               string        `json:"mesh"`

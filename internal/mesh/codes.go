@@ -54,6 +54,7 @@ const (
 	IOError           Code = "io_error"
 	AlreadyRunning    Code = "already_running"
 	FileExists        Code = "file_exists"
+	BadPassphrase     Code = "bad_passphrase"
 	PortInUse         Code = "port_in_use"
 	DaemonDown        Code = "daemon_down"
 	DaemonStartFailed Code = "daemon_start_failed"
@@ -111,6 +112,7 @@ const (
 	WaitTimeout      Code = "wait_timeout"
 	Undelivered      Code = "undelivered"
 	LegacyUnroutable Code = "legacy_row_unroutable"
+	Restored         Code = "restored"
 	NoBrokerForMesh  Code = "no_broker_for_mesh"
 	MaxAge           Code = "max_age"
 	SelfSend         Code = "self_send"
@@ -149,6 +151,7 @@ var Codes = []Row{
 	{IOError, http.StatusInternalServerError, ExitIO, true, "check the disk and the file's permissions"},
 	{AlreadyRunning, http.StatusConflict, ExitExists, false, "`claudemesh daemon status` shows it"},
 	{FileExists, http.StatusConflict, ExitExists, false, "choose another name, or move it away"},
+	{BadPassphrase, http.StatusForbidden, ExitInternal, false, "try again; without its passphrase nobody can read the backup"},
 	{PortInUse, http.StatusConflict, ExitNetwork, true, "stop what listens there, or choose a port with --listen"},
 	{DaemonDown, http.StatusServiceUnavailable, ExitNetwork, true, "run `claudemesh daemon up`"},
 	{DaemonStartFailed, http.StatusServiceUnavailable, ExitNetwork, true, "read the log named above, then run `claudemesh daemon up --foreground`"},
@@ -206,6 +209,7 @@ var Codes = []Row{
 	{WaitTimeout, http.StatusGatewayTimeout, ExitNetwork, true, "it is still on its way; `claudemesh message status <id>` follows it"},
 	{Undelivered, http.StatusBadGateway, ExitNetwork, false, "`claudemesh message status <id>` says why"},
 	{LegacyUnroutable, http.StatusConflict, ExitInternal, false, "send it again"},
+	{Restored, http.StatusConflict, ExitExists, false, "`claudemesh daemon outbox requeue <id>` sends it; a broker that had it drops it"},
 	{NoBrokerForMesh, http.StatusConflict, ExitNotFound, false, "join the mesh again"},
 	{MaxAge, http.StatusGatewayTimeout, ExitNetwork, false, "send it again"},
 	{SelfSend, http.StatusBadRequest, ExitUsage, false, "add --self to write to your own sessions"},

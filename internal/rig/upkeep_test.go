@@ -3,10 +3,13 @@ package rig
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker"
+	"github.com/claudemesh/claudemesh/internal/daemon"
+	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
 	"github.com/claudemesh/claudemesh/internal/upkeep"
@@ -65,5 +68,53 @@ func TestRestoredBrokerGoesOn(t *testing.T) {
 				t.Errorf("%s: got %+v, %v, want it sound", file, found, err)
 			}
 		}
+	})
+}
+
+// What had not left when a backup was made waits for its human afterwards, whatever became of it meanwhile; released, it
+// arrives once.
+func TestRestoredOutboxWaitsForItsHuman(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		w.wantState(ada, w.Send(ada, "ben", "before").ClientMessageID, mesh.StateDelivered)
+		link := ada.Link(w.broker)
+		link.Cut()
+		pass(time.Minute)
+		sent, lost := w.Send(ada, "ben", "sent after the backup").ClientMessageID, w.Send(ada, "ben", "never sent").ClientMessageID
+		keeper, at := daemon.Upkeep(), upkeep.Site{Home: ada.Paths(), Now: ada.Clock.Now}
+		file := filepath.Join(t.TempDir(), "backup")
+		if _, err := keeper.Backup(t.Context(), at, upkeep.Order{File: file}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := localapi.OutboxCancel.Do(t.Context(), ada, localapi.CancelRequest{ID: string(lost)})
+		w.must(err)
+		link.Heal()
+		w.wantState(ada, sent, mesh.StateDelivered)
+		ada.Stop()
+		at.Home = ada.Paths()
+		done, err := keeper.Restore(t.Context(), at, upkeep.Order{File: file})
+		if err != nil || done.Review != 2 {
+			t.Fatalf("got %+v, %v, want two messages in review", done, err)
+		}
+		ada.Start()
+		pass(10 * time.Minute)
+		w.wantTexts(ben, "before", "sent after the backup")
+		list, err := localapi.Outbox.Do(t.Context(), ada, localapi.OutboxRequest{Status: "dead"})
+		w.must(err)
+		if len(list.Items) != 2 || list.Items[0].LastError == nil || !strings.HasPrefix(*list.Items[0].LastError, "restored") {
+			t.Errorf("got %+v, want both, and why", list.Items)
+		}
+		if got := w.status(ada, string(lost)); got.State != mesh.StateQueued {
+			t.Errorf("got %s, want it queued: nobody knows more", got.State)
+		}
+		for _, id := range []mesh.ClientID{sent, lost, lost} { // again after a time-out, say
+			answer, err := localapi.OutboxRequeue.Do(t.Context(), ada, localapi.RequeueRequest{ID: string(id), NewClientMessageID: "new-" + id})
+			if err != nil || answer.NewClientMessageID != id || answer.MayBeDoubled {
+				t.Errorf("got %+v, %v, want it released as it is", answer, err)
+			}
+		}
+		w.wantState(ada, sent, mesh.StateDelivered)
+		w.wantState(ada, lost, mesh.StateDelivered)
+		pass(time.Minute)
+		w.wantTexts(ben, "before", "sent after the backup", "never sent")
 	})
 }

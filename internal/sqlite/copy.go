@@ -103,7 +103,7 @@ var companions = []string{"-wal", "-shm"}
 
 // asideName is path, a mark and the time.
 func asideName(path, mark string, now time.Time) string {
-	return fmt.Sprintf("%s.%s-%s", path, mark, now.UTC().Format("20060102T150405.000"))
+	return fmt.Sprintf("%s.%s-%s", path, mark, now.UTC().Format("20060102T150405.000Z"))
 }
 
 // SetAside moves a database that nobody has open, with its log, to a new name beside it: path, mark and time. It returns

@@ -217,7 +217,7 @@ func TestSetAside(t *testing.T) {
 	}
 	write(t, path, []byte("file"))
 	write(t, path+"-wal", []byte("log"))
-	want := path + ".damaged-20260304T050607.000"
+	want := path + ".damaged-20260304T050607.000Z"
 	if aside, err := SetAside(path, "damaged", now); aside != want || err != nil {
 		t.Fatalf("got %q, %v, want %q", aside, err, want)
 	}

@@ -87,6 +87,39 @@ func TestBrokerUpkeep(t *testing.T) {
 	})
 }
 
+func TestDaemonUpkeep(t *testing.T) {
+	t.Parallel()
+	with := func(name, text string) func(w *clitest.World) {
+		return func(w *clitest.World) {
+			w.Env["CLAUDEMESH_CONFIG_DIR"] = w.Home.Config.Dir
+			if err := os.WriteFile(w.Home.Config.Dir+"/"+name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	typed := func(text string) func(w *clitest.World) { return func(w *clitest.World) { w.Stdin = text } }
+	inside := func(w *clitest.World) { w.Env["CLAUDECODE"] = "1" }
+	clitest.Verbs(t, cli.Run, "daemonkeep", []clitest.Line{
+		{Args: "daemon check"},
+		{Args: "daemon check --json", Given: unsound},
+		{Args: "daemon backup"},
+		{Args: "daemon backup /stick/mine.cmb --passphrase-file - --json", Given: typed("correct horse battery\nmore\n")},
+		{Args: "daemon backup --passphrase-file -", Given: typed("short\n")},
+		{Args: "daemon backup --passphrase-file -", Given: typed("\n")},
+		{Args: "daemon backup --passphrase-file /nowhere"},
+		{Args: "daemon backup", Given: inside},
+		{Args: "daemon restore mine.cmb"},
+		{Args: "daemon restore mine.cmb --json"},
+		{Args: "daemon restore mine.cmb", Given: with("config.json", "{}")},
+		{Args: "daemon restore mine.cmb --yes --passphrase-file -", Given: typed("correct horse battery")},
+		{Args: "daemon restore mine.cmb", Given: inside},
+		{Args: "daemon repair"},
+		{Args: "daemon repair", Given: unsound},
+		{Args: "daemon repair --json", Given: unsound},
+		{Args: "daemon repair", Given: inside},
+	})
+}
+
 // forgotten is a message to a group that the broker has, and whose text is not kept any more.
 func forgotten() localapi.InspectAnswer {
 	return localapi.InspectAnswer{

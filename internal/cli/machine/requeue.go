@@ -124,7 +124,7 @@ func newRequeue(a *shell.App) *cobra.Command {
 		Short: "Send a message that waits or failed again, under a new id",
 		Long: "Send a message that waits or failed again, under a new id: the old row ends, its id stays taken, and the text is encrypted " +
 			"anew for whom it went to, and for nobody else. Was it under way without an answer, then the broker may have it, and its " +
-			"recipient may get it twice.\n\n" + which,
+			"recipient may get it twice. What came back with a backup leaves as it is, under its own id.\n\n" + which,
 		Example: "claudemesh daemon outbox requeue 0192f0c1-8a3b\n" +
 			"claudemesh daemon outbox requeue 0192f0c1-8a3b --patch-payload \"shorter now\"",
 		Args:              shell.Exactly("the id"),

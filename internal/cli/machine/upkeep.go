@@ -136,7 +136,11 @@ type restoredView struct {
 
 func printRestored(a *shell.App, r upkeep.Restored, hints ...string) error {
 	return a.Print(restoredView{shell.NewHeader(), true, r}, func(s term.Stream) {
-		s.OK(strings.Join(r.Restored, ", ")+" is restored", "from "+r.From)
+		what := strings.Join(r.Restored, ", ") + " is restored"
+		if len(r.Restored) != 1 {
+			what = shell.Count(len(r.Restored), "file", "files") + " restored"
+		}
+		s.OK(what, "from "+r.From)
 		for _, aside := range r.Aside {
 			s.Line("%s", s.Paint(term.Dim, "what was there is now "+aside))
 		}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
@@ -77,11 +76,9 @@ func damaged(path string, err error) bool {
 
 // setAside renames the file with its log and its shared memory, which belong to it (daemon 10.4).
 func setAside(opt Options, cause error) error {
-	aside := opt.Path + ".corrupt-" + opt.Now().UTC().Format("20060102T150405.000Z")
-	for _, suffix := range []string{"-wal", "-shm", ""} {
-		if err := os.Rename(opt.Path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return mesh.Errorf(mesh.IOError, "move the damaged inbox aside: %w", err)
-		}
+	aside, err := sqlite.SetAside(opt.Path, "corrupt", opt.Now())
+	if err != nil {
+		return mesh.Errorf(mesh.IOError, "move the damaged inbox aside: %w", err)
 	}
 	opt.Log.Error("inbox was damaged, a new one is begun", slog.String(logkey.Path, aside), slog.Any(logkey.Err, cause))
 	return nil

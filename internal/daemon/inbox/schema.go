@@ -64,3 +64,11 @@ func columnsOf(tx *sqlite.Tx) (map[string]bool, error) {
 	}
 	return found, rows.Err()
 }
+
+// Stored is what the file holds, for those who look after it.
+func Stored() (sqlite.Options, []sqlite.Rule, error) {
+	files, err := migrations()
+	return sqlite.Options{Migrations: files, Adopt: adopt}, []sqlite.Rule{
+		{Broken: "message that opened and has no text", Count: "SELECT count(*) FROM inbox WHERE body IS NULL AND undecryptable = 0 AND forgotten_at IS NULL"},
+	}, err
+}

@@ -35,6 +35,12 @@ func Open(ctx context.Context, path string, now mesh.Clock, log *slog.Logger) (*
 	return &DB{db: db}, nil
 }
 
+// Stored is what the file holds, for those who look after it.
+func Stored() (sqlite.Options, []sqlite.Rule, error) {
+	set, err := fs.Sub(migrations, "migrations")
+	return sqlite.Options{Migrations: set}, nil, err
+}
+
 // Close finishes what was accepted and closes the file.
 func (d *DB) Close() error { return d.db.Close() }
 

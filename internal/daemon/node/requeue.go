@@ -54,6 +54,9 @@ func (o Outbox) Requeue(ctx context.Context, req localapi.RequeueRequest) (local
 	if err != nil {
 		return localapi.RequeueAnswer{}, err
 	}
+	if old.Restored() && req.Payload == nil {
+		return o.release(ctx, old)
+	}
 	draft, err := o.again(ctx, old, req)
 	if err != nil {
 		return localapi.RequeueAnswer{}, err
@@ -65,6 +68,20 @@ func (o Outbox) Requeue(ctx context.Context, req localapi.RequeueRequest) (local
 	return localapi.RequeueAnswer{
 		AbortedRowID: done.Old.ID, NewRowID: done.New.ID, NewClientMessageID: done.New.ClientID,
 		Mesh: done.New.Mesh, TargetSpec: done.New.TargetSpec, Encrypted: done.New.Encrypted(), MayBeDoubled: done.Old.MayBeSent(),
+	}, nil
+}
+
+// release lets a message leave that came back with a backup, as it is: under its own id no broker takes it twice.
+func (o Outbox) release(ctx context.Context, old outbox.Letter) (localapi.RequeueAnswer, error) {
+	if _, err := o.Node.byID(old.MeshID); err != nil {
+		return localapi.RequeueAnswer{}, err
+	}
+	r, err := o.Node.opt.Outbox.Release(ctx, old.ID)
+	if err != nil {
+		return localapi.RequeueAnswer{}, err
+	}
+	return localapi.RequeueAnswer{
+		NewRowID: r.ID, NewClientMessageID: r.ClientID, Mesh: r.Mesh, TargetSpec: r.TargetSpec, Encrypted: r.Encrypted(),
 	}, nil
 }
 

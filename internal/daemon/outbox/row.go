@@ -110,8 +110,11 @@ func (r Row) state() mesh.State {
 		}
 		return mesh.StateRejected
 	case Dead:
-		if strings.HasPrefix(r.LastError, string(mesh.MaxAge)) {
+		switch {
+		case strings.HasPrefix(r.LastError, string(mesh.MaxAge)):
 			return mesh.StateExpired
+		case r.InReview():
+			return mesh.StateQueued
 		}
 		return mesh.StateRejected
 	}
@@ -133,6 +136,9 @@ func (r Row) Reason() string {
 // refusal of the broker ended it.
 func (r Row) MayBeSent() bool {
 	tried := !r.NextAttemptAt.Equal(r.EnqueuedAt) // a claim puts the next attempt off
+	if r.InReview() {
+		return true // before or after the backup was made
+	}
 	switch r.Status {
 	case Inflight:
 		return true
