@@ -32,7 +32,7 @@ var needed = map[string]string{
 	"inbox flush": "--mesh other", "message inbox flush": "--mesh other", "inbox delete": "inbox-row-7", "message inbox delete": "inbox-row-7",
 	"grant": "bob dm --mesh other", "revoke": "bob dm --mesh other", "block": "bob --mesh other", "unblock": "bob --mesh other", "grants": "--mesh other",
 	"broker restore": "old.db", "daemon restore": "mine.cmb",
-	"status set":     "dnd", "profile status set": "dnd", "summary": "x", "profile summary": "x", "visible": "no", "profile visible": "no",
+	"status set": "dnd", "profile status set": "dnd", "summary": "x", "profile summary": "x", "visible": "no", "profile visible": "no",
 }
 
 // settled are flags with the words that they are tried with, and the words of the run that they are compared with, where

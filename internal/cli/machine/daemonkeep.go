@@ -122,7 +122,7 @@ func newDaemonRestore(a *shell.App) *cobra.Command {
 			"What had not left when the backup was made is not sent by itself: `claudemesh daemon outbox list --failed` shows it, and `claudemesh " +
 			"daemon outbox requeue` sends it; a broker that had it drops it. Keys belong to one machine: stop the daemon of the machine " +
 			"that made the backup before you start this one.",
-		Example: "claudemesh daemon restore claudemesh-backup-20260301T120000Z.cmb --passphrase-file pass.txt",
+		Example: "claudemesh daemon restore mine.cmb --passphrase-file pass.txt",
 		Args:    shell.Exactly("the backup"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := shell.Outside(a, "a backup is restored"); err != nil {

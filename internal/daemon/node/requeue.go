@@ -76,7 +76,7 @@ func (o Outbox) release(ctx context.Context, old outbox.Letter) (localapi.Requeu
 	if _, err := o.Node.byID(old.MeshID); err != nil {
 		return localapi.RequeueAnswer{}, err
 	}
-	r, err := o.Node.opt.Outbox.Release(ctx, old.ID)
+	r, err := outbox.Release(ctx, o.Node.opt.Outbox, old.ID)
 	if err != nil {
 		return localapi.RequeueAnswer{}, err
 	}

@@ -53,7 +53,7 @@ func Review(ctx context.Context, path string, now mesh.Clock) (int, error) {
 
 // Release lets a row leave that was in review, by its row id, under its own client id, by which a broker that had it knows
 // it again. It goes behind what waits already. One that was released before is found again.
-func (o *Outbox) Release(ctx context.Context, id string) (Row, error) {
+func Release(ctx context.Context, o *Outbox, id string) (Row, error) {
 	var row Row
 	released := false
 	err := o.db.Write(ctx, func(tx *sqlite.Tx) error {
