@@ -41,7 +41,8 @@ type Options struct {
 	Ready    func(net.Addr) // called once it answers; may be nil
 }
 
-// Run serves until ctx ends, then tells its peers, answers what it accepted, and returns nil. It returns already_running
+// Run serves until ctx ends, then tells its peers, answers what it accepted, and returns nil; it returns store_failed when the
+// store has failed and a restart is needed, already_running
 // when another broker has the data folder, port_in_use when another program has the port.
 func Run(ctx context.Context, opt Options) error {
 	release, err := occupy(ctx, opt.Data)
@@ -123,6 +124,8 @@ func run(ctx context.Context, opt Options, listener net.Listener, from parent) e
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+	case <-from.db.Failed():
+		err = sqlite.Coded(from.db.Failure()) // nothing is taken until a restart: who starts it again must see that it is over
 	}
 	s.crowd.close()
 	grace, cancel := context.WithTimeout(work, opt.Settings.ShutdownGrace)

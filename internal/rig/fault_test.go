@@ -86,7 +86,7 @@ func TestT5SenderDiskFull(t *testing.T) {
 func TestT4OperationFails(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		journal := &Journal{}
-		ada.Fails, ben.Fails = true, true
+		w.broker.Fails, ada.Fails, ben.Fails = true, true, true
 		machines := map[string]machine{"the broker": w.broker, "ada": ada, "ben": ben}
 		restart := map[string]func(){"the broker": w.broker.Start, "ada": ada.Start, "ben": ben.Start}
 		for round, name := range []string{"the broker", "ada", "ben", "the broker", "ada", "ben"} {
@@ -117,6 +117,37 @@ func TestT4OperationFails(t *testing.T) {
 		if n := w.outbox(ada)["dead"] + w.outbox(ben)["dead"]; n > 0 {
 			t.Errorf("%d messages are dead", n)
 		}
+	})
+}
+
+// T4: a process whose store has failed ends, and says why: who starts it again has a sound one.
+func TestT4FailedStoreEndsItsProcess(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		w.broker.Fails, ada.Fails, ben.Fails = true, true, true
+		journal := &Journal{}
+		ended := map[string]chan error{"broker.db-wal": w.broker.process.ended, "outbox.db-wal": ada.process.ended, "inbox.db-wal": ben.process.ended}
+		machines := map[string]machine{"broker.db-wal": w.broker, "outbox.db-wal": ada, "inbox.db-wal": ben}
+		start := map[string]func(){"broker.db-wal": w.broker.Start, "outbox.db-wal": ada.Start, "inbox.db-wal": ben.Start}
+		for _, log := range []string{"broker.db-wal", "outbox.db-wal", "inbox.db-wal"} {
+			machines[log].Disk().Set(func(op disk.Op, path string) error {
+				if op == disk.Sync && strings.HasSuffix(path, log) {
+					return syscall.EIO
+				}
+				return nil
+			})
+			journal.Send(t.Context(), ada, ben)
+			err := <-ended[log]
+			if !mesh.IsCode(err, mesh.StoreFailed) {
+				t.Errorf("%s cannot be synced: its process ends with %v, want %s", log, err, mesh.StoreFailed)
+			}
+			ended[log] <- err // for who stops it
+			machines[log].Disk().Set(nil)
+			start[log]()
+			w.Until("nothing waits", func() bool { return w.quiet(ada) })
+		}
+		journal.Send(t.Context(), ada, ben)
+		w.Until("everything has arrived", func() bool { return len(w.Inbox(ben)) >= 3 && w.quiet(ada) })
+		journal.Check(w.Rig, ben)
 	})
 }
 

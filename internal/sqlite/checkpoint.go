@@ -28,7 +28,7 @@ func (db *DB) checkpoint() {
 	// An unknown counter is the only error: then no page is counted, and Close makes the one checkpoint.
 	pages, _, _ := db.writer.dc.(modernc.DBStatus).Status(modernc.DBStatusCacheWrite, true)
 	db.moving.pages += pages
-	if db.moving.pages < checkpointPages || db.failure() != nil {
+	if db.moving.pages < checkpointPages || db.Failure() != nil {
 		return
 	}
 	db.moving.pages = 0

@@ -69,7 +69,7 @@ func (db *DB) enqueue(ctx context.Context, o *op) error {
 	if db.closed {
 		return ErrClosed
 	}
-	if err := db.failure(); err != nil {
+	if err := db.Failure(); err != nil {
 		return err
 	}
 	select {
@@ -127,7 +127,7 @@ func (db *DB) collect(first *op) (group []*op) {
 // runGroup runs ops in one transaction, commits it, and has them answered in order. When the disk is full the
 // transaction is lost: it answers the ops up to that point and returns the rest, for a transaction of their own.
 func (db *DB) runGroup(ops []*op) (rest []*op) {
-	err := db.failure()
+	err := db.Failure()
 	if err == nil {
 		err = db.control("BEGIN IMMEDIATE")
 	}
@@ -214,22 +214,32 @@ func (db *DB) judge(err error, harm damage) error {
 		return err
 	}
 	db.fail(err)
-	return db.failure()
+	return db.Failure()
 }
 
 // fail ends the store; the first reason stays.
 func (db *DB) fail(reason error) {
 	err := fmt.Errorf("%w: %w", ErrStoreFailed, reason)
-	if db.failed.CompareAndSwap(nil, &err) {
+	if db.failed.why.CompareAndSwap(nil, &err) {
+		close(db.failed.known)
 		db.syncer.count(0, 0)
 		db.log.Error("store failed, nothing is written until restart",
 			slog.String(logkey.Path, db.path), slog.Any(logkey.Err, reason))
 	}
 }
 
-// failure is nil while the store can write.
-func (db *DB) failure() error {
-	if err := db.failed.Load(); err != nil {
+// breakage is why nothing can be written any more.
+type breakage struct {
+	why   atomic.Pointer[error] // nil while the store can write
+	known chan struct{}         // closed when it cannot any more
+}
+
+// Failed is closed when the store has failed: nothing is written until the file is opened again.
+func (db *DB) Failed() <-chan struct{} { return db.failed.known }
+
+// Failure is nil while the store can write, else ErrStoreFailed with the reason.
+func (db *DB) Failure() error {
+	if err := db.failed.why.Load(); err != nil {
 		return *err
 	}
 	return nil
@@ -243,7 +253,7 @@ func (db *DB) abandon(group []*op) {
 	db.fail(errors.New("a function ended the goroutine that ran it"))
 	for _, o := range group {
 		if o != nil && o.done != nil {
-			o.answer(db.failure())
+			o.answer(db.Failure())
 		}
 	}
 }
@@ -256,7 +266,7 @@ func (db *DB) abandonAll(group []*op) {
 	db.abandon(group)
 	for o := range db.queue {
 		if o.owned.CompareAndSwap(false, true) {
-			o.answer(db.failure())
+			o.answer(db.Failure())
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -54,8 +53,8 @@ type DB struct {
 	mu        sync.RWMutex
 	closed    bool // under mu
 	queue     chan *op
-	committed chan struct{}         // closed when the committer has ended
-	failed    atomic.Pointer[error] // why nothing can be written any more
+	committed chan struct{} // closed when the committer has ended
+	failed    breakage
 
 	readers chan *conn    // idle ones; nil is one not opened yet
 	closing chan struct{} // closed by Close, for those who wait for a reader
@@ -116,6 +115,7 @@ func open(ctx context.Context, path string, opt Options) (*DB, error) {
 		readDSN:   dsn(path, readOnly, opt.busyTimeout),
 		writer:    w,
 		queue:     make(chan *op, opt.QueueLen),
+		failed:    breakage{known: make(chan struct{})},
 		committed: make(chan struct{}),
 		readers:   make(chan *conn, maxReaders),
 		closing:   make(chan struct{}),

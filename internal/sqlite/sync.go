@@ -53,11 +53,11 @@ func (s *syncer) run() {
 
 // finish syncs the log and answers ops. It runs on the syncer's goroutine, or on the committer's while that is idle.
 func (s *syncer) finish(ops []*op) {
-	err := s.db.failure()
+	err := s.db.Failure()
 	if err == nil && len(ops) > 0 {
 		if err = s.sync(); err != nil {
 			s.db.fail(err) // what is on the disk is unknown now, whatever a second sync says
-			err = s.db.failure()
+			err = s.db.Failure()
 		}
 	}
 	if len(ops) > 0 {
@@ -81,7 +81,7 @@ func (s *syncer) count(begun, settled uint64) {
 func (s *syncer) wait() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for seen := s.begun; s.settled < seen && s.db.failure() == nil; {
+	for seen := s.begun; s.settled < seen && s.db.Failure() == nil; {
 		s.moved.Wait()
 	}
 }

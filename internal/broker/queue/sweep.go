@@ -19,7 +19,7 @@ const (
 	bodiesEvery = 5 * time.Second // how long the body of a final message stays
 	expireEvery = 5 * time.Minute // how late a message expires, or a quarter of its lifetime
 	pruneEvery  = time.Hour
-	checkEvery  = 24 * time.Hour // between two searches for rows that belong to nothing (daemon 15)
+	checkEvery  = 24 * time.Hour      // between two searches for rows that belong to nothing (daemon 15)
 	receiptTTL  = 14 * 24 * time.Hour // how long a receipt can be read after it was written
 	sliceRows   = 512                 // of one transaction, so that acceptance does not wait for a sweep
 )

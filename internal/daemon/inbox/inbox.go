@@ -87,7 +87,7 @@ func setAside(opt Options, cause error) error {
 // Close finishes what was accepted and closes the file. Run must have returned.
 func (b *Inbox) Close() error { return sqlite.Coded(b.db.Close()) }
 
-// Run prunes at once and every hour until ctx ends: what is older than the retention goes, read or not (daemon 14.3),
+// Run prunes at once and every hour until ctx ends, or the inbox has failed and a restart is needed (store_failed): what is older than the retention goes, read or not (daemon 14.3),
 // the hashes of the nonces stay.
 func (b *Inbox) Run(ctx context.Context) error {
 	tick := time.NewTicker(pruneEvery)
@@ -102,6 +102,8 @@ func (b *Inbox) Run(ctx context.Context) error {
 		}
 		select {
 		case <-tick.C:
+		case <-b.db.Failed():
+			return sqlite.Coded(fmt.Errorf("inbox: %w", b.db.Failure()))
 		case <-ctx.Done():
 			return nil
 		}

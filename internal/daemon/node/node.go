@@ -136,6 +136,8 @@ func prune(ctx context.Context, opt Options) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-opt.DB.Failed():
+			return opt.DB.Failure() // a restart is needed
 		case <-tick.C:
 		}
 	}

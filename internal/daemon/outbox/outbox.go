@@ -90,7 +90,7 @@ func recoverRows(ctx context.Context, o *Outbox) error {
 // Close finishes what was accepted and closes the file. Every Drain and Run must have returned.
 func (o *Outbox) Close() error { return sqlite.Coded(o.db.Close()) }
 
-// Run keeps house until ctx ends: bodies and ciphertexts of accepted and aborted rows are blanked after
+// Run keeps house until ctx ends, or the outbox has failed and a restart is needed (store_failed): bodies and ciphertexts of accepted and aborted rows are blanked after
 // Options.Keep. Those of dead rows stay: they can be requeued.
 func (o *Outbox) Run(ctx context.Context) error {
 	tick := time.NewTicker(houseEvery)
@@ -101,6 +101,8 @@ func (o *Outbox) Run(ctx context.Context) error {
 		}
 		select {
 		case <-tick.C:
+		case <-o.db.Failed():
+			return sqlite.Coded(fmt.Errorf("outbox: %w", o.db.Failure()))
 		case <-ctx.Done():
 			return nil
 		}
