@@ -85,6 +85,7 @@ var settled = map[string]struct{ with, without string }{
 	"peer disconnect --mesh":       {"bob --mesh team", "bob --mesh other"},
 	"create --token-file":          {"Team --token-file=-", "Team"},
 	"list --mesh":                  {"--json --mesh=team", "--json"},
+	"daemon up --mesh":             {"--foreground --mesh=team", "--foreground"},
 	"daemon up --tcp":              {"--foreground --tcp", "--foreground"},
 	"daemon up --no-tcp":           {"--foreground --no-tcp", "--foreground"},
 	"profile --message-mode":       {"--message-mode=inbox", ""},

@@ -12,6 +12,8 @@ import (
 type Daemon struct {
 	BrokerURL string `key:"broker_url" default:"ws://127.0.0.1:7900/ws" env:"CLAUDEMESH_BROKER_URL" doc:"Broker for new meshes. Meshes that were joined keep theirs."`
 
+	Meshes []string `key:"meshes" default:"" env:"CLAUDEMESH_MESHES" doc:"Meshes, by short name, that the daemon serves; those that were joined before it started and are not named stay out. None named means all."`
+
 	SendWait      time.Duration `key:"send_wait" default:"30s" min:"1ms" env:"CLAUDEMESH_SEND_WAIT" doc:"How long send --wait waits when no --timeout is given."`
 	SendPerSecond int           `key:"send_per_second" default:"0" min:"0" env:"CLAUDEMESH_SEND_PER_SECOND" doc:"Messages a second that leave for one mesh. 0 takes what the broker advertises."`
 	SendBurst     int           `key:"send_burst" default:"0" min:"0" env:"CLAUDEMESH_SEND_BURST" doc:"Messages that may leave at once after a pause. 0 takes what the broker advertises."`

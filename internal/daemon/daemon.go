@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -124,6 +125,9 @@ func (d *Daemon) open(ctx context.Context) error {
 	if opt.PollConfig {
 		book.PollOnly()
 	}
+	if err := checkMeshes(book, opt.Settings.Meshes); err != nil {
+		return err
+	}
 	d.node = node.New(node.Options{
 		Home: opt.Home, Settings: opt.Settings, User: opt.User, Book: book, DB: d.db, Outbox: d.outbox, Inbox: d.inbox,
 		Dial: opt.Dial, Network: opt.Network, Now: opt.Now, Log: opt.Log,
@@ -136,6 +140,27 @@ func (d *Daemon) open(ctx context.Context) error {
 		PID: os.Getpid(), Token: d.token, Now: opt.Now, Log: opt.Log,
 	})
 	return d.registry.Restore(ctx)
+}
+
+// checkMeshes refuses to serve meshes that are not joined: mesh_not_attached, with those that are (daemon 6.1).
+func checkMeshes(book *membership.Book, wanted []string) error {
+	if len(wanted) == 0 {
+		return nil
+	}
+	joined, err := book.List()
+	if err != nil {
+		return err
+	}
+	var slugs []string
+	for _, m := range joined {
+		slugs = append(slugs, m.Slug)
+	}
+	for _, slug := range wanted {
+		if !slices.Contains(slugs, slug) {
+			return mesh.Errorf(mesh.MeshNotAttached, "no mesh %q is joined, which the daemon is to serve", slug).With(mesh.Details{Attached: slugs})
+		}
+	}
+	return nil
 }
 
 // Server answers requests, also within this process.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,6 +38,7 @@ type worldKey struct{}
 //	[!] alive broker|daemon whether the service of this home runs
 //	repeat N WORD FILE      writes WORD N times into FILE
 //	edit FILE OLD NEW       replaces OLD by NEW in FILE
+//	address NAME            puts an address of this machine where nobody listens into the variable NAME
 //	flip NAME TEXT          puts TEXT, with the letter behind its # changed, into the variable NAME
 //
 // $HOST is the name of this machine, $LISTEN the address of the script's broker.
@@ -48,7 +50,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"home": scriptHome, "claudemesh": scriptVerb, "exits": scriptExits, "until": scriptUntil, "json": scriptJSON,
 			"keep": scriptKeep, "mask": scriptMask, "crash": scriptCrash, "alive": scriptAlive, "repeat": scriptRepeat,
-			"edit": scriptEdit, "flip": scriptFlip,
+			"edit": scriptEdit, "flip": scriptFlip, "address": scriptAddress,
 		},
 	})
 }
@@ -282,4 +284,12 @@ func scriptFlip(ts *testscript.TestScript, _ bool, args []string) {
 		text[i] = 'A'
 	}
 	ts.Setenv(args[0], string(text))
+}
+
+func scriptAddress(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 1)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], ln.Addr().String())
+	ts.Check(ln.Close())
 }

@@ -46,15 +46,25 @@ func newDaemonUp(a *shell.App) *cobra.Command {
 	var f daemonUpFlags
 	cmd := &cobra.Command{
 		Use: "up", Aliases: []string{"start"},
-		Short:   "Start the daemon",
-		Long:    "Start the daemon in the background, for all joined meshes. Verbs that need it start it by themselves.",
-		Example: "claudemesh daemon up\nclaudemesh daemon up --foreground",
+		Short: "Start the daemon",
+		Long: "Start the daemon in the background, for all joined meshes. Verbs that need it start it by themselves. With --mesh the other " +
+			"meshes that are joined now stay out until the next start; one that is joined later does not.",
+		Example: "claudemesh daemon up\nclaudemesh daemon up --foreground\nclaudemesh daemon up --mesh team",
 		Args:    a.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.mesh != "" || f.name != "" {
-				a.Warn("--mesh and --name have no effect any more: the daemon serves all joined meshes")
-			}
 			settings := map[string]string{}
+			switch {
+			case f.managed && f.mesh != "": // as older service units have it: new meshes would be ignored (lessons 1, row 24)
+				a.Warn("--mesh has no effect in a service: the daemon serves all joined meshes")
+			case cmd.Flags().Changed("mesh"):
+				if f.mesh == "" {
+					return shell.Usage(cmd, "--mesh is empty")
+				}
+				settings["meshes"] = f.mesh
+			}
+			if f.name != "" {
+				a.Warn("--name has no effect any more: `claudemesh join --name` says how a mesh calls you")
+			}
 			if f.tcp || f.noTCP || cmd.Flags().Changed("tcp") {
 				settings["tcp"] = strconv.FormatBool(f.tcp && !f.noTCP)
 			}
@@ -69,10 +79,11 @@ func newDaemonUp(a *shell.App) *cobra.Command {
 	fl.BoolVar(&f.tcp, "tcp", false, "serve on 127.0.0.1 too, for holders of the local token")
 	fl.BoolVar(&f.noTCP, "no-tcp", false, "serve on the socket only, whatever the settings say")
 	fl.BoolVar(&f.managed, "service-managed", false, "end well where another start could not help; for service managers")
-	fl.StringVar(&f.mesh, "mesh", "", "as older service units have it")
+	fl.StringVar(&f.mesh, "mesh", "", "serve this mesh only, by its short `name`; several with commas between them")
 	fl.StringVar(&f.name, "name", "", "as older service units have it")
 	fl.Lookup("service-managed").Hidden = true
-	fl.Lookup("mesh").Hidden, fl.Lookup("name").Hidden = true, true
+	fl.Lookup("name").Hidden = true
+	shell.Offer(cmd, "mesh", a.CompleteMeshes)
 	return cmd
 }
 
@@ -86,6 +97,9 @@ type daemonUpView struct {
 }
 
 func runDaemonUp(ctx context.Context, a *shell.App, settings map[string]string) error {
+	if err := checkServed(ctx, a, settings); err != nil {
+		return err
+	}
 	pid, started, err := ensureDaemon(ctx, a, settings)
 	if err != nil {
 		return err
@@ -95,6 +109,19 @@ func runDaemonUp(ctx context.Context, a *shell.App, settings map[string]string) 
 	}
 	v := daemonUpView{shell.NewHeader(), true, true, pid, a.Home.Daemon.Log()}
 	return a.Print(v, func(s term.Stream) { s.OK("the daemon runs", shell.Facts("pid "+strconv.Itoa(v.PID), "log "+v.Log)) })
+}
+
+// checkServed finds a mesh that is not joined before a daemon is started for it: verbs that start one would have to wait
+// until its failure is forgotten.
+func checkServed(ctx context.Context, a *shell.App, settings map[string]string) error {
+	if settings["meshes"] == "" || a.Starter().Lives() {
+		return nil
+	}
+	_, tried, err := a.Sys.Services.InProcess(ctx, a.DaemonService(settings))
+	if err != nil {
+		return err
+	}
+	return tried.Close()
 }
 
 // ensureDaemon makes the daemon answer, and says whether it had to be started.
@@ -107,6 +134,9 @@ func ensureDaemon(ctx context.Context, a *shell.App, settings map[string]string)
 	}
 	starter := a.Starter()
 	for name, value := range settings {
+		if name == "meshes" {
+			name = "mesh" // as the flag is called
+		}
 		starter.Flags = append(starter.Flags, "--"+name+"="+value)
 	}
 	started = !starter.Lives()

@@ -27,6 +27,11 @@ func (s inboxRoutes) list(ctx context.Context, c caller, req localapi.InboxReque
 	if err != nil {
 		return localapi.InboxAnswer{}, err
 	}
+	if len(page.Rows)+page.Held == 0 { // of a mesh that was left there may still be messages
+		if err := node.CheckMesh(s.Node, req.Mesh); err != nil {
+			return localapi.InboxAnswer{}, err
+		}
+	}
 	answer := localapi.InboxAnswer{Items: make([]localapi.InboxItem, 0, len(page.Rows)), MarkedSeen: page.Marked, HeldCount: page.Held}
 	for _, r := range page.Rows {
 		answer.Items = append(answer.Items, verdicts.item(r))
@@ -47,6 +52,9 @@ func (s inboxRoutes) flush(ctx context.Context, c caller, req localapi.FlushRequ
 	}
 	f.Admit = s.gate(ctx, c)
 	n, err := s.Inbox.Flush(ctx, f)
+	if err == nil && n == 0 {
+		err = node.CheckMesh(s.Node, f.Mesh)
+	}
 	return localapi.FlushAnswer{Removed: n}, err
 }
 

@@ -21,6 +21,11 @@ func (s outboxRoutes) list(ctx context.Context, _ caller, req localapi.OutboxReq
 	if err != nil {
 		return localapi.OutboxAnswer{}, err
 	}
+	if len(rows) == 0 { // of a mesh that was left there may still be rows
+		if err := node.CheckMesh(s.Node, req.Mesh); err != nil {
+			return localapi.OutboxAnswer{}, err
+		}
+	}
 	answer := localapi.OutboxAnswer{Items: make([]localapi.OutboxItem, 0, len(rows))}
 	for _, r := range rows {
 		answer.Items = append(answer.Items, outboxItem(r))

@@ -52,6 +52,11 @@ func (l Letters) List(ctx context.Context, req localapi.LettersRequest) (localap
 			answer.Letters = append(answer.Letters, outgoing(m))
 		}
 	}
+	if len(answer.Letters)+answer.HeldCount == 0 { // of a mesh that was left there may still be letters
+		if err := CheckMesh(l.Node, req.Mesh); err != nil {
+			return answer, err
+		}
+	}
 	slices.SortStableFunc(answer.Letters, func(a, b localapi.DeadLetter) int { return cmp.Compare(b.At, a.At) })
 	answer.Letters = answer.Letters[:min(len(answer.Letters), limit)]
 	return answer, nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -55,6 +56,7 @@ type Node struct {
 	mu       sync.Mutex
 	attached map[mesh.ID]*attachment.Attachment
 	order    []mesh.ID                  // of config.json
+	left     map[mesh.ID]bool           // joined meshes that are not served (config.Daemon.Meshes); nil before the first look
 	lines    map[lineID]attachment.Line // the sessions' places in meshes, attached or not
 	spawn    attachment.Spawn           // nil unless Run runs
 	changed  events.Broadcast           // fired when a mesh comes or goes
@@ -172,10 +174,14 @@ func (n *Node) reconcile() {
 	if n.spawn == nil {
 		return
 	}
+	n.leaveOut(joined)
 	n.order = n.order[:0]
 	listed := map[mesh.ID]bool{}
 	for _, m := range joined {
 		listed[m.ID] = true
+		if n.left[m.ID] {
+			continue
+		}
 		n.order = append(n.order, m.ID)
 		if at, ok := n.attached[m.ID]; ok && !at.Same(m) {
 			at.Stop()
@@ -185,6 +191,7 @@ func (n *Node) reconcile() {
 			n.attach(m)
 		}
 	}
+	maps.DeleteFunc(n.left, func(id mesh.ID, _ bool) bool { return !listed[id] }) // joined again, it is a new one
 	for id, at := range n.attached {
 		if !listed[id] {
 			at.Stop()
@@ -192,6 +199,21 @@ func (n *Node) reconcile() {
 		}
 	}
 	n.changed.Fire()
+}
+
+// leaveOut decides at the first look which meshes are not served; what is joined later is, whatever it is called. n.mu is
+// held.
+func (n *Node) leaveOut(joined []membership.Mesh) {
+	if n.left != nil {
+		return
+	}
+	n.left = map[mesh.ID]bool{}
+	for _, m := range joined {
+		if wanted := n.opt.Settings.Meshes; len(wanted) > 0 && !slices.Contains(wanted, m.Slug) {
+			n.left[m.ID] = true
+			n.opt.Log.Info("mesh is not served", logkey.Mesh, m.Slug)
+		}
+	}
 }
 
 // attach begins the connections of one mesh. n.mu is held.
@@ -240,6 +262,12 @@ func (n *Node) find(slug string) (*attachment.Attachment, error) {
 		slugs = append(slugs, at.Mesh.Slug)
 	}
 	return nil, mesh.Errorf(mesh.MeshNotAttached, "no mesh %q is joined", slug).With(mesh.Details{Attached: slugs})
+}
+
+// CheckMesh refuses a slug of no joined mesh: mesh_not_attached. An empty one is none.
+func CheckMesh(n *Node, slug string) error {
+	_, err := narrow(n, slug)
+	return err
 }
 
 // narrow keeps one mesh to one mesh where a slug is given.
