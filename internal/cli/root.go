@@ -38,7 +38,7 @@ func contents() []section {
 		{"Start", []verb{
 			{[]string{"up"}, machine.NewUp},
 			{[]string{"down"}, machine.NewDown},
-			{[]string{"install"}, setup.NewInstall},
+			{[]string{"install"}, newInstall},
 			{[]string{"uninstall"}, setup.NewUninstall},
 			{[]string{"demo"}, machine.NewDemo},
 		}},
@@ -82,6 +82,7 @@ func contents() []section {
 			{[]string{"mcp"}, machine.NewMCP},
 		}},
 		{"Other", []verb{
+			{[]string{"skill"}, newSkill},
 			{[]string{"config"}, machine.NewConfig},
 			{[]string{"completions", "completion"}, newCompletions},
 			{[]string{"version"}, newVersion},
@@ -108,6 +109,11 @@ func powers() []verb {
 		{[]string{"unban"}, moderation.NewUnban},
 		{[]string{"bans"}, moderation.NewBans},
 	}
+}
+
+// newInstall is the verb install, which gives the skill to who can use it.
+func newInstall(a *shell.App) *cobra.Command {
+	return setup.NewInstall(a, func() map[string]string { return skillFiles(fullTree(a)) })
 }
 
 // newPeer is the noun peer: who is there, and who is not to be.

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,9 @@ func (p Places) claude() string {
 	return filepath.Join(p.Home, ".claude")
 }
 
+// skillFolder is where Claude Code finds the bundled skill (host 7).
+func (p Places) skillFolder() string { return filepath.Join(p.claude(), "skills", entryName) }
+
 // claudeFile is where Claude Code keeps the MCP servers of a user (host 6).
 func (p Places) claudeFile() string {
 	if p.Claude != "" {
@@ -49,9 +53,9 @@ type Client struct {
 	ID   string // as --client names it
 	Name string // as its makers write it
 
-	program string                                // what it is called on PATH; empty where that tells nothing
-	signs   func(Places) []string                 // files and folders, of which one is there where it is in use
-	parts   func(p Places, program string) []part // what it is told, program being ours
+	program string                     // what it is called on PATH; empty where that tells nothing
+	signs   func(Places) []string      // files and folders, of which one is there where it is in use
+	parts   func(in *Installer) []part // what it is told
 }
 
 // Clients are all that we know, in the order in which they are shown.
@@ -69,6 +73,19 @@ func Clients() []Client {
 
 func home(folder string) func(Places) []string {
 	return func(p Places) []string { return []string{filepath.Join(p.Home, folder)} }
+}
+
+// all are the parts of a program, and those that it does not have any more.
+func (c Client) all(in *Installer, outdated []string) []part {
+	parts := c.parts(in)
+	for _, path := range outdated {
+		if c.ID == "claude" && !slices.ContainsFunc(parts, func(p part) bool { return p.path == path }) {
+			old := filePart(Skill, path, "")
+			old.gone = true
+			parts = append(parts, old)
+		}
+	}
+	return parts
 }
 
 // InUse reports whether a program seems to be in use here.
@@ -109,7 +126,7 @@ func (p Places) Runnable(path string) bool {
 
 // Told reports whether a program knows of an MCP server of our name, wherever it came from.
 func (c Client) Told(p Places) bool {
-	for _, part := range c.parts(p, "") {
+	for _, part := range c.parts(&Installer{Places: p}) {
 		text, err := os.ReadFile(part.path)
 		if err == nil && part.what == mcpServer && part.in(text) {
 			return true
@@ -118,27 +135,37 @@ func (c Client) Told(p Places) bool {
 	return false
 }
 
-func claudeParts(p Places, program string) []part {
-	return []part{jsonPart(p.claudeFile(), server{Type: "stdio", Command: program, Args: mcpArgs}, "mcpServers", entryName)}
+func claudeParts(in *Installer) []part {
+	p, program := in.Places, in.Program
+	parts := []part{jsonPart(p.claudeFile(), server{Type: "stdio", Command: program, Args: mcpArgs}, "mcpServers", entryName)}
+	for _, name := range slices.Sorted(maps.Keys(in.Skill)) {
+		parts = append(parts, filePart(Skill, filepath.Join(p.skillFolder(), name), in.Skill[name]))
+	}
+	return parts
 }
 
-func codexParts(p Places, program string) []part {
+func codexParts(in *Installer) []part {
+	p, program := in.Places, in.Program
 	return []part{tomlPart(filepath.Join(p.Home, ".codex", "config.toml"), program, "mcp_servers", entryName)}
 }
 
-func geminiParts(p Places, program string) []part {
+func geminiParts(in *Installer) []part {
+	p, program := in.Places, in.Program
 	return []part{jsonPart(filepath.Join(p.Home, ".gemini", "settings.json"), server{Command: program, Args: mcpArgs}, "mcpServers", entryName)}
 }
 
-func cursorParts(p Places, program string) []part {
+func cursorParts(in *Installer) []part {
+	p, program := in.Places, in.Program
 	return []part{jsonPart(filepath.Join(p.Home, ".cursor", "mcp.json"), server{Command: program, Args: mcpArgs}, "mcpServers", entryName)}
 }
 
-func vsCodeParts(p Places, program string) []part {
+func vsCodeParts(in *Installer) []part {
+	p, program := in.Places, in.Program
 	return []part{jsonPart(p.vsCode(), server{Type: "stdio", Command: program, Args: mcpArgs}, "servers", entryName)}
 }
 
-func copilotParts(p Places, program string) []part {
+func copilotParts(in *Installer) []part {
+	p, program := in.Places, in.Program
 	return []part{jsonPart(filepath.Join(p.Home, ".copilot", "mcp-config.json"),
 		server{Type: "local", Command: program, Args: mcpArgs, Tools: []string{"*"}}, "mcpServers", entryName)}
 }
@@ -153,7 +180,8 @@ func (p Places) openCode() string {
 	return filepath.Join(p.Home, ".config", "opencode")
 }
 
-func openCodeParts(p Places, program string) []part {
+func openCodeParts(in *Installer) []part {
+	p, program := in.Places, in.Program
 	path := filepath.Join(p.openCode(), "opencode.json")
 	if with := path + "c"; exists(with) && !exists(path) { // it reads both, and this one may have comments
 		path = with

@@ -44,9 +44,10 @@ type Step struct {
 // Installer changes the files of programs.
 type Installer struct {
 	Places  Places
-	Program string        // absolute path of ours
-	State   paths.Install // what is remembered
-	Skip    []string      // parts that are not put in, by their What; those that are in stay
+	Program string            // absolute path of ours
+	State   paths.Install     // what is remembered
+	Skip    []string          // parts that are not put in, by their What; those that are in stay
+	Skill   map[string]string // files of the bundled skill, by name; those that uninstall takes out need no text
 }
 
 // lockTime is how long another run is waited for, and rereads how often a file may change under the hands of this one.
@@ -81,8 +82,9 @@ func (in *Installer) change(ctx context.Context, clients []Client, dry bool, pla
 	if err != nil {
 		return nil, err
 	}
+	outdated := mem.within(in.Places.skillFolder())
 	for range rereads {
-		files, err := in.plan(clients, mem, plan)
+		files, err := in.plan(clients, mem, outdated, plan)
 		if err != nil {
 			return nil, err
 		}
@@ -98,10 +100,11 @@ func (in *Installer) change(ctx context.Context, clients []Client, dry bool, pla
 }
 
 // plan works out what becomes of each file, and writes nothing.
-func (in *Installer) plan(clients []Client, mem memory, plan func(*file, memory) error) ([]*file, error) {
+// Outdated are files that an earlier version wrote; those that are no part any more go.
+func (in *Installer) plan(clients []Client, mem memory, outdated []string, plan func(*file, memory) error) ([]*file, error) {
 	var files []*file
 	for _, c := range clients {
-		for _, p := range c.parts(in.Places, in.Program) {
+		for _, p := range c.all(in, outdated) {
 			i := slices.IndexFunc(files, func(f *file) bool { return f.path == p.path && f.client == c.ID })
 			if i < 0 {
 				f, err := readFile(c.ID, p.path)
@@ -115,6 +118,10 @@ func (in *Installer) plan(clients []Client, mem memory, plan func(*file, memory)
 		}
 	}
 	for _, f := range files {
+		plan := plan
+		if f.parts[0].gone {
+			plan = (*file).uninstall
+		}
 		if err := plan(f, mem); err != nil {
 			return nil, mesh.Errorf(mesh.ConfigUnreadable, "%s is left as it is: %w", f.path, err)
 		}
@@ -142,6 +149,11 @@ func (in *Installer) write(files []*file, mem memory, dry bool) (again bool, err
 		}
 		if err != nil || again {
 			return again, err
+		}
+	}
+	for _, f := range files { // when all of them are gone
+		for folder := filepath.Dir(f.target); !dry && f.next == nil && f.folder != "" && len(folder) >= len(f.folder); folder = filepath.Dir(folder) {
+			_ = os.Remove(folder) // one that is not empty stays
 		}
 	}
 	return false, nil
@@ -176,6 +188,7 @@ type file struct {
 	next    []byte   // what it becomes; nil for no file
 	note    *note    // what is remembered of it then; nil for nothing
 	before  []byte   // what it was without our parts, to be kept with the note
+	folder  string   // the outermost folder that was made for it
 }
 
 const maxFileBytes = 64 << 20
@@ -245,8 +258,19 @@ func (f *file) install(mem memory) error {
 	if !f.exists && len(next) == 0 {
 		f.next = nil // all was skipped
 	}
-	f.note = &note{Path: f.path, Existed: existed, After: sum(next), Made: made}
+	f.note = &note{Path: f.path, Existed: existed, After: sum(next), Made: made, Folder: missing(filepath.Dir(f.target))}
+	if n, _, err := mem.recall(f.path); err == nil && n != nil && n.Folder != "" {
+		f.note.Folder = n.Folder
+	}
 	return nil
+}
+
+// missing is the outermost of the folders around a file that are not there; empty when all are.
+func missing(folder string) (outermost string) {
+	for !exists(folder) && folder != filepath.Dir(folder) {
+		outermost, folder = folder, filepath.Dir(folder)
+	}
+	return outermost
 }
 
 // uninstall plans to take the parts out.
@@ -277,10 +301,13 @@ func (f *file) without(mem memory) (text []byte, existed bool, made []string, er
 		return nil, false, nil, err
 	}
 	if n != nil {
-		made = n.Made
-		if f.exists && sum(f.text) == n.After {
+		made, f.folder = n.Made, n.Folder
+		if f.parts[0].whole || f.exists && sum(f.text) == n.After {
 			return kept, n.Existed, made, nil
 		}
+	}
+	if f.parts[0].whole {
+		return f.text, f.exists, nil, nil // somebody else's
 	}
 	text = f.text
 	for _, p := range slices.Backward(f.parts) {

@@ -24,7 +24,7 @@ func newInstaller(t *testing.T) *Installer {
 	root := t.TempDir()
 	return &Installer{
 		Places: Places{Home: filepath.Join(root, "home"), System: "linux"}, Program: `/opt/claude mesh/claudemesh`,
-		State: paths.At(filepath.Join(root, "state")).Config.Install(),
+		State: paths.At(filepath.Join(root, "state")).Config.Install(), Skill: map[string]string{"SKILL.md": "# one\n", "more.md": "# two\n"},
 	}
 }
 
@@ -248,5 +248,52 @@ func TestInUse(t *testing.T) {
 	}
 	if !client(t, "codex")[0].InUse(in.Places) {
 		t.Error("a program on PATH is not found")
+	}
+}
+
+// TestSkillComesAndGoes holds that a skill of another version is replaced whole, that somebody else's is given back, and
+// that no folder is left.
+func TestSkillComesAndGoes(t *testing.T) {
+	t.Parallel()
+	in := newInstaller(t)
+	claude := client(t, "claude")
+	folder := in.Places.skillFolder()
+	if _, err := in.Install(t.Context(), claude, false); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "SKILL.md"), "# edited by the user\n")
+	in.Skill = map[string]string{"SKILL.md": "# new\n", "other.md": "# three\n"}
+	if got := run(t, func() ([]Step, error) { return in.Install(t.Context(), claude, false) }); !slices.Equal(got, []Action{Unchanged, Updated, Added, Removed}) {
+		t.Errorf("a newer version says %v", got)
+	}
+	if got := read(t, filepath.Join(folder, "SKILL.md")) + read(t, filepath.Join(folder, "more.md")); got != "# new\n(none)" {
+		t.Errorf("the skill is %q", got)
+	}
+	in.Skill = nil
+	if _, err := in.Uninstall(t.Context(), claude, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(in.Places.claude()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("folders are left: %v", err)
+	}
+
+	in = newInstaller(t)
+	in.Skip = []string{Skill}
+	theirs := filepath.Join(in.Places.skillFolder(), "SKILL.md")
+	write(t, theirs, "# of another program\n")
+	for _, skip := range [][]string{{Skill}, nil} {
+		in.Skip = skip
+		if _, err := in.Install(t.Context(), claude, false); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := read(t, theirs) == "# one\n", skip == nil; got != want {
+			t.Errorf("with %v skipped the skill is ours: %v, want %v", skip, got, want)
+		}
+	}
+	if _, err := in.Uninstall(t.Context(), claude, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, theirs); got != "# of another program\n" {
+		t.Errorf("their skill is %q", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -17,6 +18,7 @@ type note struct {
 	Existed bool     `json:"existed"` // before
 	After   string   `json:"after"`   // SHA-256 of what was written, hex
 	Made    []string `json:"made"`    // containers that were not there, by their paths
+	Folder  string   `json:"folder"`  // the outermost folder that was made for it, or empty
 }
 
 // memory is what is remembered of all files.
@@ -47,6 +49,16 @@ func remember(state paths.Install) (memory, error) {
 	}
 	*m.notes = f.Files
 	return m, nil
+}
+
+// within are the files in a folder that were written.
+func (m memory) within(folder string) (paths []string) {
+	for _, n := range *m.notes {
+		if filepath.Dir(n.Path) == folder {
+			paths = append(paths, n.Path)
+		}
+	}
+	return paths
 }
 
 // recall returns the note of a file and what it was before; nil for none.

@@ -8,18 +8,23 @@ import (
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
-// mcpServer is the part that every program has.
-const mcpServer = "mcp server"
+// The parts, as they are shown. Every program has an MCP server.
+const (
+	mcpServer = "mcp server"
+	Skill     = "skill" // what its sessions read about us
+)
 
 // entryName is what the entry is called among a program's MCP servers.
 const entryName = "claudemesh"
 
 // part is one thing that stands in one file of a program.
 type part struct {
-	what string // as it is shown
-	path string
-	skip bool // it is not put in now
-	set  func(text []byte) ([]byte, error)
+	what  string // as it is shown
+	path  string
+	skip  bool // it is not put in now
+	gone  bool // it was one of an earlier version
+	whole bool // it is the file
+	set   func(text []byte) ([]byte, error)
 	// unset takes it out, and those of the containers around it that are empty then and are among made.
 	unset func(text []byte, made []string) ([]byte, error)
 	in    func(text []byte) bool // reports whether it is there, whatever it says
@@ -124,5 +129,15 @@ func tomlPart(path, program string, table ...string) part {
 			left, err := splice.DeleteTOML(text, table...)
 			return err == nil && len(left) < len(text)
 		},
+	}
+}
+
+// filePart is a file that is ours alone.
+func filePart(what, path, text string) part {
+	return part{
+		what: what, path: path, whole: true,
+		set:   func([]byte) ([]byte, error) { return []byte(text), nil },
+		unset: func([]byte, []string) ([]byte, error) { return nil, nil },
+		in:    func(old []byte) bool { return len(old) > 0 },
 	}
 }

@@ -37,26 +37,34 @@ type stepView struct {
 type flags struct {
 	clients []string
 	dry     bool
+	skip    []string          // parts that are not written
+	skill   map[string]string // files of the skill
 }
 
 const known = "It knows Claude Code, Codex CLI, Gemini CLI, OpenCode, Cursor, VS Code and Copilot CLI."
 
-// NewInstall tells the programs in use.
-func NewInstall(a *shell.App) *cobra.Command {
+// NewInstall tells the programs in use; skill gives the files of the bundled skill, by name.
+func NewInstall(a *shell.App, skill func() map[string]string) *cobra.Command {
 	var f flags
+	var noSkill bool
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Put the sessions of Claude Code and other agents on the mesh",
 		Long: "Put the sessions of the agents that you use on the mesh: each is told of `claudemesh mcp` in its own file of settings, for all " +
-			"projects of this user. " + known + "\n\nNothing else in their files changes, comments and order included, and what they were is kept. " +
+			"projects of this user; Claude Code also gets the skill that `claudemesh skill` prints. " + known + "\n\nNothing else in their files changes, comments and order included, and what they were is kept. " +
 			"No permission is added. Running it again changes nothing, or writes the new place of the program. When one file cannot be read, none is " +
 			"written. `claudemesh uninstall` takes everything out.\n\nThis is for a human in a terminal: a host session is refused.",
 		Example: "claudemesh install\nclaudemesh install --client claude,codex\nclaudemesh install --dry-run --json",
 		Args:    a.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if noSkill {
+				f.skip = append(f.skip, install.Skill)
+			}
+			f.skill = skill()
 			return run(cmd.Context(), a, f, inUse, (*install.Installer).Install)
 		},
 	}
+	cmd.Flags().BoolVar(&noSkill, "no-skill", false, "do not write the skill")
 	return withFlags(cmd, &f, "tell these programs, in use or not: ")
 }
 
@@ -127,7 +135,7 @@ func run(ctx context.Context, a *shell.App, f flags, usual func(install.Places) 
 	if err != nil {
 		return err
 	}
-	in := &install.Installer{Places: places, Program: a.Sys.Executable, State: a.Home.Config.Install()}
+	in := &install.Installer{Places: places, Program: a.Sys.Executable, State: a.Home.Config.Install(), Skip: f.skip, Skill: f.skill}
 	if !filepath.IsAbs(in.Program) {
 		return mesh.Errorf(mesh.IOError, "the path of this program is not known")
 	}
@@ -153,7 +161,7 @@ func run(ctx context.Context, a *shell.App, f flags, usual func(install.Places) 
 func show(out term.Stream, v installedView) {
 	var changed []string
 	shown := 0
-	for _, s := range v.Steps {
+	for _, s := range gather(v.Steps) {
 		text := term.Clean(s.Name) + ": " + s.What + " " + string(s.Action)
 		switch where := shell.Facts(s.Path, linked(s)); s.Action {
 		case install.Absent:
@@ -177,6 +185,25 @@ func show(out term.Stream, v installedView) {
 	case len(changed) > 0 && !v.DryRun:
 		out.Hint("sessions of " + strings.Join(changed, ", ") + " that run already go on as they are until they start again")
 	}
+}
+
+// gather makes one step of those of one program that have the same name, in the folder that they share.
+func gather(steps []stepView) (all []stepView) {
+	for _, s := range steps {
+		i := slices.IndexFunc(all, func(o stepView) bool { return o.Client == s.Client && o.What == s.What })
+		if i < 0 {
+			all = append(all, s)
+			continue
+		}
+		all[i].Path = filepath.Dir(s.Path)
+		switch {
+		case all[i].Action == install.Unchanged || all[i].Action == install.Absent:
+			all[i].Action = s.Action
+		case s.Action != all[i].Action && s.Action != install.Unchanged && s.Action != install.Absent:
+			all[i].Action = install.Updated
+		}
+	}
+	return all
 }
 
 func linked(s stepView) string {
