@@ -44,11 +44,15 @@ func Stored() (sqlite.Options, []sqlite.Rule, error) {
 // Close finishes what was accepted and closes the file.
 func (d *DB) Close() error { return d.db.Close() }
 
-// Failed is closed when nothing can be written until the file is opened again; Failure then says why: store_failed.
-func (d *DB) Failed() <-chan struct{} { return d.db.Failed() }
-
-// Failure is nil while the file can be written.
-func (d *DB) Failure() error { return coded("daemon.db", d.db.Failure()) }
+// Watch returns nil when ctx ends, and store_failed when nothing can be written until the file is opened again.
+func Watch(ctx context.Context, d *DB) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-d.db.Failed():
+		return coded("daemon.db", d.db.Failure())
+	}
+}
 
 // read runs fn on a snapshot; what says what it is for.
 func (d *DB) read(ctx context.Context, what string, fn func(*sqlite.Tx) error) error {

@@ -93,6 +93,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.reconcile()
 	group.Go(func() error { return n.opt.Outbox.Run(ctx) })
 	group.Go(func() error { return n.opt.Inbox.Run(ctx) })
+	group.Go(func() error { return localdb.Watch(ctx, n.opt.DB) })
 	group.Go(func() error { return prune(ctx, n.opt) })
 	group.Go(func() error { return n.owners.Run(ctx) })
 	group.Go(func() error { return n.watch(ctx) })
@@ -138,8 +139,6 @@ func prune(ctx context.Context, opt Options) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-opt.DB.Failed():
-			return opt.DB.Failure() // a restart is needed
 		case <-tick.C:
 		}
 	}
