@@ -124,6 +124,24 @@ func TestThreat8ReflectedBox(t *testing.T) {
 	})
 }
 
+// What went to everyone is signed and not sealed, so that it could be bounced too; the copies that other sessions of its author
+// get are no bounce.
+func TestThreat8ReflectedBroadcast(t *testing.T) {
+	lie(t, func(t *testing.T, l *liar) {
+		l.hear(l.ben)
+		l.Send(l.ada, "*", "to all")
+		l.wantTexts(l.ben, "to all")
+		for range 2 {
+			l.say(l.ada, l.pushes[0].with(t))
+			l.say(l.ada, l.pushes[0].with(t, "messageId", "bounced"))
+			l.wantShown(l.ada)
+			l.ada.Kill()
+			l.ada.Start()
+			l.wantOpen(l.ada)
+		}
+	})
+}
+
 func TestThreat8ReplayedBox(t *testing.T) {
 	lie(t, func(t *testing.T, l *liar) {
 		l.hear(l.ben)

@@ -116,12 +116,13 @@ func (b *Inbox) Offered(ctx context.Context, surface string, attempts []string, 
 		AND attempt IN (SELECT value FROM json_each($2)) AND offered_at IS NULL`, surface, tokens, b.now().UnixMilli(), path)
 }
 
-// Unconfirmed counts rows that were claimed for a surface and never confirmed: the host may have them or not. Ask
-// when a new deliverer comes, before its first Claim.
+// Unconfirmed counts rows that were claimed for a surface and never confirmed: the host may have them or not. What was read
+// since, or is gone, is not among them. Ask when a new deliverer comes, before its first Claim.
 func (b *Inbox) Unconfirmed(ctx context.Context, surface string) (int, error) {
 	var n int
 	err := b.db.Read(ctx, func(tx *sqlite.Tx) error {
-		return tx.QueryRow("SELECT count(*) FROM offer WHERE surface = $1 AND offered_at IS NULL AND told_at IS NULL", surface).Scan(&n)
+		return tx.QueryRow(`SELECT count(*) FROM offer o JOIN inbox i ON i.seq = o.seq
+			WHERE o.surface = $1 AND o.offered_at IS NULL AND o.told_at IS NULL AND i.seen_at IS NULL`, surface).Scan(&n)
 	})
 	return n, sqlite.Coded(err)
 }

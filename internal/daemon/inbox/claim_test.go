@@ -93,6 +93,10 @@ func TestUnconfirmed(t *testing.T) {
 		t.Fatal(err)
 	}
 	unconfirmed(2)
+	if _, err := b.MarkSeen(ctx, All(), []string{got[2].ID}); err != nil {
+		t.Fatal(err)
+	}
+	unconfirmed(1) // who has read it need not be told
 	if err := b.Told(ctx, "s"); err != nil {
 		t.Fatal(err)
 	}

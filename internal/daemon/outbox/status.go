@@ -246,6 +246,17 @@ func (o *Outbox) DropMesh(ctx context.Context, meshID mesh.ID) (int, error) {
 	return drop(ctx, o, "mesh_id = $2", meshID)
 }
 
+// Bounced reports whether a message in plain text, by its id and nonce, was sent by the very key to which it came: a session,
+// or empty for the member. No broker of ours gives a sender its own copy (design D1).
+func (o *Outbox) Bounced(ctx context.Context, id mesh.ClientID, nonce string, at mesh.Key) (bool, error) {
+	var n int
+	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
+		return tx.QueryRow(`SELECT count(*) FROM outbox WHERE client_message_id = $1 AND nonce = $2 AND recipient_key = ''
+			AND coalesce(sender_session_pubkey, '') = $3`, id, nonce, at).Scan(&n)
+	})
+	return n > 0, sqlite.Coded(err)
+}
+
 // DropStrays ends what has waited for an hour or longer and belongs to no joined mesh: it was left while no daemon ran,
 // or never was this daemon's (daemon 13.2). joined says of a mesh whether it is joined; the id of a row of the
 // TypeScript daemon that no Drain has adopted is empty.

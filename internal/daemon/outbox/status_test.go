@@ -229,6 +229,33 @@ func TestReflected(t *testing.T) {
 	}
 }
 
+// What goes to many comes to everyone but the key that sent it.
+func TestBounced(t *testing.T) {
+	t.Parallel()
+	o := open(t)
+	for id, sender := range map[mesh.ClientID]mesh.Key{"member": "", "session": sess} {
+		d := draft(id, "*", "hello")
+		d.Recipient, d.Sender = "", sender
+		accept(t, o, d)
+	}
+	box := draft("box", bob, "hello")
+	box.Sender = sess
+	accept(t, o, box)
+	for _, c := range []struct {
+		id    mesh.ClientID
+		nonce string
+		at    mesh.Key
+		want  bool
+	}{
+		{"member", "n-member", "", true}, {"member", "n-member", sess, false}, {"member", "n-other", "", false}, {"other", "n-member", "", false},
+		{"session", "n-session", sess, true}, {"session", "n-session", "", false}, {"session", "n-session", carol, false}, {"box", "n-box", sess, false},
+	} {
+		if got, err := o.Bounced(context.Background(), c.id, c.nonce, c.at); got != c.want || err != nil {
+			t.Errorf("%s with %s at %.4q: bounced %t, %v; want %t", c.id, c.nonce, c.at, got, err, c.want)
+		}
+	}
+}
+
 func TestDropMesh(t *testing.T) {
 	t.Parallel()
 	o := open(t)

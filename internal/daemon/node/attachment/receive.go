@@ -78,7 +78,7 @@ var errHeld = errors.New("the sender is blocked")
 func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	opened, unread := a.open(msg)
 	to, _ := a.recipient(msg, opened)
-	reflected, err := a.opt.Outbox.Reflected(ctx, msg.Nonce, to)
+	reflected, err := a.reflected(ctx, msg, to)
 	if err != nil {
 		return err
 	}
@@ -106,6 +106,19 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 	case inbox.Duplicate:
 	}
 	return nil
+}
+
+// reflected reports whether a message is our own and came back: a box at another key than its recipient's (design C9), what
+// went to many at the key that sent it.
+func (a intake) reflected(ctx context.Context, msg protocol.PushedMessage, to mesh.Key) (bool, error) {
+	found, err := a.opt.Outbox.Reflected(ctx, msg.Nonce, to)
+	if found || err != nil || direct(msg) {
+		return found, err
+	}
+	if to == a.Mesh.Pubkey() {
+		to = ""
+	}
+	return a.opt.Outbox.Bounced(ctx, msg.ClientMessageID, msg.Nonce, to)
 }
 
 // recipient is whose message it is: what is sealed to the member, or waited for it, is the member's, wherever it came.
