@@ -191,31 +191,22 @@ func (o *Outbox) Pending(ctx context.Context, meshID mesh.ID) (int, error) {
 	return n, sqlite.Coded(err)
 }
 
-// Waiting counts the open rows of a session key.
-func (o *Outbox) Waiting(ctx context.Context, meshID mesh.ID, sender mesh.Key) (int, error) {
-	var n int
+// Waiting counts the open rows of each session key that has any.
+func (o *Outbox) Waiting(ctx context.Context, meshID mesh.ID) (map[mesh.Key]int, error) {
+	all := map[mesh.Key]int{}
 	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
-		return tx.QueryRow(`SELECT count(*) FROM outbox WHERE mesh_id = $1 AND status IN ('pending', 'inflight')
-			AND sender_session_pubkey = $2`, meshID, sender).Scan(&n)
-	})
-	return n, sqlite.Coded(err)
-}
-
-// Senders lists the session keys that have open rows.
-func (o *Outbox) Senders(ctx context.Context, meshID mesh.ID) ([]mesh.Key, error) {
-	var all []mesh.Key
-	err := o.db.Read(ctx, func(tx *sqlite.Tx) error {
-		rows, err := tx.Query(`SELECT DISTINCT sender_session_pubkey FROM outbox WHERE mesh_id = $1
-			AND status IN ('pending', 'inflight') AND coalesce(sender_session_pubkey, '') != ''`, meshID)
+		rows, err := tx.Query(`SELECT sender_session_pubkey, count(*) FROM outbox WHERE mesh_id = $1
+			AND status IN ('pending', 'inflight') AND coalesce(sender_session_pubkey, '') != '' GROUP BY sender_session_pubkey`, meshID)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			var key mesh.Key
-			if err := rows.Scan(&key); err != nil {
+			var n int
+			if err := rows.Scan(&key, &n); err != nil {
 				return err
 			}
-			all = append(all, key)
+			all[key] = n
 		}
 		return rows.Err()
 	})

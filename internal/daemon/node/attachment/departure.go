@@ -60,7 +60,7 @@ func (o *Sessions) departing(key mesh.Key) bool {
 }
 
 // unknown are those of some keys that have no connection, and were not given up before.
-func (o *Sessions) unknown(keys []mesh.Key) []mesh.Key {
+func (o *Sessions) unknown(keys map[mesh.Key]int) []mesh.Key {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	known := maps.Clone(o.departed.spent)
@@ -68,7 +68,7 @@ func (o *Sessions) unknown(keys []mesh.Key) []mesh.Key {
 	for _, s := range o.links {
 		known[s.Pubkey()] = true
 	}
-	return slices.DeleteFunc(slices.Clone(keys), func(k mesh.Key) bool { return known[k] || o.departed.links[k] != nil })
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(keys)), func(k mesh.Key) bool { return known[k] || o.departed.links[k] != nil })
 }
 
 // gone ends a departure. What is left is sent by the member from now on.
@@ -91,10 +91,11 @@ func (a *Attachment) seeOff(ctx context.Context, s *SessionLink) {
 	left, quiet, open := 0, time.Duration(0), time.Duration(0)
 	for quiet < departTime && open < departMost {
 		changed, before := s.Link.Changed(), left
-		var err error
-		if left, err = a.opt.Outbox.Waiting(ctx, a.Mesh.ID, s.Pubkey()); err != nil && ctx.Err() == nil {
+		waiting, err := a.opt.Outbox.Waiting(ctx, a.Mesh.ID)
+		if err != nil && ctx.Err() == nil {
 			a.opt.Log.Error("messages of an ended session not counted", logkey.Mesh, a.Mesh.Slug, logkey.Err, err)
 		}
+		left = waiting[s.Pubkey()]
 		state := s.Link.State()
 		if left == 0 || state == uplink.Unsupported || state == uplink.Rejected {
 			break
@@ -128,7 +129,7 @@ func (a *Attachment) Heed(ctx context.Context, sender mesh.Key) {
 	if s, _ := a.Sessions.byKey(sender); s != nil {
 		return
 	}
-	if left, err := a.opt.Outbox.Waiting(ctx, a.Mesh.ID, sender); err != nil || left > 0 {
+	if left, err := a.opt.Outbox.Waiting(ctx, a.Mesh.ID); err != nil || left[sender] > 0 {
 		a.drain.anew()
 	}
 }

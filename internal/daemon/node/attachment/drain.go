@@ -49,11 +49,11 @@ func (d *drain) anew() {
 // adopt sees to what sessions left that have ended: it leaves in their name where they can still be connected. Else, and
 // where sessions cannot speak here, the member becomes its sender.
 func (d *drain) adopt(ctx context.Context) error {
-	senders, err := d.at.opt.Outbox.Senders(ctx, d.at.Mesh.ID)
+	waiting, err := d.at.opt.Outbox.Waiting(ctx, d.at.Mesh.ID)
 	if err != nil {
 		return err
 	}
-	for _, key := range d.at.Sessions.unknown(senders) {
+	for _, key := range d.at.Sessions.unknown(waiting) {
 		if err := d.at.leave(ctx, key); err != nil && ctx.Err() == nil {
 			d.at.opt.Log.Info("messages of an ended session leave in its member's name", logkey.Mesh, d.at.Mesh.Slug, logkey.Err, err)
 		}
