@@ -54,6 +54,9 @@ type SafetyNumber struct {
 	Pubkey mesh.Key `json:"pubkey" jsonschema:"the peer's member key; with legacy a session key"`
 	Number string   `json:"safetyNumber" jsonschema:"six groups of five digits"`
 	Level  string   `json:"level" jsonschema:"as in the list of keys"`
+
+	Fingerprint string `json:"fingerprint" jsonschema:"of the peer in this mesh under its name, as its own side shows it as own; six groups of five digits"`
+	Own         string `json:"own_fingerprint" jsonschema:"of the user"`
 }
 
 // VerifyAnswer lists safety numbers by mesh and name.

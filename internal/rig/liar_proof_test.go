@@ -399,6 +399,9 @@ func TestLesson2214SafetyNumbersAgree(t *testing.T) {
 		if adas.Number != bens.Number || len(adas.Number) != 35 || adas.Pubkey != ben.Mesh("team").Pubkey {
 			t.Errorf("got %+v and %+v, want one number", adas, bens)
 		}
+		if adas.Fingerprint != bens.Own || bens.Fingerprint != adas.Own || adas.Own == bens.Own || len(adas.Own) != 35 {
+			t.Errorf("got %+v and %+v, want each to show of itself what the other shows of it", adas, bens)
+		}
 		if _, err := localapi.Verify.Do(t.Context(), ada, localapi.VerifyRequest{Peer: "zoe"}); !mesh.IsCode(err, mesh.TargetNotFound) {
 			t.Errorf("got %v, want %s", err, mesh.TargetNotFound)
 		}

@@ -27,3 +27,20 @@ func testSafetyNumber(t *testing.T, section jsontext.Value) {
 		}
 	})
 }
+
+func TestMemberFingerprint(t *testing.T) {
+	t.Parallel()
+	ada, ben := NewSecretKey().Public(), NewSecretKey().Public()
+	base := MemberFingerprint("m1", ada, "ada")
+	if again := MemberFingerprint("m1", ada, "ada"); again != base || len(base) != 35 {
+		t.Errorf("got %q and %q, want the same six groups of five digits", base, again)
+	}
+	for what, other := range map[string]string{
+		"another mesh": MemberFingerprint("m2", ada, "ada"), "another key": MemberFingerprint("m1", ben, "ada"),
+		"another name": MemberFingerprint("m1", ada, "adb"), "a part moved": MemberFingerprint("m", ada, "1ada"),
+	} {
+		if other == base {
+			t.Errorf("%s: got the same, %q", what, other)
+		}
+	}
+}

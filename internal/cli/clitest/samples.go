@@ -273,7 +273,7 @@ func Samples() map[string]any {
 		localapi.TrustAccept.Route:  localapi.TrustedAnswer{Key: Trusted().Keys[2]},
 		localapi.TrustReject.Route:  localapi.TrustedAnswer{Key: Trusted().Keys[3]},
 		localapi.Verify.Route: localapi.VerifyAnswer{Numbers: []localapi.SafetyNumber{
-			{Mesh: "team", Peer: "bob", Pubkey: Key("bob"), Number: "12345 67890 12345 67890 12345 67890", Level: "seen"},
+			{Mesh: "team", Peer: "bob", Pubkey: Key("bob"), Number: "12345 67890 12345 67890 12345 67890", Level: "seen", Fingerprint: "11111 22222 33333 44444 55555 66666", Own: "66666 55555 44444 33333 22222 11111"},
 		}},
 		localapi.ProfileSet.Route:    localapi.ProfileAnswer{OK: true, Applied: []string{"title"}, Meshes: []string{"team"}, Waiting: []string{"research"}},
 		localapi.Profiles.Route:      Profiles(),

@@ -19,9 +19,10 @@ func NewVerify(a *shell.App) *cobra.Command {
 		Short: "Show the safety number of a peer, to compare with theirs",
 		Long: "Show the safety number of a peer, or of everybody: six groups of five digits over your member key and theirs, the same on " +
 			"both sides. Compare it by a way that the mesh has no part in, such as a call. Where it differs, somebody stands between " +
-			"you. Where it is the same, `claudemesh trust accept <peer>` remembers it.\n\n" +
+			"you. Where it is the same, `claudemesh trust accept <peer>` remembers it. A fingerprint is of one member of one mesh under its name: " +
+			"what you see as theirs, they see as their own.\n\n" +
 			"--legacy shows the numbers over the keys of the peer's sessions, as older clients do: they differ from side to side, and " +
-			"change with each session.\n\nThe JSON is an array of {mesh, peer, pubkey, safetyNumber, level}.",
+			"change with each session.\n\nThe JSON is an array of {mesh, peer, pubkey, safetyNumber, level, fingerprint, own_fingerprint}.",
 		Example: "claudemesh verify ben\n" +
 			"claudemesh verify ben --qr",
 		Annotations: map[string]string{shell.AlsoKey: "peer verify"},
@@ -64,6 +65,8 @@ func writeNumbers(s term.Stream, numbers []localapi.SafetyNumber, qr bool) {
 		}
 		s.Line("%s  %s", s.Paint(term.Bold, term.Clean(n.Peer)), s.Paint(term.Dim, shell.Facts(n.Pubkey.Short(), n.Level)))
 		s.Line("    %s", n.Number)
+		s.Line("    %s", s.Paint(term.Dim, "their fingerprint here "+n.Fingerprint))
+		s.Line("    %s", s.Paint(term.Dim, "yours                  "+n.Own))
 		if qr && s.QR(n.Number) == nil { // 35 digits and spaces always fit
 			s.Line("")
 		}

@@ -177,6 +177,10 @@ func (t Trust) Verify(ctx context.Context, req localapi.VerifyRequest) (localapi
 		if p.entry.Member == p.at.Mesh.Pubkey() {
 			continue
 		}
+		fingerprint, own, err := fingerprints(p)
+		if err != nil {
+			return answer, err
+		}
 		keys := []mesh.Key{p.entry.Member}
 		if req.Legacy {
 			keys = p.sessions
@@ -188,7 +192,7 @@ func (t Trust) Verify(ctx context.Context, req localapi.VerifyRequest) (localapi
 			}
 			answer.Numbers = append(answer.Numbers, localapi.SafetyNumber{
 				Mesh: p.at.Mesh.Slug, Peer: cmp.Or(p.name(), key.Short()), Pubkey: key, Level: trusted(p.at, p.entry).Level,
-				Number: seal.SafetyNumber(p.at.Mesh.Secret.Public(), theirs),
+				Number: seal.SafetyNumber(p.at.Mesh.Secret.Public(), theirs), Fingerprint: fingerprint, Own: own,
 			})
 		}
 	}
@@ -196,4 +200,15 @@ func (t Trust) Verify(ctx context.Context, req localapi.VerifyRequest) (localapi
 		return answer, mesh.Errorf(mesh.TargetNotFound, "no key of %q was ever met", req.Peer)
 	}
 	return answer, nil
+}
+
+// fingerprints are those of a member and of the user, under the names by which they go in the mesh.
+func fingerprints(p person) (theirs, own string, err error) {
+	key, err := seal.ParsePublicKey(string(p.entry.Member))
+	if err != nil {
+		return "", "", mesh.Errorf(mesh.CodeOf(err), "the key of %s: %w", p.name(), err)
+	}
+	name := p.at.Roster.Pins.Of(p.at.Mesh.Pubkey()).Name
+	id := string(p.at.Mesh.ID)
+	return seal.MemberFingerprint(id, key, mesh.Fold(p.name())), seal.MemberFingerprint(id, p.at.Mesh.Secret.Public(), mesh.Fold(name)), nil
 }
