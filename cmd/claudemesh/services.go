@@ -65,11 +65,7 @@ func userName(env config.Env) string {
 	if err != nil {
 		host = "localhost"
 	}
-	user := env.User
-	if user == "" {
-		user = "user"
-	}
-	return user + "@" + host
+	return env.Login() + "@" + host
 }
 
 // brokerGC lets a broker's heap, which is small and nearly all garbage, grow further between two collections: a fifth more

@@ -67,7 +67,11 @@ func Run(ctx context.Context, opt Options) error {
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	return errors.Join(run(ctx, opt, listener, parent{db: db, token: token, cert: cert, count: count}), db.Close())
+	err = run(ctx, opt, listener, parent{db: db, token: token, cert: cert, count: count})
+	if errors.Is(err, errStuck) {
+		return err
+	}
+	return errors.Join(err, db.Close())
 }
 
 // parent is what a server is made of that is opened before it.
@@ -133,14 +137,43 @@ func run(ctx context.Context, opt Options, listener net.Listener, from parent) e
 	cancel()
 	_ = web.Close() // as above
 	stop()
-	core.Wait() // everything that was accepted is answered
-	s.dismiss()
-	edge.Wait()
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
+	if !within(opt.Settings.ShutdownGrace+stopTime, func() {
+		core.Wait() // everything that was accepted is answered
+		s.dismiss()
+		edge.Wait()
+	}) {
+		opt.Log.Error("broker did not come to an end: it ends all the same, and what was not stored is sent again")
+		return errors.Join(err, errStuck)
+	}
 	opt.Log.Info("broker stopped")
 	return err
+}
+
+// stopTime is how long the end of a broker may take beyond the grace of its connections. A store that hangs must not keep
+// the process for ever.
+const stopTime = 10 * time.Second
+
+// errStuck is the end of a broker some part of which did not end. Its database is not to be closed: that would wait, too.
+var errStuck = mesh.Errorf(mesh.StoreFailed, "the broker did not come to an end within its time: check the disk")
+
+// within runs fn and reports whether it came to its end in time.
+func within(limit time.Duration, fn func()) bool {
+	done := make(chan struct{})
+	go func() { // beyond its time it is left behind, by a process that ends
+		fn()
+		close(done)
+	}()
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case <-done:
+		return true
+	case <-late.C:
+		return false
+	}
 }
 
 // newServer puts the parts of a broker together. Nothing runs yet.

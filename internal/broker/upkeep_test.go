@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker/store"
@@ -160,4 +161,20 @@ func TestRestoreIntoAnEmptyFolder(t *testing.T) {
 	if err != nil {
 		t.Errorf("the mesh of the backup: %v", err)
 	}
+}
+
+// A part that hangs does not keep a broker that was told to stop.
+func TestEndHasABound(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		if !within(time.Second, func() {}) {
+			t.Error("got too late, want what ends at once in time")
+		}
+		hangs := make(chan struct{})
+		began := time.Now()
+		if within(time.Minute, func() { <-hangs }) || time.Since(began) != time.Minute {
+			t.Errorf("waited %s for what hangs, want a minute", time.Since(began))
+		}
+		close(hangs)
+	})
 }

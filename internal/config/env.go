@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os/user"
 	"strconv"
 	"strings"
 )
@@ -16,7 +17,7 @@ type Env struct {
 	NoDaemon     bool   // CLAUDEMESH_NO_DAEMON, as --no-daemon
 	Debug        bool   // CLAUDEMESH_DEBUG: debug lines on stderr
 	DisplayName  string // CLAUDEMESH_DISPLAY_NAME, as --name
-	User         string // USER or USERNAME: login name, for the member's name
+	User         string // USER, LOGNAME or USERNAME: login name, for the member's name
 
 	NoColor bool   // NO_COLOR is set, or TERM is dumb
 	Term    string // TERM
@@ -69,7 +70,7 @@ func ReadEnv(lookup Lookup) Env {
 		NoDaemon:     on("CLAUDEMESH_NO_DAEMON"),
 		Debug:        on("CLAUDEMESH_DEBUG"),
 		DisplayName:  text("CLAUDEMESH_DISPLAY_NAME"),
-		User:         firstOf(text, "USER", "USERNAME"),
+		User:         firstOf(text, "USER", "LOGNAME", "USERNAME"),
 		NoColor:      text("NO_COLOR") != "" || text("TERM") == "dumb",
 		Term:         text("TERM"),
 		CI:           firstSet(text, "CI", "GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI", "JENKINS_URL"),
@@ -88,6 +89,23 @@ func ReadEnv(lookup Lookup) Env {
 			MessagingToken:  NewSecret(text("CLAUDE_CODE_MESSAGING_TOKEN")),
 		},
 	}
+}
+
+// Login is the name of the user: what the environment says, else the system; "user" where nobody knows.
+func (e Env) Login() string {
+	if e.User != "" {
+		return e.User
+	}
+	if u, err := user.Current(); err == nil {
+		_, name, found := strings.Cut(u.Username, `\`) // DOMAIN\name on Windows
+		if !found {
+			name = u.Username
+		}
+		if name != "" {
+			return name
+		}
+	}
+	return "user"
 }
 
 // firstSet is the first of names that is set to something.

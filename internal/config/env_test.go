@@ -57,6 +57,12 @@ func TestReadEnvEdges(t *testing.T) {
 	if got := ReadEnv(env("USER", "a", "USERNAME", "b")).User; got != "a" {
 		t.Errorf("got user %q, want USER first", got)
 	}
+	if got := ReadEnv(env("LOGNAME", "l", "USERNAME", "b")).Login(); got != "l" {
+		t.Errorf("got %q, want LOGNAME before USERNAME", got)
+	}
+	if got := ReadEnv(env()).Login(); got == "" {
+		t.Error("got no name without the environment, want that of the system, or a word")
+	}
 }
 
 // TestSecretStaysSecret prints an environment in every way that a log or an error could.

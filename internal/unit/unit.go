@@ -57,6 +57,17 @@ func (s Service) Text() (string, error) {
 	return "", mesh.Errorf(mesh.BadRequest, "there is no service manager that is known on %s", s.System)
 }
 
+// Probe is a command that changes nothing, and fails where no manager serves this user; nil where there always is one.
+func (s Service) Probe() []string {
+	switch s.System {
+	case "linux":
+		return []string{"systemctl", "--user", "show-environment"}
+	case "darwin":
+		return []string{"launchctl", "print", s.domain()}
+	}
+	return nil
+}
+
 // Start are the commands that make the manager read the unit and start the daemon, now and at each login.
 func (s Service) Start() [][]string {
 	switch s.System {
@@ -98,10 +109,15 @@ func (s Service) Write() error {
 	if err != nil {
 		return err
 	}
+	return s.Put([]byte(text))
+}
+
+// Put writes a unit as it was once.
+func (s Service) Put(text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(s.File), 0o755); err != nil {
 		return mesh.Errorf(mesh.IOError, "make the folder of the unit: %w", err)
 	}
-	if err := paths.WriteSecret(s.File, []byte(text)); err != nil {
+	if err := paths.WriteSecret(s.File, text); err != nil {
 		return err
 	}
 	if err := os.Chmod(s.File, 0o644); err != nil {

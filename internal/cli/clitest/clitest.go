@@ -49,6 +49,7 @@ type World struct {
 	Daemon  *Daemon  // nil where none runs
 	Used    []string // services that were started, and with what
 
+	Unstartable  bool     // the service manager starts nothing
 	Unmanageable bool     // the service manager refuses everything
 	Faults       []string // of the stored data
 
@@ -190,6 +191,9 @@ func (w *World) manage(ctx context.Context, command, environ []string) error {
 	w.Used = append(w.Used, w.Scrub(strings.Join(command, " ")))
 	if w.Unmanageable {
 		return mesh.Errorf(mesh.IOError, "%s: no manager here", command[0])
+	}
+	if w.Unstartable && slices.Contains(command, "enable") {
+		return mesh.Errorf(mesh.IOError, "%s: the unit does not start", command[0])
 	}
 	if w.Daemon != nil || !slices.Contains(command, "start") && !slices.Contains(command, "enable") {
 		return nil

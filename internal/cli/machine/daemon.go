@@ -2,6 +2,8 @@ package machine
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +42,7 @@ type daemonUpFlags struct {
 	mesh       string
 	name       string
 	managed    bool
+	health     bool
 }
 
 func newDaemonUp(a *shell.App) *cobra.Command {
@@ -68,6 +71,9 @@ func newDaemonUp(a *shell.App) *cobra.Command {
 			if f.tcp || f.noTCP || cmd.Flags().Changed("tcp") {
 				settings["tcp"] = strconv.FormatBool(f.tcp && !f.noTCP)
 			}
+			if f.health {
+				settings["tcp-public-health"] = "true"
+			}
 			if f.foreground {
 				return serve(cmd.Context(), a, settings, f.managed)
 			}
@@ -78,10 +84,12 @@ func newDaemonUp(a *shell.App) *cobra.Command {
 	fl.BoolVar(&f.foreground, "foreground", false, "stay in the foreground and log there")
 	fl.BoolVar(&f.tcp, "tcp", false, "serve on 127.0.0.1 too, for holders of the local token")
 	fl.BoolVar(&f.noTCP, "no-tcp", false, "serve on the socket only, whatever the settings say")
+	fl.BoolVar(&f.health, "tcp-public-health", false, "say on 127.0.0.1 to anybody that the daemon lives, and nothing else")
+	fl.BoolVar(&f.health, "public-health", false, "as older scripts have it")
 	fl.BoolVar(&f.managed, "service-managed", false, "end well where another start could not help; for service managers")
 	fl.StringVar(&f.mesh, "mesh", "", "serve this mesh only, by its short `name`; several with commas between them")
 	fl.StringVar(&f.name, "name", "", "as older service units have it")
-	fl.Lookup("service-managed").Hidden = true
+	fl.Lookup("service-managed").Hidden, fl.Lookup("public-health").Hidden = true, true
 	fl.Lookup("name").Hidden = true
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
 	return cmd
@@ -97,6 +105,9 @@ type daemonUpView struct {
 }
 
 func runDaemonUp(ctx context.Context, a *shell.App, settings map[string]string) error {
+	if len(settings) > 0 && shell.HasUnit(a) {
+		a.Warn("the system's service manager starts the daemon, and no flag reaches it: put %s into %s", settingsText(settings), a.Home.Config.Settings())
+	}
 	if err := checkServed(ctx, a, settings); err != nil {
 		return err
 	}
@@ -122,6 +133,15 @@ func checkServed(ctx context.Context, a *shell.App, settings map[string]string) 
 		return err
 	}
 	return tried.Close()
+}
+
+// settingsText writes settings as they stand in a file.
+func settingsText(settings map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		all = append(all, strings.ReplaceAll(name, "-", "_")+" = "+settings[name])
+	}
+	return strings.Join(all, ", ")
 }
 
 // ensureDaemon makes the daemon answer, and says whether it had to be started.

@@ -26,6 +26,8 @@ func TestDaemon(t *testing.T) {
 		{Args: "daemon version --json"},
 		{Args: "daemon up"},
 		{Args: "daemon up --foreground --tcp"},
+		{Args: "daemon up --foreground --tcp --public-health"},
+		{Args: "daemon up --foreground --tcp-public-health"},
 		{Args: "daemon start --foreground --no-tcp --mesh team,research --name x"},
 		{Args: "daemon up --foreground --service-managed --mesh team"},
 		{Args: "daemon up --mesh="},

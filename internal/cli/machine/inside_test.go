@@ -116,6 +116,8 @@ func TestListenForOthers(t *testing.T) {
 		{`{"listen": "0.0.0.0:7900", "self_signed": true}`, "127.0.0.1:7900", here, "", false},
 		{`{}`, "mesh.example:7900", nil, mesh.BadRequest, false},
 		{`{}`, "7900", nil, mesh.BadRequest, false},
+		{`{}`, "127.0.0.1:0", nil, mesh.BadRequest, false},
+		{`{"listen": "127.0.0.1:0"}`, "", nil, mesh.SettingsRefused, false},
 	} {
 		root := t.TempDir()
 		a := shell.New(shell.System{Stdout: io.Discard, Stderr: io.Discard, Lookup: func(string) (string, bool) { return "", false }})

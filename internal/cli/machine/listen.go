@@ -24,14 +24,19 @@ import (
 // certificate of its own, unless it has one of an authority (design F1).
 func settingsFor(a *shell.App, listen string, meshes []localapi.Mesh) (config.Broker, error) {
 	settings, err := brokerSettings(a)
+	if err == nil && listen == "" && strings.HasSuffix(settings.Listen, ":0") {
+		err = mesh.Errorf(mesh.SettingsRefused, "the broker of this machine listens on %s: links and meshes name its port, so it needs one that stays", settings.Listen)
+	}
 	if err != nil || listen == "" || listen == settings.Listen {
 		return settings, err
 	}
-	host, _, err := net.SplitHostPort(listen)
+	host, port, err := net.SplitHostPort(listen)
 	if err != nil || host != "localhost" && net.ParseIP(host) == nil {
 		return settings, mesh.Errorf(mesh.BadRequest, "--listen takes an IP address of this machine and a port, such as 127.0.0.1:7901 or 0.0.0.0:7900, not %q", listen)
 	}
 	switch {
+	case port == "0":
+		return settings, mesh.Errorf(mesh.BadRequest, "--listen %s would be another port at each start: links and meshes name it, so choose one that stays", listen)
 	case brokerLives(a):
 		return settings, mesh.Errorf(mesh.AlreadyRunning, "this machine's broker runs at %s: run `claudemesh down` before it moves", settings.Listen)
 	case livesHere(meshes, settings.Listen) && !livesHere(meshes, listen):
@@ -109,7 +114,7 @@ func loopback(listen string) bool {
 // by TLS.
 func firstMesh(ctx context.Context, a *shell.App, settings config.Broker) (slug string, err error) {
 	address := dialAddress(settings.Listen)
-	req := localapi.MeshCreateRequest{Name: mesh.SlugOf(mesh.SlugOf(a.Env.User) + "-mesh"), BrokerURL: "ws://" + address + "/ws"}
+	req := localapi.MeshCreateRequest{Name: mesh.SlugOf(mesh.SlugOf(a.Env.Login()) + "-mesh"), BrokerURL: "ws://" + address + "/ws"}
 	if !loopback(address) && settings.TLS() {
 		req.BrokerURL = "wss://" + address + "/ws"
 		if req.Token, err = createToken(a.Home.Broker); err != nil {

@@ -67,17 +67,14 @@ func runInstallService(ctx context.Context, a *shell.App) error {
 	if _, err := s.Text(); err != nil {
 		return err
 	}
-	if there, _ := s.Installed(); there { // the manager reads it anew
-		_ = manage(ctx, a, s.Remove()...) // it may not run
+	if probe := s.Probe(); probe != nil { // before anything is stopped
+		if err := manage(ctx, a, probe); err != nil {
+			return mesh.Errorf(mesh.CodeOf(err), "no service manager serves this user here: %w", err)
+		}
 	}
-	if err := a.Starter().Stop(ctx); err != nil {
-		return err
-	}
-	if err := errors.Join(makeLog(a.Home.Daemon), s.Write()); err != nil {
-		return err
-	}
-	if err := manage(ctx, a, s.Start()...); err != nil {
-		return errors.Join(err, removeUnit(s))
+	before := remember(a, s)
+	if err := replaceUnit(ctx, a, s); err != nil {
+		return errors.Join(err, before.bringBack(ctx, a, s))
 	}
 	v := installedView{Header: shell.NewHeader(), OK: true, Platform: s.System, UnitPath: s.File, Connected: []string{}, Waiting: []string{}}
 	v.BootCommand = s.Start()[len(s.Start())-1]
@@ -94,6 +91,53 @@ func runInstallService(ctx context.Context, a *shell.App) error {
 		}
 	}
 	return a.Print(v, func(out term.Stream) { writeInstalled(out, v) })
+}
+
+// replaceUnit stops the daemon and has the manager start the one of a new unit.
+func replaceUnit(ctx context.Context, a *shell.App, s unit.Service) error {
+	if there, _ := s.Installed(); there { // the manager reads it anew
+		_ = manage(ctx, a, s.Remove()...) // it may not run
+	}
+	if err := a.Starter().Stop(ctx); err != nil {
+		return err
+	}
+	if err := errors.Join(makeLog(a.Home.Daemon), s.Write()); err != nil {
+		return err
+	}
+	return manage(ctx, a, s.Start()...)
+}
+
+// former is how it was before an installation.
+type former struct {
+	text  []byte // of the unit; nil: none
+	lived bool
+}
+
+func remember(a *shell.App, s unit.Service) former {
+	text, err := os.ReadFile(s.File)
+	if err != nil {
+		text = nil
+	}
+	return former{text, a.Starter().Lives()}
+}
+
+// bringBack undoes an installation that failed: the unit is as it was, and a daemon that ran runs.
+func (f former) bringBack(ctx context.Context, a *shell.App, s unit.Service) error {
+	if f.text == nil {
+		if _, err := s.Delete(); err != nil {
+			return err
+		}
+	} else {
+		if err := s.Put(f.text); err != nil {
+			return err
+		}
+		_ = manage(ctx, a, s.Start()...) // it failed a moment ago, too
+	}
+	if !f.lived || a.Starter().Lives() {
+		return nil
+	}
+	_, err := a.Starter().Start(ctx)
+	return err
 }
 
 // statusOpen is a mesh whose broker welcomed us.
@@ -146,11 +190,6 @@ func makeLog(d paths.Daemon) error {
 		return mesh.Errorf(mesh.IOError, "make the log: %w", err)
 	}
 	return log.Close()
-}
-
-func removeUnit(s unit.Service) error {
-	_, err := s.Delete()
-	return err
 }
 
 func writeInstalled(out term.Stream, v installedView) {

@@ -42,7 +42,7 @@ func TestLessonServiceManagersUnitIsRespected(t *testing.T) {
 	if r.Exit != mesh.ExitOK || !strings.Contains(r.Out, `"unitPath": "`+file+`"`) || !strings.Contains(r.Out, `"bootCommand": [`) {
 		t.Fatalf("got exit %d, %q and %q, want it installed", r.Exit, r.Out, r.Err)
 	}
-	want := []string{"systemctl --user daemon-reload", "systemctl --user enable --now claudemesh-daemon.service"}
+	want := []string{"systemctl --user show-environment", "systemctl --user daemon-reload", "systemctl --user enable --now claudemesh-daemon.service"}
 	if diff := cmp.Diff(want, w.Used); diff != "" {
 		t.Errorf("the manager was told (-want +got):\n%s", diff)
 	}
@@ -154,5 +154,51 @@ func TestServiceManagedEndsWell(t *testing.T) {
 		if r := w.Run("daemon", "up", "--foreground", tc.args); r.Exit != tc.want || !strings.Contains(r.Err, tc.err.Error()) {
 			t.Errorf("%v, %s: got exit %d and %q, want %d and the reason", tc.err, tc.args, r.Exit, r.Err, tc.want)
 		}
+	}
+}
+
+// An installation that cannot be leaves a daemon running: one where no manager is was never stopped, and one whose unit the
+// manager does not start is started again.
+func TestFailedInstallationChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	file := unitFile(t, w)
+	if r := w.Run("list"); r.Exit != mesh.ExitOK {
+		t.Fatalf("got exit %d and %q, want a daemon that a verb started", r.Exit, r.Err)
+	}
+	pid := clitest.PID(w.Home.Daemon.PID())
+	w.Unmanageable = true
+	r := w.Run("daemon", "install-service")
+	if r.Exit != mesh.ExitIO || !strings.Contains(r.Err, "no service manager serves this user here") {
+		t.Errorf("got exit %d and %q, want it said", r.Exit, r.Err)
+	}
+	if now := clitest.PID(w.Home.Daemon.PID()); now != pid || w.Run("daemon", "status").Exit != mesh.ExitOK {
+		t.Errorf("got the daemon %d, want %d as before", now, pid)
+	}
+	w.Unmanageable, w.Unstartable = false, true
+	r = w.Run("daemon", "install-service")
+	if r.Exit != mesh.ExitIO || !strings.Contains(r.Err, "does not start") {
+		t.Errorf("got exit %d and %q, want it said", r.Exit, r.Err)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("a unit was left")
+	}
+	if r := w.Run("daemon", "status"); r.Exit != mesh.ExitOK {
+		t.Errorf("got exit %d and %q, want a daemon that runs again", r.Exit, r.Out)
+	}
+}
+
+// A flag that cannot reach a daemon that the service manager starts is not passed over in silence.
+func TestFlagsAndUnits(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	unitFile(t, w)
+	if r := w.Run("daemon", "install-service"); r.Exit != mesh.ExitOK {
+		t.Fatalf("got exit %d and %q, want it installed", r.Exit, r.Err)
+	}
+	w.Run("daemon", "down")
+	r := w.Run("daemon", "up", "--tcp")
+	if r.Exit != mesh.ExitOK || !strings.Contains(r.Err, "put tcp = true into "+w.Home.Config.Settings()) {
+		t.Errorf("got exit %d and %q, want to hear where it belongs", r.Exit, r.Err)
 	}
 }

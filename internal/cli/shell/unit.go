@@ -44,6 +44,16 @@ func stablePath(executable string) string {
 	return executable
 }
 
+// HasUnit reports whether the system's service manager starts this user's daemon.
+func HasUnit(a *App) bool {
+	s, err := Unit(a)
+	if err != nil || a.Sys.Services.Manage == nil {
+		return false
+	}
+	there, _ := s.Installed()
+	return there
+}
+
 // startUnit asks the manager to start the daemon, if it has a unit of it.
 func startUnit(ctx context.Context, a *App) (bool, error) {
 	s, err := Unit(a)

@@ -138,6 +138,8 @@ type bearer struct{ *Server }
 func (b bearer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	switch {
+	case b.Settings.TCPPublicHealth && asksHealth(r):
+		writeJSON(w, http.StatusOK, alive{true})
 	case !ok:
 		writeError(w, mesh.Errorf(mesh.MissingToken, "missing bearer token"))
 	case b.Token == "" || subtle.ConstantTimeCompare([]byte(token), []byte(b.Token)) != 1:
@@ -146,4 +148,15 @@ func (b bearer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		b.Server.ServeHTTP(w, r)
 	}
+}
+
+// alive is all that somebody without a token hears, where the settings allow it.
+type alive struct {
+	OK bool `json:"ok"`
+}
+
+// asksHealth reports whether a program of this machine, and no page, asks without a token whether the daemon lives.
+func asksHealth(r *http.Request) bool {
+	return r.Method+" "+r.URL.Path == localapi.Health.Route && r.URL.RawQuery == "" && r.Header.Get("Authorization") == "" &&
+		len(r.Header.Values("Origin")) == 0 && localHost(r.Host)
 }

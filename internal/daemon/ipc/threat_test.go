@@ -2,12 +2,14 @@ package ipc
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/daemon/registry"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -67,5 +69,36 @@ func TestRequestsAndStreamsAreBounded(t *testing.T) {
 	}
 	if status, e := w.do(t, ask{method: http.MethodGet, path: "/v1/version"}); status != http.StatusOK {
 		t.Errorf("got %d %s with room again, want 200", status, e.Code)
+	}
+}
+
+// Who has no token hears that the daemon lives, where the user wants that said, and nothing else.
+func TestPublicHealth(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		public         bool
+		method, target string
+		header         map[string]string
+		want           int
+	}{
+		{true, "GET", "/v1/health", nil, 200}, {false, "GET", "/v1/health", nil, 401}, {true, "GET", "/v1/version", nil, 401}, {true, "POST", "/v1/health", nil, 401},
+		{true, "GET", "/v1/health?token=x", nil, 401}, {true, "GET", "/v1/health", map[string]string{"Origin": "http://localhost"}, 401},
+		{true, "GET", "/v1/health", map[string]string{"Host": "evil.example"}, 401}, {true, "GET", "/v1/health", map[string]string{"Authorization": "Bearer no"}, 401},
+	} {
+		set := config.DefaultDaemon()
+		set.TCPPublicHealth = c.public
+		s := &Server{Options: Options{Settings: set, Token: testToken, Log: slog.New(slog.DiscardHandler)}}
+		r := httptest.NewRequest(c.method, "http://127.0.0.1:47823"+c.target, nil)
+		for name, value := range c.header {
+			r.Header.Set(name, value)
+			if name == "Host" {
+				r.Host = value
+			}
+		}
+		w := httptest.NewRecorder()
+		bearer{s}.ServeHTTP(w, r)
+		if w.Code != c.want || c.want == 200 && strings.TrimSpace(w.Body.String()) != `{"ok":true}` {
+			t.Errorf("%+v: got %d %s", c, w.Code, w.Body)
+		}
 	}
 }
