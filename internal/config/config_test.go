@@ -58,7 +58,7 @@ func TestDaemonDefaults(t *testing.T) {
 	t.Parallel()
 	want := Daemon{
 		BrokerURL: "ws://127.0.0.1:7900/ws", Receipts: ReceiptsTrusted,
-		SendWait:  30 * time.Second, ReconnectMin: time.Second, ReconnectMax: 30 * time.Second,
+		SendWait: 30 * time.Second, ReconnectMin: time.Second, ReconnectMax: 30 * time.Second,
 		PingInterval: 30 * time.Second, DeadAfter: 75 * time.Second, ReadLimitBytes: 16 << 20,
 		OutboxRetention: 7 * 24 * time.Hour, InboxRetention: 30 * 24 * time.Hour, OfferedLimit: 20, NoticeInterval: 10 * time.Minute,
 		IPCRequests: 64, IPCStreams: 32, IPCBodyBytes: 256 << 10, SSEKeepalive: 15 * time.Second, TCPPort: 47823,

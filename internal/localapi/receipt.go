@@ -38,8 +38,44 @@ type AcknowledgeAnswer struct {
 	Told            string        `json:"told" jsonschema:"due: the sender is told as soon as its broker takes it; told; withheld: by this user's setting; unasked: the sender is not proved, or its client takes no receipts; refused: by the broker"`
 }
 
+// EventStatus is the kind of the events of StatusWatch: each is a StatusAnswer.
+const EventStatus = "status"
+
+// Hop is a moment on the way of a message.
+type Hop struct {
+	At       string     `json:"at,omitzero" jsonschema:"by the clock of who says it; left out where nobody said when"`
+	Where    string     `json:"where" jsonschema:"daemon, broker, recipient or host"`
+	Event    string     `json:"event" jsonschema:"a state; of the daemon that received it also: claimed, offered, seen, withheld, unasked, told or refused"`
+	State    mesh.State `json:"state,omitzero" jsonschema:"of the copy from then on"`
+	Who      string     `json:"who,omitzero" jsonschema:"peer, broker or session"`
+	Pubkey   mesh.Key   `json:"pubkey,omitzero" jsonschema:"of the copy"`
+	Detail   string     `json:"detail,omitzero"`
+	Verified bool       `json:"verified" jsonschema:"known by this machine itself, or signed by the recipient; false: the relay says so"`
+}
+
+// TraceAnswer is the way of a message as far as this machine knows it, in the order of time.
+type TraceAnswer struct {
+	TraceID         string        `json:"trace_id,omitzero" jsonschema:"stands in the logs of every daemon and broker on the way"`
+	MessageID       mesh.ID       `json:"message_id,omitzero"`
+	ClientMessageID mesh.ClientID `json:"client_message_id"`
+	Mesh            string        `json:"mesh"`
+	TargetSpec      string        `json:"target,omitzero"`
+	Sent            bool          `json:"sent" jsonschema:"it left from here"`
+	Received        bool          `json:"received" jsonschema:"it came here"`
+	State           mesh.State    `json:"state,omitzero" jsonschema:"the least of its recipients, where it left from here"`
+	Hops            []Hop         `json:"hops"`
+}
+
 // What readers say of messages.
 var (
+	StatusWatch = Define[StatusRequest, None](Spec{
+		Route: "GET /v1/messages/{id}/watch", Feature: "receipts", Scope: User, Stream: true,
+		Summary: "Follow how far a sent message comes: what is known, then each change, until nothing more can become known.",
+	})
+	MessageTrace = Define[StatusRequest, TraceAnswer](Spec{
+		Route: "GET /v1/messages/{id}/trace", Feature: "receipts", Scope: User,
+		Summary: "Read the way of a message that was sent or received, with times.",
+	})
 	InboxSurfaced = Define[SurfacedRequest, SurfacedAnswer](Spec{
 		Route: "POST /v1/inbox/surfaced", Feature: "receipts", Scope: User, BodyLimit: 128 << 10,
 		Summary: "Prove that the host showed messages, by the attempt tokens that it was given with them.",

@@ -66,6 +66,7 @@ type Recipient struct {
 	At       string     `json:"at,omitzero"`
 	Reason   string     `json:"reason,omitzero"`
 	Verified bool       `json:"verified" jsonschema:"false: the relay says so, the recipient did not sign it"`
+	CanTell  *bool      `json:"can_tell,omitzero" jsonschema:"of a delivered copy: whether its reader's client, and the broker, can tell that it was shown or acknowledged; left out where that is not known"`
 }
 
 // StatusRequest asks for one message by its client id, its broker id, or a prefix of at least 8.
@@ -90,6 +91,7 @@ type StatusAnswer struct {
 	Attempts        int           `json:"attempts,omitzero"`
 	LastError       string        `json:"last_error,omitzero"`
 	EnqueuedAt      string        `json:"enqueued_at,omitzero"`
+	Settled         bool          `json:"settled" jsonschema:"nothing more can become known of it"`
 }
 
 // Sending.

@@ -38,6 +38,7 @@ type Peer struct {
 	MemberName   string        `json:"memberName,omitzero"`
 	Attestation  *Vouch        `json:"attestation,omitzero" jsonschema:"the member's word for the session key, from an auth/2 of it; it may be over"`
 	Proved       bool          `json:"proved,omitzero" jsonschema:"the session key came by session_hello, so it outlives the connection; one of a plain hello dies with its process"`
+	Receipts     bool          `json:"receipts,omitzero" jsonschema:"it announced receipts/1: its member can tell whether a message was shown or acknowledged"`
 }
 
 // PeersAnswer is the roster, oldest connection first, then who is offline.

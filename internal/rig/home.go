@@ -11,6 +11,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/daemon"
+	"github.com/claudemesh/claudemesh/internal/daemon/ipc"
 	"github.com/claudemesh/claudemesh/internal/daemon/registry"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -149,12 +150,21 @@ func (h *Home) Do(ctx context.Context, r localapi.Request) (localapi.Response, e
 	return h.do(ctx, registry.Caller{UID: os.Getuid()}, "", r)
 }
 
-func (h *Home) do(ctx context.Context, who registry.Caller, token string, r localapi.Request) (localapi.Response, error) {
+func (h *Home) do(ctx context.Context, who registry.Caller, token string, r localapi.Request) (answer localapi.Response, err error) {
+	gone := h.enter(ctx, func(ctx context.Context, s *ipc.Server) { answer, err = s.As(who, token).Do(ctx, r) })
+	if gone != nil {
+		return localapi.Response{}, gone
+	}
+	return answer, err
+}
+
+// enter asks the daemon that runs something. The error is daemon_down without one, and when it ends meanwhile.
+func (h *Home) enter(ctx context.Context, ask func(context.Context, *ipc.Server)) error {
 	h.mu.Lock()
 	p := h.process
 	if p == nil || h.killed {
 		h.mu.Unlock()
-		return localapi.Response{}, mesh.Errorf(mesh.DaemonDown, "the daemon of %s does not run", h.Name)
+		return mesh.Errorf(mesh.DaemonDown, "the daemon of %s does not run", h.Name)
 	}
 	p.calls.Add(1)
 	h.mu.Unlock()
@@ -162,13 +172,13 @@ func (h *Home) do(ctx context.Context, who registry.Caller, token string, r loca
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
-	answer, err := p.daemon.Server().As(who, token).Do(ctx, r)
+	ask(ctx, p.daemon.Server())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.process != p || h.killed {
-		return localapi.Response{}, mesh.Errorf(mesh.DaemonDown, "the daemon of %s ended before it answered", h.Name)
+		return mesh.Errorf(mesh.DaemonDown, "the daemon of %s ended before it answered", h.Name)
 	}
-	return answer, err
+	return nil
 }
 
 // Session is a session of a home. It is the session's way to the daemon (localapi.Doer).

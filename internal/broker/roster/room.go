@@ -25,7 +25,7 @@ func room(p *protocol.Peer) int {
 	if v := p.Attestation; v != nil {
 		n += len(`,"attestation":{"host":"","notBefore":-9223372036854775808,"expiresAt":-9223372036854775808,"signature":""}`) + quoted(v.Host) + quoted(v.Signature)
 	}
-	n += flag(`visible`, p.Visible != nil) + flag(`online`, p.Online != nil) + flag(`reconnecting`, p.Reconnecting) + flag(`proved`, p.Proved)
+	n += flag(`visible`, p.Visible != nil) + flag(`online`, p.Online != nil) + flag(`reconnecting`, p.Reconnecting) + flag(`proved`, p.Proved) + flag(`receipts`, p.Receipts)
 	if p.Stats != nil || p.Profile != nil { // few have any
 		rest, err := wire.Encode(protocol.Peer{Stats: p.Stats, Profile: p.Profile})
 		if err != nil {

@@ -50,7 +50,7 @@ func TestARowHasRoom(t *testing.T) {
 	t.Parallel()
 	alone := protocol.Peer{Pubkey: mesh.Key(strings.Repeat("a", 64)), MemberPubkey: mesh.Key(strings.Repeat("b", 64)), DisplayName: "ann", PeerRole: mesh.SessionRole}
 	loud := filled(t, "x")
-	loud.Reconnecting, loud.Proved = true, true
+	loud.Reconnecting, loud.Proved, loud.Receipts = true, true, true
 	for name, p := range map[string]protocol.Peer{
 		"empty": {}, "usual": alone, "full": loud, "quotes": filled(t, `"\"`), "controls": filled(t, "\x00\n\x1f"), "letters": filled(t, "é漢🙂"), "long": filled(t, strings.Repeat("x", 500)),
 	} {

@@ -247,7 +247,7 @@ func online(c *presence.Peer) protocol.Peer {
 		Pubkey: c.Key(), MemberPubkey: c.MemberKey, DisplayName: c.Name, Status: c.Status, Groups: c.Groups,
 		SessionID: c.SessionID, ConnectedAt: mesh.FormatTime(c.ConnectedAt), CWD: c.Presence.CWD, PeerRole: c.Role,
 		Role: c.Presence.Role, Hostname: c.Presence.Hostname, PeerType: c.Presence.PeerType,
-		Channel: c.Presence.Channel, Model: c.Presence.Model, Stats: c.Stats,
+		Channel: c.Presence.Channel, Model: c.Presence.Model, Stats: c.Stats, Receipts: c.Receipts,
 	}
 	if c.Summary != "" {
 		p.Summary = &c.Summary

@@ -6,6 +6,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
+	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
 // Key is a public key that begins with a word.
@@ -185,6 +186,40 @@ func toGroup() localapi.SendAnswer {
 	return answer
 }
 
+// Trace is the way of a message that was sent and that bob's session was shown.
+func Trace() localapi.TraceAnswer {
+	return localapi.TraceAnswer{
+		TraceID: "0123456789abcdef", MessageID: BrokerID, ClientMessageID: ClientID, Mesh: "team", TargetSpec: string(Key("session3")), Sent: true, State: mesh.StateSurfaced,
+		Hops: []localapi.Hop{
+			{At: "2026-03-04T11:00:00.000Z", Where: "daemon", Event: "queued", State: mesh.StateQueued, Who: "team", Verified: true},
+			{At: "2026-03-04T11:00:00.012Z", Where: "broker", Event: "accepted", State: mesh.StateAccepted, Who: "wss://mesh.example.com/ws"},
+			{At: "2026-03-04T11:00:00.034Z", Where: "recipient", Event: "delivered", State: mesh.StateDelivered, Who: "backend", Pubkey: Key("session3")},
+			{At: "2026-03-04T11:01:07.500Z", Where: "recipient", Event: "surfaced", State: mesh.StateSurfaced, Who: "backend", Pubkey: Key("session3"), Verified: true},
+			{Where: "broker", Event: "refused", Detail: "tried 2 times, last: rate_limit: slow down", Verified: true},
+		},
+	}
+}
+
+// Followed is a message that is delivered to a peer that cannot tell more, and to one that then acknowledges it.
+func Followed() Stream {
+	status := Status()
+	status.Recipients = status.Recipients[:2]
+	status.RecipientCount, status.DeliveredTo = 2, 1
+	status.Recipients[0].State, status.Recipients[0].Verified = mesh.StateDelivered, false
+	status.Recipients[0].CanTell = new(false)
+	var out Stream
+	for _, state := range []mesh.State{mesh.StateAccepted, mesh.StateDelivered, mesh.StateAcknowledged} {
+		status.Recipients[1].State, status.Recipients[1].Verified = state, state == mesh.StateAcknowledged
+		status.Settled = status.Recipients[1].Verified
+		data, err := wire.Encode(status)
+		if err != nil {
+			panic(err)
+		}
+		out += Stream("event: status\ndata: " + string(data) + "\n\n")
+	}
+	return out
+}
+
 // Acknowledged is a message of bob's that was acknowledged, and what he hears of it.
 func Acknowledged(told string) localapi.AcknowledgeAnswer {
 	return localapi.AcknowledgeAnswer{
@@ -296,6 +331,8 @@ func Samples() map[string]any {
 		localapi.InboxSeen.Route:        localapi.SeenAnswer{MarkedSeen: 2},
 		localapi.Whoami.Route:           localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
 		localapi.InboxAcknowledge.Route: Acknowledged("due"),
+		localapi.MessageTrace.Route:     Trace(),
+		localapi.StatusWatch.Route:      Followed(),
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // New is the noun message.
 func New(a *shell.App) *cobra.Command {
 	return shell.Noun("message", "Send, read and follow messages",
-		shell.CopyOf("send", NewSend(a)), shell.CopyOf("inbox", NewInbox(a)), newMessageStatus(a), newAck(a), newDead(a), newRedeliver(a))
+		shell.CopyOf("send", NewSend(a)), shell.CopyOf("inbox", NewInbox(a)), newMessageStatus(a), newTrace(a), newAck(a), newDead(a), newRedeliver(a))
 }
 
 // NewMsgStatus is the older word for message status.
@@ -30,20 +30,31 @@ func NewMsgStatus(a *shell.App) *cobra.Command {
 
 func newMessageStatus(a *shell.App) *cobra.Command {
 	var req localapi.StatusRequest
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "status <id>",
 		Short: "Show how far a sent message has come",
 		Long: "Show how far a sent message has come, per recipient. <id> is what send printed: the broker's id, the client message " +
-			"id, or the first 8 or more characters of either.",
-		Example:     "claudemesh message status 0192f0c1-8a3b-7c40-9d2e-5b1f6a7c8d90",
+			"id, or the first 8 or more characters of either.\n\n" +
+			"queued is on this machine's disk, accepted on the broker's, delivered on the recipient's. surfaced and acknowledged are the " +
+			"recipient's own word: its host program proved that it showed the message, or its reader confirmed it. What says \"relay says\" " +
+			"is the broker's word alone.\n\n" +
+			"--watch prints each change until nothing more can become known, or you press Ctrl-C; as JSON an object on a line of its own. It " +
+			"ends with exit 4 when the message failed.",
+		Example: "claudemesh message status 0192f0c1-8a3b-7c40-9d2e-5b1f6a7c8d90\n" +
+			"claudemesh message status 0192f0c1 --watch",
 		Annotations: map[string]string{shell.AlsoKey: "msg-status"},
 		Args:        shell.Exactly("the message id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.ID = args[0]
+			if watch {
+				return watchMessage(cmd.Context(), a, req)
+			}
 			return runMessageStatus(cmd.Context(), a, req)
 		},
 	}
 	cmd.Flags().StringVar(&req.Mesh, "mesh", "", "look in this mesh only, by its short `name`")
+	cmd.Flags().BoolVar(&watch, "watch", false, "print each change, until there can be none")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
 	return cmd
 }
@@ -105,17 +116,25 @@ func encryption(v localapi.StatusAnswer) string {
 // writeRecipients lists the copies of a message. A state that no recipient signed is the relay's word (design D5).
 func writeRecipients(s term.Stream, recipients []localapi.Recipient, now time.Time) {
 	for _, r := range recipients {
-		said := ""
-		if !r.Verified && (r.State.Reached(mesh.StateDelivered) || r.State.Failed()) {
-			said = "relay says"
-		}
 		name, when := cmp.Or(r.Name, r.Pubkey.Short()), ""
 		if r.At != "" {
 			when = shell.Ago(now, r.At)
 		}
 		s.Line("%s  %s  %s", s.Paint(stateStyle(r.State), term.Pad(term.Clean(string(r.State)), stateColumn)), term.Clean(name),
-			s.Paint(term.Dim, shell.Facts(when, said, r.Reason)))
+			s.Paint(term.Dim, recipientFacts(r, when)))
 	}
+}
+
+// recipientFacts says when and by whom something is known of a copy, and what cannot be.
+func recipientFacts(r localapi.Recipient, when string) string {
+	said, mute := "", ""
+	if !r.Verified && (r.State.Reached(mesh.StateDelivered) || r.State.Failed()) {
+		said = "relay says"
+	}
+	if r.CanTell != nil && !*r.CanTell {
+		mute = "this peer cannot tell whether it was shown"
+	}
+	return shell.Facts(when, said, r.Reason, mute)
 }
 
 // stateColumn is the width of the longest state.

@@ -82,6 +82,8 @@ func (s *Server) bind() {
 	handle(s, localapi.InboxOffered, inboxRoutes{s}.offered)
 	handle(s, localapi.Letters, letterRoutes{s}.list)
 	handle(s, localapi.Redeliver, letterRoutes{s}.redeliver)
+	handle(s, localapi.MessageTrace, receiptRoutes{s}.trace)
+	stream(s, localapi.StatusWatch, receiptRoutes{s}.watch)
 	handle(s, localapi.InboxSurfaced, receiptRoutes{s}.surfaced)
 	handle(s, localapi.InboxAcknowledge, receiptRoutes{s}.acknowledge)
 	handle(s, localapi.Peers, m.peers)

@@ -17,29 +17,37 @@ func (s *Server) Do(ctx context.Context, r localapi.Request) (localapi.Response,
 }
 
 // As gives the way in of a process with the token of its session, or with none.
-func (s *Server) As(who registry.Caller, token string) localapi.Doer { return door{s, who, token} }
+func (s *Server) As(who registry.Caller, token string) Door { return Door{s, who, token} }
 
-// door is the way in of one caller.
-type door struct {
+// Door is the way in of one caller.
+type Door struct {
 	server *Server
 	who    registry.Caller
 	token  string
 }
 
 // Do answers a request (localapi.Doer).
-func (d door) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
+func (d Door) Do(ctx context.Context, r localapi.Request) (localapi.Response, error) {
+	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	if err := d.Serve(ctx, w, r); err != nil {
+		return localapi.Response{}, err
+	}
+	return localapi.Response{Status: w.status, Body: w.body.Bytes()}, ctx.Err()
+}
+
+// Serve writes the answer to a request, which a stream does until it or ctx ends.
+func (d Door) Serve(ctx context.Context, w http.ResponseWriter, r localapi.Request) error {
 	ctx = context.WithValue(ctx, peerKey{}, d.who)
 	req, err := http.NewRequestWithContext(ctx, r.Method, "http://localhost"+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
-		return localapi.Response{}, mesh.Errorf(mesh.BadRequest, "make a request: %w", err)
+		return mesh.Errorf(mesh.BadRequest, "make a request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if d.token != "" {
 		req.Header.Set(sessionHeader, d.token)
 	}
-	w := &recorder{header: http.Header{}, status: http.StatusOK}
 	d.server.ServeHTTP(w, req)
-	return localapi.Response{Status: w.status, Body: w.body.Bytes()}, ctx.Err()
+	return nil
 }
 
 // recorder keeps an answer.

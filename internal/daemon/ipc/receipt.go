@@ -3,8 +3,10 @@ package ipc
 import (
 	"cmp"
 	"context"
+	"sync"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -45,4 +47,50 @@ func (s receiptRoutes) received(ctx context.Context, c caller, id, slug string) 
 		return inbox.Row{}, mesh.Errorf(mesh.NotFound, "no message %q has come here", id)
 	}
 	return r, nil
+}
+
+// trace gives the way of a message: of one that left from here, as status finds it, and of the copies that came to the
+// caller.
+func (s receiptRoutes) trace(ctx context.Context, c caller, req localapi.StatusRequest) (localapi.TraceAnswer, error) {
+	var sent *outbox.Message
+	m, err := s.Outbox.Status(ctx, req.ID, req.Mesh)
+	id := req.ID
+	switch {
+	case err == nil:
+		sent, id = &m, string(m.ClientID)
+	case !mesh.IsCode(err, mesh.NotFound):
+		return localapi.TraceAnswer{}, err
+	}
+	var received []inbox.Row
+	switch r, err := s.received(ctx, c, id, req.Mesh); {
+	case err == nil && (sent == nil || r.MeshID == sent.MeshID):
+		received = append(received, r)
+	case err != nil && (sent == nil || !mesh.IsCode(err, mesh.NotFound)):
+		return localapi.TraceAnswer{}, err
+	}
+	return s.Node.Trace(ctx, sent, received)
+}
+
+// watch follows a sent message.
+func (s receiptRoutes) watch(ctx context.Context, _ caller, req localapi.StatusRequest, sub *subscriber) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var ending sync.WaitGroup
+	defer ending.Wait()
+	defer cancel()
+	ending.Go(func() {
+		select {
+		case <-s.ending:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return s.Node.WatchMessage(ctx, req, func(a *localapi.StatusAnswer) error {
+		if a == nil {
+			return sub.comment("keepalive")
+		}
+		if err := sub.event("", localapi.EventStatus, *a); err != nil {
+			return err
+		}
+		return sub.flush.Flush()
+	})
 }

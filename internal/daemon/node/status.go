@@ -46,7 +46,7 @@ func together(ctx context.Context, n *Node, id mesh.ClientID, parts []outbox.Mes
 			all.Mesh += "," + one.Mesh
 		}
 		all.TargetSpec += "," + one.TargetSpec
-		all.Encrypted = all.Encrypted && one.Encrypted
+		all.Encrypted, all.Settled = all.Encrypted && one.Encrypted, all.Settled && one.Settled
 		all.Recipients = append(all.Recipients, one.Recipients...)
 		all.DeliveredTo += one.DeliveredTo
 		all.RecipientCount += one.RecipientCount
@@ -69,8 +69,10 @@ func statusOf(ctx context.Context, n *Node, m outbox.Message) localapi.StatusAns
 		Delivered: m.State.Reached(mesh.StateDelivered), Encrypted: m.Encrypted(), Recipients: copies(ctx, n, m),
 		Attempts: m.Attempts, LastError: m.LastError, EnqueuedAt: mesh.FormatTime(m.EnqueuedAt),
 	}
+	n.addTelling(ctx, m.MeshID, answer.Recipients)
 	answer.DeliveredTo = count(answer.Recipients, mesh.StateDelivered)
 	answer.RecipientCount = max(m.Mailboxes, len(answer.Recipients))
+	answer.Settled = settled(answer)
 	if answer.Delivered {
 		var last time.Time
 		for _, r := range m.Recipients {

@@ -12,16 +12,27 @@ type watch struct {
 	waiting map[mesh.ClientID][]chan struct{}
 }
 
-// begin returns a channel that gets a value after each change of the message, until stop.
-func (w *watch) begin(id mesh.ClientID) (changed <-chan struct{}, stop func()) {
+// Watch gives a channel that gets a value after each change of one of these messages, until stop.
+func Watch(o *Outbox, ids ...mesh.ClientID) (changed <-chan struct{}, stop func()) {
+	return o.watch.begin(ids...)
+}
+
+// begin returns a channel that gets a value after each change of the messages, until stop.
+func (w *watch) begin(ids ...mesh.ClientID) (changed <-chan struct{}, stop func()) {
 	ch := make(chan struct{}, 1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.waiting == nil {
 		w.waiting = map[mesh.ClientID][]chan struct{}{}
 	}
-	w.waiting[id] = append(w.waiting[id], ch)
-	return ch, func() { w.end(id, ch) }
+	for _, id := range ids {
+		w.waiting[id] = append(w.waiting[id], ch)
+	}
+	return ch, func() {
+		for _, id := range ids {
+			w.end(id, ch)
+		}
+	}
 }
 
 func (w *watch) end(id mesh.ClientID, ch chan struct{}) {

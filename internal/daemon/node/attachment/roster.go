@@ -60,6 +60,9 @@ func (r *Roster) Lately(ctx context.Context) ([]protocol.Peer, error) {
 	return r.Since(r.at.opt.Now().Add(-Fresh))(ctx)
 }
 
+// Last gives the roster as it was read last, however long ago, and asks where there is none.
+func (r *Roster) Last(ctx context.Context) ([]protocol.Peer, error) { return r.Since(time.Time{})(ctx) }
+
 // Since gives what was read after a time, and asks only when nothing was.
 func (r *Roster) Since(t time.Time) func(context.Context) ([]protocol.Peer, error) {
 	return func(ctx context.Context) ([]protocol.Peer, error) {
