@@ -82,6 +82,7 @@ var libraries = []struct {
 	{"github.com/google/go-cmp", nil},
 	{"go.uber.org/goleak", nil},
 	{"pgregory.net/rapid", nil},
+	{"github.com/anishathalye/porcupine", nil},
 	{"github.com/rogpeppe/go-internal", nil},
 }
 
