@@ -157,8 +157,8 @@ func effect(t *testing.T, path, words string) string {
 	return text
 }
 
-// TestFlagsOfEveryVerb tries those that all verbs share.
-func TestFlagsOfEveryVerb(t *testing.T) {
+// TestCLILesson113PolicyFlags: scripts can forbid the daemon and insist on it, by a flag or a variable.
+func TestCLILesson113PolicyFlags(t *testing.T) {
 	t.Parallel()
 	t.Run("no-daemon", func(t *testing.T) {
 		t.Parallel()
@@ -193,6 +193,11 @@ func TestFlagsOfEveryVerb(t *testing.T) {
 			t.Errorf("got exit %d, want the flag to win over the variable", r.Exit)
 		}
 	})
+}
+
+// TestFlagsOfEveryVerb tries those that all verbs share.
+func TestFlagsOfEveryVerb(t *testing.T) {
+	t.Parallel()
 	t.Run("verbose", func(t *testing.T) {
 		t.Parallel()
 		w := withDaemon(t)

@@ -21,8 +21,8 @@ func onTerminal(ctx context.Context, sys shell.System) mesh.Exit {
 	return run(ctx, a)
 }
 
-// TestVersionNotice: a terminal is told once a day that the daemon is of another version, and at once by a new program.
-func TestVersionNotice(t *testing.T) {
+// TestLesson133VersionNotice: a terminal is told once a day that the daemon is of another version, and at once by a new program.
+func TestLesson133VersionNotice(t *testing.T) {
 	t.Parallel()
 	w := withDaemon(t)
 	mark := w.Home.Daemon.VersionCheck()
@@ -69,7 +69,7 @@ func TestVersionNotice(t *testing.T) {
 	}
 }
 
-func TestHomeNotice(t *testing.T) {
+func TestCLILesson1114HomeNotice(t *testing.T) {
 	t.Parallel()
 	w := withDaemon(t)
 	w.Env["CLAUDEMESH_CONFIG_DIR"] = "/nowhere/at/all"

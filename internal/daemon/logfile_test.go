@@ -21,7 +21,7 @@ func appendTo(t *testing.T, path string) *os.File {
 	return file
 }
 
-func TestLessonTheLogStaysWithinItsBounds(t *testing.T) {
+func TestCLILesson1115TheLogStaysWithinItsBounds(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "daemon.log")
 	file := appendTo(t, path)

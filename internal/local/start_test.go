@@ -252,7 +252,7 @@ func hold(t *testing.T, s *Starter) *flock.Flock {
 }
 
 // A daemon that lives and is slow is waited for; nothing of it is touched (daemon 16.4).
-func TestSlowDaemonIsWaitedFor(t *testing.T) {
+func TestLesson125SlowDaemonIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	s := starter(t, "serves")
 	hold(t, s)

@@ -23,7 +23,7 @@ func lookup(pairs ...string) func(string) (string, bool) {
 	}
 }
 
-func TestFind(t *testing.T) {
+func TestLesson121Find(t *testing.T) {
 	t.Parallel()
 	user, other := t.TempDir(), t.TempDir()
 	home := []string{"HOME", user, "USERPROFILE", user}

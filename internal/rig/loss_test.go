@@ -15,7 +15,7 @@ import (
 )
 
 // The link breaks between the broker's commit and its ack, for each of several messages.
-func TestLostAcksAreDeduplicated(t *testing.T) {
+func TestLesson217LostAcksAreDeduplicated(t *testing.T) {
 	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
 		link := ada.Link(w.broker)
 		lost := 0

@@ -28,7 +28,7 @@ func odd(system string) Service {
 	}
 }
 
-func TestTexts(t *testing.T) {
+func TestCLILesson114TextsOfTheUnits(t *testing.T) {
 	t.Parallel()
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		got, err := odd(system).Text()

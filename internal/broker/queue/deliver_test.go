@@ -63,7 +63,7 @@ func TestOfflineRecipientGetsItsMailInOrder(t *testing.T) {
 }
 
 // A claim that nobody acknowledged was cleared by the reference and never pushed again (lessons 1.4, 2.1.4).
-func TestUnacknowledgedPushComesAgainAfterItsLease(t *testing.T) {
+func TestLesson14UnacknowledgedPushComesAgainAfterItsLease(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
 		w.mesh("m", "ann", "bob")
 		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1")
@@ -214,7 +214,7 @@ func TestRestartPushesAgainWhatIsNotFinal(t *testing.T) {
 }
 
 // Clients that never acknowledge got everything again for days (lesson 2.1.5, wire TRAP K).
-func TestAckedOnWriteIsNeverReportedAsDelivered(t *testing.T) {
+func TestLesson215AckedOnWriteIsNeverReportedAsDelivered(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
 		w.mesh("m", "ann", "bob")
 		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1", plain)

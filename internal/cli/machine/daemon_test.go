@@ -185,7 +185,7 @@ func TestVerbsStartTheDaemon(t *testing.T) {
 	}
 }
 
-func TestDaemonUpPassesItsFlags(t *testing.T) {
+func TestLesson134UpReturnsAndPassesItsFlags(t *testing.T) {
 	t.Parallel()
 	w := clitest.New(t, cli.Run)
 	if r := w.Run("daemon", "up", "--tcp", "--json"); r.Exit != mesh.ExitOK || !strings.Contains(r.Out, `"detached": true`) {

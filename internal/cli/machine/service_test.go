@@ -202,3 +202,41 @@ func TestFlagsAndUnits(t *testing.T) {
 		t.Errorf("got exit %d and %q, want to hear where it belongs", r.Exit, r.Err)
 	}
 }
+
+// TestCLILesson115InstallingAgain: who installs twice, or a new release over an old one, has one unit and one daemon.
+func TestCLILesson115InstallingAgain(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	file := unitFile(t, w)
+	before := 0
+	for range 2 {
+		if r := w.Run("daemon", "install-service", "--json"); r.Exit != mesh.ExitOK {
+			t.Fatalf("got exit %d, %q and %q, want it installed", r.Exit, r.Out, r.Err)
+		}
+		pid := clitest.PID(w.Home.Daemon.PID())
+		if pid == 0 || pid == before {
+			t.Errorf("the daemon has the pid %d, want one that was started by this unit", pid)
+		}
+		before = pid
+	}
+	if text, err := os.ReadFile(file); err != nil || strings.Count(string(text), "ExecStart=") != 1 {
+		t.Errorf("got the unit %q, %v, want one start", text, err)
+	}
+	if r := w.Run("list"); r.Exit != mesh.ExitOK || r.Err != "" {
+		t.Errorf("got exit %d and %q, want the daemon that runs", r.Exit, r.Err)
+	}
+}
+
+// TestCLILesson116ServicesServeEveryMesh: what an older unit says of one mesh narrows nothing.
+func TestCLILesson116ServicesServeEveryMesh(t *testing.T) {
+	t.Parallel()
+	w := clitest.New(t, cli.Run)
+	r := w.Run("daemon", "up", "--foreground", "--service-managed", "--mesh", "team")
+	if r.Exit != mesh.ExitOK || len(w.Used) != 1 || strings.Contains(w.Used[0], "team") || !strings.Contains(r.Err, "serves all joined meshes") {
+		t.Errorf("got exit %d, %q and %q, want all meshes served, and said so", r.Exit, w.Used, r.Err)
+	}
+	w.Used = nil
+	if r := w.Run("daemon", "up", "--foreground", "--mesh", "team"); r.Exit != mesh.ExitOK || len(w.Used) != 1 || !strings.Contains(w.Used[0], "team") {
+		t.Errorf("got exit %d and %q, want a user who says so by hand heard", r.Exit, w.Used)
+	}
+}

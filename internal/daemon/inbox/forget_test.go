@@ -22,7 +22,7 @@ func listed(t *testing.T, b *Inbox, s Scope) []mesh.ClientID {
 	return ids(p.Rows)
 }
 
-func TestFlushNarrows(t *testing.T) {
+func TestCLILesson129FlushNarrows(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		flush Flush

@@ -214,7 +214,7 @@ func TestPruneKeepsNonces(t *testing.T) {
 	}
 }
 
-func TestRunPrunesEveryHour(t *testing.T) {
+func TestLesson135RunPrunesEveryHour(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "inbox.db")
 	synctest.Test(t, func(t *testing.T) {

@@ -118,7 +118,7 @@ func TestListNarrows(t *testing.T) {
 	}
 }
 
-func TestListMarksSeen(t *testing.T) {
+func TestCLILesson1210ListMarksSeen(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	put(t, b, draft("one"))
