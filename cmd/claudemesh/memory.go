@@ -7,21 +7,23 @@ import (
 	"time"
 )
 
-// A process is quiet when it allocates less than quietBytes a second for quietSeconds, and has something to give back when
-// it allocated looseBytes since it did so last.
+// A process is quiet when it allocates less than quietBytes a second for quietSeconds, or less than 1/quietShare of its
+// heap where that is more: many who are idle are still pinged. It has something to give back when it has allocated
+// looseBytes since it did so last, or half of what it then kept.
 const (
 	quietBytes   = 1 << 20
+	quietShare   = 64
 	quietSeconds = 3
 	looseBytes   = 16 << 20
 )
 
-// giveBack returns memory to the system once after each busy time, until ctx ends. A collector that runs seldom would keep
-// what a thousand connections left behind for minutes.
+// giveBack returns memory to the system once after each busy time, and now and then in a long quiet one, until ctx ends. A
+// collector that runs seldom would keep what thousands of connections left behind for minutes.
 func giveBack(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var stats runtime.MemStats // package runtime/metrics tells it cheaper, and costs each verb 0.1 ms at its start
-	var last, given uint64
+	var last, given, kept uint64
 	for quiet := 0; ; {
 		select {
 		case <-ctx.Done():
@@ -30,13 +32,14 @@ func giveBack(ctx context.Context) {
 		}
 		runtime.ReadMemStats(&stats)
 		now := stats.TotalAlloc
-		if quiet++; now-last > quietBytes {
+		if quiet++; now-last > max(quietBytes, stats.HeapInuse/quietShare) {
 			quiet = 0
 		}
 		last = now
-		if quiet == quietSeconds && now-given > looseBytes {
+		if quiet >= quietSeconds && now-given > max(looseBytes, kept/2) {
 			debug.FreeOSMemory()
-			given = now
+			runtime.ReadMemStats(&stats)
+			given, kept = now, stats.HeapAlloc
 		}
 	}
 }
