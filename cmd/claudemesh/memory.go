@@ -17,9 +17,26 @@ const (
 	looseBytes   = 16 << 20
 )
 
-// giveBack returns memory to the system once after each busy time, and now and then in a long quiet one, until ctx ends. A
-// collector that runs seldom would keep what thousands of connections left behind for minutes.
-func giveBack(ctx context.Context) {
+// A large heap may grow by roomBytes between two collections, and at least by half: what thousands of connections leave
+// behind while they come is not given back whole.
+const (
+	roomBytes = 96 << 20
+	leastGC   = 50
+)
+
+// roomFor is the percentage by which a heap may grow before it is collected, by what it keeps.
+func roomFor(live uint64) int {
+	return int(max(leastGC, min(brokerGC, roomBytes*100/max(live, 1))))
+}
+
+// tend sees to the memory of a broker until ctx ends: it returns memory to the system once after each busy time, and now
+// and then in a long quiet one, since a collector that runs seldom would keep what thousands of connections left behind
+// for minutes; and with room it says how far the heap may grow.
+func tend(ctx context.Context, room bool) {
+	percent := brokerGC
+	if room {
+		debug.SetGCPercent(percent)
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var stats runtime.MemStats // package runtime/metrics tells it cheaper, and costs each verb 0.1 ms at its start
@@ -40,6 +57,11 @@ func giveBack(ctx context.Context) {
 			debug.FreeOSMemory()
 			runtime.ReadMemStats(&stats)
 			given, kept = now, stats.HeapAlloc
+		}
+		live := stats.NextGC * 100 / uint64(100+percent)
+		if better := roomFor(live); room && (better < percent*9/10 || better > percent*11/10) {
+			percent = better
+			debug.SetGCPercent(percent)
 		}
 	}
 }

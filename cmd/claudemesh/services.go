@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -83,14 +82,12 @@ func runBroker(ctx context.Context, s shell.Service) error {
 	if err != nil {
 		return err
 	}
-	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(brokerGC)
-	}
+	_, set := os.LookupEnv("GOGC")
 	ctx, stop := context.WithCancel(ctx)
 	var resting sync.WaitGroup
 	defer resting.Wait()
 	defer stop()
-	resting.Go(func() { giveBack(ctx) })
+	resting.Go(func() { tend(ctx, !set) })
 	return broker.Run(ctx, broker.Options{Settings: settings, Data: data, Now: s.Now, Log: logger(s.Log, settings.LogLevel)})
 }
 
