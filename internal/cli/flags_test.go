@@ -96,6 +96,7 @@ var settled = map[string]struct{ with, without string }{
 // elsewhere are flags whose effect is not a request.
 var elsewhere = map[string]string{
 	"daemon up --service-managed": "TestServiceManagedEndsWell", "daemon install-service --allow-ci-persistent": "TestInstallServiceIsRefused",
+	"daemon logs --follow": "TestFollowLog", "daemon logs --lines": "TestDaemonLogs", "daemon logs --since": "TestDaemonLogs",
 	"daemon up --tcp-public-health": "TestDaemon", "daemon up --public-health": "TestDaemon",
 	"daemon backup --passphrase-file": "TestDaemonUpkeep", "daemon restore --passphrase-file": "TestDaemonUpkeep",
 	"up --broker": "TestUp", "up --listen": "TestUpListen", "share --copy": "TestCopyText",

@@ -21,7 +21,7 @@ import (
 func NewDaemon(a *shell.App) *cobra.Command {
 	cmd := shell.Noun("daemon", "Run and inspect this user's daemon",
 		newDaemonUp(a), newDaemonStatus(a), newDaemonVersion(a), newDaemonDown(a), newOutbox(a),
-		newDaemonCheck(a), newDaemonBackup(a), newDaemonRestore(a), newDaemonRepair(a),
+		newDaemonLogs(a), newDaemonCheck(a), newDaemonBackup(a), newDaemonRestore(a), newDaemonRepair(a),
 		newInstallService(a), newUninstallService(a))
 	cmd.Long = "Run and inspect this user's daemon. It holds the keys, the connections and the messages on their way; verbs start it " +
 		"when they need it."

@@ -124,6 +124,27 @@ func TestDaemonUpkeep(t *testing.T) {
 	})
 }
 
+func TestDaemonLogs(t *testing.T) {
+	t.Parallel()
+	logged := func(w *clitest.World) {
+		text := `{"time":"2026-03-04T11:00:00.5Z","level":"INFO","msg":"daemon_started","pid":7,"path":"/s"}` + "\n" +
+			"claudemesh: said before it logs \x1b[31m\n" + `{"time":"2026-03-04T11:58:00Z","level":"ERROR","msg":"store failed","err":"disk \u001b[31m"}` + "\n"
+		if err := os.WriteFile(w.Home.Daemon.Log(), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clitest.Verbs(t, cli.Run, "logs", []clitest.Line{
+		{Args: "daemon logs"},
+		{Args: "daemon logs", Given: logged},
+		{Args: "daemon logs --json", Given: logged},
+		{Args: "daemon logs -n 1 --json=level,msg", Given: logged},
+		{Args: "daemon logs --since 10m", Given: logged},
+		{Args: "daemon logs --since 2026-03-04T11:59:00Z", Given: logged},
+		{Args: "daemon logs --since yesterday"},
+		{Args: "daemon logs -n -1"},
+	})
+}
+
 // forgotten is a message to a group that the broker has, and whose text is not kept any more.
 func forgotten() localapi.InspectAnswer {
 	return localapi.InspectAnswer{
