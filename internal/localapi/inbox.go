@@ -48,6 +48,7 @@ type InboxItem struct {
 type InboxAnswer struct {
 	Items      []InboxItem `json:"items"`
 	MarkedSeen int         `json:"marked_seen"`
+	Unread     int         `json:"unread_count" jsonschema:"messages of the caller's that are unread now, listed or not, held ones too"`
 	HeldCount  int         `json:"held_count,omitzero" jsonschema:"messages that are kept from this session and not listed"`
 }
 

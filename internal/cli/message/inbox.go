@@ -72,10 +72,16 @@ func runInbox(ctx context.Context, a *shell.App, req localapi.InboxRequest, peek
 	if answer.HeldCount > 0 {
 		a.Warn("%s held for your human, to be read in a terminal outside this session", shell.Count(answer.HeldCount, "message is", "messages are"))
 	}
-	if err := a.Print(answer.Items, func(s term.Stream) { writeInbox(s, answer.Items, a.Now()) }); err != nil || peek {
+	ids := unread(answer.Items)
+	err = a.Print(answer.Items, func(s term.Stream) {
+		writeInbox(s, answer.Items, a.Now())
+		if more := answer.Unread - len(ids) - answer.HeldCount; more > 0 && !peek {
+			s.Hint(shell.Count(more, "other message is", "other messages are") + " unread: claudemesh inbox --unread")
+		}
+	})
+	if err != nil || peek {
 		return err
 	}
-	ids := unread(answer.Items)
 	if len(ids) == 0 {
 		return nil
 	}

@@ -71,6 +71,7 @@ func TestInbox(t *testing.T) {
 		{Args: "inbox --json sender_name,body"},
 		{Args: "message inbox --json=id --peek"},
 		{Args: "inbox", Given: clitest.Answer(localapi.Inbox.Route, localapi.InboxAnswer{})},
+		{Args: "inbox --limit 1", Given: clitest.Answer(localapi.Inbox.Route, localapi.InboxAnswer{Unread: 3})},
 		{Args: "inbox", Given: clitest.Answer(localapi.InboxSeen.Route, mesh.Errorf(mesh.StoreLocked, "the inbox is locked"))},
 		{Args: "inbox --limit 0"},
 		{Args: "inbox --limit many"},

@@ -60,7 +60,7 @@ func TestClaimGivesEachRowOnce(t *testing.T) {
 	if diff := cmp.Diff([]mesh.ClientID{"three"}, claimedIDs(claim(t, b, s, nil))); diff != "" {
 		t.Errorf("claim after the crash (-want +got):\n%s", diff)
 	}
-	if n, err := b.Unread(context.Background(), s.Scope); n != 3 || err != nil {
+	if n, err := b.Unread(context.Background(), s.Scope, ""); n != 3 || err != nil {
 		t.Errorf("%d rows are unread, %v; want all 3 in the inbox", n, err)
 	}
 }

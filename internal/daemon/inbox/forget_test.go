@@ -93,7 +93,7 @@ func TestForgottenStaysForgotten(t *testing.T) {
 	if _, err := b.Find(ctx, All(), row.ID); !mesh.IsCode(err, mesh.NotFound) {
 		t.Errorf("it is found: %v", err)
 	}
-	if n, err := b.Unread(ctx, All()); n != 1 || err != nil {
+	if n, err := b.Unread(ctx, All(), ""); n != 1 || err != nil {
 		t.Errorf("%d unread, %v; want the other one", n, err)
 	}
 	claimed, err := b.Claim(ctx, Surface{ID: "s", Scope: Only(first)}, 10, nil)

@@ -2,8 +2,6 @@ package inbox
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -21,6 +19,7 @@ const (
 // Query narrows List.
 type Query struct {
 	Scope      Scope
+	Session    string    // host session id of who asks: what its host proved to have shown it, it has read; empty for the user
 	Mesh       string    // slug
 	Since      time.Time // received at or after
 	Topic      string
@@ -85,7 +84,7 @@ func (b *Inbox) List(ctx context.Context, q Query) (Page, error) {
 	if !q.Since.IsZero() {
 		since = q.Since.UnixMilli()
 	}
-	args, err := q.Scope.args(q.Mesh, since, q.Topic, q.From, q.UnreadOnly, q.scan())
+	args, err := q.Scope.args(q.Mesh, since, q.Topic, q.From, q.UnreadOnly, q.scan(), q.Session)
 	if err != nil {
 		return Page{}, err
 	}
@@ -104,8 +103,13 @@ func (b *Inbox) List(ctx context.Context, q Query) (Page, error) {
 			return len(p.Rows) < q.Limit
 		}, "SELECT "+columns+" FROM inbox i WHERE "+inScope+` AND ($3 = '' OR i.mesh = $3) AND i.received_at >= $4
 			AND ($5 = '' OR i.topic = $5) AND ($6 = '' OR $6 IN (i.sender_pubkey, i.sender_member_pubkey))
-			AND (NOT $7 OR i.seen_at IS NULL) ORDER BY i.seq DESC LIMIT $8`, args...)
+			AND (NOT $7 OR i.seen_at IS NULL AND NOT EXISTS (
+				SELECT 1 FROM offer o WHERE o.surface = $9 AND o.seq = i.seq AND o.surfaced_at IS NOT NULL))
+			ORDER BY i.seq DESC LIMIT $8`, args...)
 	})
+	if err == nil {
+		err = addSurfaced(ctx, b, q.Session, p.Rows)
+	}
 	if err != nil {
 		return Page{}, sqlite.Coded(err)
 	}
@@ -205,23 +209,6 @@ func (b *Inbox) Find(ctx context.Context, s Scope, id string) (Row, error) {
 		return Row{}, mesh.Errorf(mesh.NotFound, "no message %q has come here", id)
 	}
 	return *found, nil
-}
-
-// Unread counts the rows that nobody has listed.
-func (b *Inbox) Unread(ctx context.Context, s Scope) (int, error) {
-	args, err := s.args()
-	if err != nil {
-		return 0, err
-	}
-	var n int
-	err = b.db.Read(ctx, func(tx *sqlite.Tx) error {
-		err := tx.QueryRow("SELECT count(*) FROM inbox i WHERE "+inScope+" AND i.seen_at IS NULL", args...).Scan(&n)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	return n, sqlite.Coded(err)
 }
 
 // RenameMesh gives the messages of a mesh the slug by which they are listed.

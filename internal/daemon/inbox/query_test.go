@@ -60,7 +60,7 @@ func TestLesson111Scope(t *testing.T) {
 		if err != nil || len(after) != len(c.want) {
 			t.Errorf("%s follows %v, %v; want %d rows", name, ids(after), err, len(c.want))
 		}
-		if n, err := b.Unread(ctx, c.scope); n != len(c.want) || err != nil {
+		if n, err := b.Unread(ctx, c.scope, ""); n != len(c.want) || err != nil {
 			t.Errorf("%s has %d unread, %v; want %d", name, n, err, len(c.want))
 		}
 	}
@@ -170,7 +170,7 @@ func TestListAsksTheGate(t *testing.T) {
 	if p.Rows[0].Body == nil {
 		t.Error("a listed row has lost its body")
 	}
-	if n, err := b.Unread(context.Background(), Only(first)); n != 1 || err != nil {
+	if n, err := b.Unread(context.Background(), Only(first), ""); n != 1 || err != nil {
 		t.Errorf("%d unread, %v; want the held one", n, err)
 	}
 }

@@ -79,6 +79,18 @@ func TestSurfaced(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want read %t", id, r.SeenAt, err, read)
 		}
 	}
+	for session, want := range map[string]int{"s": 0, "other": 1, "": 1} {
+		if n, err := b.Unread(ctx, Only(first, me), session); n != want || err != nil {
+			t.Errorf("session %q: got %d unread, %v, want %d", session, n, err, want)
+		}
+		if p, err := b.List(ctx, Query{Scope: Only(first, me), Session: session, UnreadOnly: true, KeepUnread: true}); len(p.Rows) != want || err != nil {
+			t.Errorf("session %q: got %d unread rows, %v, want %d", session, len(p.Rows), err, want)
+		}
+		p, err := b.List(ctx, Query{Scope: Only(first, me), Session: session, KeepUnread: true})
+		if err != nil || len(p.Rows) != 2 || p.Rows[0].SeenAt.IsZero() != (want == 1) || p.Rows[1].SeenAt.IsZero() {
+			t.Errorf("session %q: got %+v, %v, want %d of them unread", session, p.Rows, err, want)
+		}
+	}
 	if _, err := NoticesOf(b).Surfaced(ctx, "s", make([]string, maxLimit+1)); !mesh.IsCode(err, mesh.BadRequest) {
 		t.Errorf("too many at once: got %v, want %s", err, mesh.BadRequest)
 	}
@@ -120,7 +132,7 @@ func TestAcknowledge(t *testing.T) {
 			t.Errorf("row %d: got %+v, %v, want the fate %q", r, got, err, want)
 		}
 	}
-	if n, err := b.Unread(ctx, All()); n != 0 || err != nil {
+	if n, err := b.Unread(ctx, All(), ""); n != 0 || err != nil {
 		t.Errorf("got %d unread, %v, want none", n, err)
 	}
 }

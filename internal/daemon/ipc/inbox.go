@@ -19,6 +19,7 @@ func (s inboxRoutes) list(ctx context.Context, c caller, req localapi.InboxReque
 	if err != nil {
 		return localapi.InboxAnswer{}, err
 	}
+	q.Session = c.id()
 	verdicts := s.verdicts(ctx, c.id())
 	if c.session != nil {
 		q.Admit, q.Reads = verdicts.admit, verdicts.shows
@@ -33,6 +34,9 @@ func (s inboxRoutes) list(ctx context.Context, c caller, req localapi.InboxReque
 		}
 	}
 	answer := localapi.InboxAnswer{Items: make([]localapi.InboxItem, 0, len(page.Rows)), MarkedSeen: page.Marked, HeldCount: page.Held}
+	if answer.Unread, err = s.Inbox.Unread(ctx, c.scope(), c.id()); err != nil {
+		return localapi.InboxAnswer{}, err
+	}
 	for _, r := range page.Rows {
 		answer.Items = append(answer.Items, verdicts.item(r))
 	}

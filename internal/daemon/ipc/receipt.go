@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
 	"github.com/claudemesh/claudemesh/internal/daemon/outbox"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -84,7 +85,7 @@ func (s receiptRoutes) watch(ctx context.Context, _ caller, req localapi.StatusR
 		case <-ctx.Done():
 		}
 	})
-	return s.Node.WatchMessage(ctx, req, func(a *localapi.StatusAnswer) error {
+	return node.WatchMessage(ctx, s.Node, req, func(a *localapi.StatusAnswer) error {
 		if a == nil {
 			return sub.comment("keepalive")
 		}

@@ -69,7 +69,7 @@ func statusOf(ctx context.Context, n *Node, m outbox.Message) localapi.StatusAns
 		Delivered: m.State.Reached(mesh.StateDelivered), Encrypted: m.Encrypted(), Recipients: copies(ctx, n, m),
 		Attempts: m.Attempts, LastError: m.LastError, EnqueuedAt: mesh.FormatTime(m.EnqueuedAt),
 	}
-	n.addTelling(ctx, m.MeshID, answer.Recipients)
+	addTelling(ctx, n, m.MeshID, answer.Recipients)
 	answer.DeliveredTo = count(answer.Recipients, mesh.StateDelivered)
 	answer.RecipientCount = max(m.Mailboxes, len(answer.Recipients))
 	answer.Settled = settled(answer)

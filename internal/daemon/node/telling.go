@@ -15,7 +15,7 @@ import (
 
 // addTelling says of delivered copies whether more can become known of them: their reader's client has to announce it,
 // and the broker to pass it on (design B2).
-func (n *Node) addTelling(ctx context.Context, meshID mesh.ID, copies []localapi.Recipient) {
+func addTelling(ctx context.Context, n *Node, meshID mesh.ID, copies []localapi.Recipient) {
 	at, err := n.byID(meshID)
 	if err != nil {
 		return // the mesh was left
@@ -83,8 +83,8 @@ const watchStatus = 15 * time.Second
 
 // WatchMessage tells how far a sent message has come, and each change, until nothing more can become known or ctx ends.
 // From time to time tell is given nothing, so that it notices who has gone.
-func (n *Node) WatchMessage(ctx context.Context, req localapi.StatusRequest, tell func(*localapi.StatusAnswer) error) error {
-	ids, err := n.partsOf(ctx, req)
+func WatchMessage(ctx context.Context, n *Node, req localapi.StatusRequest, tell func(*localapi.StatusAnswer) error) error {
+	ids, err := partsOf(ctx, n, req)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (n *Node) WatchMessage(ctx context.Context, req localapi.StatusRequest, tel
 }
 
 // partsOf gives the ids of the messages that an id stands for.
-func (n *Node) partsOf(ctx context.Context, req localapi.StatusRequest) ([]mesh.ClientID, error) {
+func partsOf(ctx context.Context, n *Node, req localapi.StatusRequest) ([]mesh.ClientID, error) {
 	parts, err := n.opt.Outbox.Parts(ctx, mesh.ClientID(req.ID), req.Mesh)
 	if err != nil {
 		return nil, err
