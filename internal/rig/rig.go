@@ -1,5 +1,6 @@
 // Package rig runs a whole mesh in one process, for tests: brokers and daemons as the program has them, with their files
-// on the disk, over a network in memory that can be cut, stalled and lied on, with clocks that can be turned.
+// on disks that lose what was not synced, fail and fill up, over a network in memory that can be cut, stalled and lied on, with
+// clocks that can be turned.
 //
 // Everything also runs in a testing/synctest bubble, where waiting costs nothing, except registered sessions: the daemon
 // asks the system to be told of the end of their processes, and a bubble's clock stands still meanwhile.

@@ -16,7 +16,7 @@ var (
 	// may or may not be there after a restart. Reads go on; nothing is written until the file is opened again.
 	ErrStoreFailed = errors.New("sqlite: store failed, restart needed")
 	// ErrFull refuses a write because the disk is full. It changed nothing; the same write may succeed later.
-	ErrFull = errors.New("sqlite: disk is full")
+	ErrFull = errors.New("the disk is full, nothing was stored")
 	// ErrBusy says that another process held the file for longer than the busy timeout.
 	ErrBusy = errors.New("sqlite: file is locked by another process")
 	// ErrReadOnly refuses a file that cannot be written, and a write inside Read.
@@ -66,7 +66,10 @@ func wrap(err error) (error, damage) {
 	}
 	switch e.Code() & 0xff { // the low byte is the primary result code
 	case lib.SQLITE_FULL:
-		return join(ErrFull, err), transaction
+		if !errors.Is(err, ErrFull) {
+			err = fullError{err}
+		}
+		return err, transaction
 	case lib.SQLITE_NOMEM, lib.SQLITE_INTERRUPT:
 		return err, transaction
 	case lib.SQLITE_BUSY:
@@ -82,6 +85,15 @@ func wrap(err error) (error, damage) {
 	}
 	return err, statement
 }
+
+// fullError is ErrFull without the driver's words for it, which say no more.
+type fullError struct{ driver error }
+
+// Error returns the text of ErrFull.
+func (fullError) Error() string { return ErrFull.Error() }
+
+// Unwrap gives both.
+func (e fullError) Unwrap() []error { return []error{ErrFull, e.driver} }
 
 func join(name, err error) error {
 	if errors.Is(err, name) {
