@@ -2,6 +2,7 @@ package rig
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -223,6 +224,43 @@ func TestDeadLettersOfTheOutbox(t *testing.T) {
 		w.wantTexts(ben, "never left")
 		if all := w.letters(ada); len(all) != 1 {
 			t.Errorf("got %+v, want only what expired", all)
+		}
+	})
+}
+
+// A session hears of letters for itself; one that acts without its human only how many are held.
+func TestDeadLettersAreTheirReaders(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		one, two := w.open(ben, "one"), w.open(ben, "two")
+		wild := &Session{ID: "wild", home: ben}
+		answer, err := localapi.SessionRegister.Do(t.Context(), wild, localapi.RegisterRequest{
+			SessionID: "wild", PID: os.Getpid(), CWD: "/", DisplayName: "wild", Host: localapi.Host{Name: "codex"},
+		})
+		w.must(err)
+		wild.Token = answer.Token
+		w.wantSessionOpen(wild)
+		ben.Link(w.broker).Tap(func(f memnet.Frame) [][]byte {
+			if f.Type != "push" {
+				return f.Pass()
+			}
+			return [][]byte{decode(t, f.Data).with(t, "nonce", strings.Repeat("A", 32))}
+		})
+		for _, name := range []string{"one", "two", "wild"} {
+			w.Send(ada, name, "for "+name)
+		}
+		w.Until("all three came", func() bool { return len(w.letters(ben)) == 3 })
+		for _, s := range []*Session{one, two} {
+			if got := w.letter(s); got.Reason != "undecryptable" {
+				t.Errorf("%s got %+v, want what did not open", s.ID, got)
+			}
+		}
+		w.redeliver(one, w.letter(two).ID, mesh.NotFound)
+		held, err := localapi.Letters.Do(t.Context(), wild, localapi.LettersRequest{})
+		if err != nil || len(held.Letters) != 0 || held.HeldCount != 1 {
+			t.Errorf("got %+v, %v, want one that is held and nothing else", held, err)
+		}
+		for _, l := range w.letters(ben) {
+			w.redeliver(wild, l.ID, mesh.NotFound)
 		}
 	})
 }

@@ -19,8 +19,9 @@ func newDead(a *shell.App) *cobra.Command {
 		Use:   "dead",
 		Short: "List messages that got nowhere",
 		Long: "List dead letters, newest first: what came and could not be opened, has no proof of its sender, or was refused here; and " +
-			"what left and expired, was refused or given up. Inside a session it lists that session's.\n\n" +
-			"`claudemesh message redeliver` tries one again.",
+			"what left and expired, was refused or given up, in the last 30 days. Inside a session it lists that session's.\n\n" +
+			"`claudemesh message redeliver` tries one again. `claudemesh inbox delete` takes one that came off the list, " +
+			"`claudemesh daemon outbox cancel` one that was given up here.",
 		Example: "claudemesh message dead\n" +
 			"claudemesh message dead --json=id,direction,reason",
 		Args: func(cmd *cobra.Command, args []string) error {

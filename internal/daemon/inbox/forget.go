@@ -18,7 +18,7 @@ type Flush struct {
 }
 
 // Flush forgets messages and returns how many: their text and their sender's name are gone when it returns, and they are
-// listed nowhere. What is left of them keeps copies that are still under way from being taken for new ones.
+// listed nowhere. Without a gate the dead letters go with them, uncounted. What is left of them keeps copies that are still under way from being taken for new ones.
 func (b *Inbox) Flush(ctx context.Context, f Flush) (int, error) {
 	before := int64(1<<63 - 1)
 	if !f.Before.IsZero() {
@@ -40,13 +40,21 @@ func (b *Inbox) Flush(ctx context.Context, f Flush) (int, error) {
 	if err != nil {
 		return 0, sqlite.Coded(err)
 	}
-	return forget(ctx, b, seqs)
+	n, err := forget(ctx, b, seqs)
+	if err != nil || f.Admit != nil { // what a gate cannot be asked about stays
+		return n, err
+	}
+	_, err = b.stamp(ctx, "DELETE FROM letter WHERE "+letterScope+" AND ($3 = '' OR mesh = $3) AND received_at < $4", args...)
+	return n, err
 }
 
-// Delete forgets one message by its id, client id or broker id, and returns the row as it was. not_found when the scope
-// does not see it, or admit (nil: all) does not let it through.
+// Delete forgets one message, or one dead letter, by its id, client id or broker id, and returns the row as it was.
+// not_found when the scope does not see it, or admit (nil: all) does not let it through.
 func (b *Inbox) Delete(ctx context.Context, s Scope, id string, admit func(Row) bool) (Row, error) {
 	r, err := b.Find(ctx, s, id)
+	if mesh.IsCode(err, mesh.NotFound) && admit == nil {
+		return b.Letters().drop(ctx, s, id, err)
+	}
 	if err != nil {
 		return Row{}, err
 	}

@@ -142,3 +142,13 @@ func (l Letters) query(ctx context.Context, condition, push string, args ...any)
 	})
 	return all, sqlite.Coded(err)
 }
+
+// drop deletes a letter that has no row; missing is the error where there is none.
+func (l Letters) drop(ctx context.Context, s Scope, id string, missing error) (Row, error) {
+	letter, err := l.Find(ctx, s, id)
+	if err != nil {
+		return Row{}, missing
+	}
+	_, err = l.b.stamp(ctx, "DELETE FROM letter WHERE id = $1", letter.ID)
+	return letter.Row(), err
+}

@@ -233,3 +233,40 @@ func TestForgettingTakesTheLetter(t *testing.T) {
 		t.Errorf("a deleted message is opened: got %v, want %s", err, mesh.NotFound)
 	}
 }
+
+// A note of what has no row is deleted like a message by the human; a session's gate cannot be asked about it.
+func TestNotesAreDeleted(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	ctx := context.Background()
+	all := func(Row) bool { return true }
+	for _, id := range []mesh.ID{"one", "two", "three"} {
+		l := Letter{MeshID: "m", Mesh: "a", Reason: Copied, BrokerID: id, From: Author{Key: alice}, To: first, Kind: Session}
+		if err := b.Letters().Keep(ctx, l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.Delete(ctx, Only(first), "one", all); !mesh.IsCode(err, mesh.NotFound) {
+		t.Errorf("a session deleted a note: %v", err)
+	}
+	if _, err := b.Delete(ctx, Only(second), "one", nil); !mesh.IsCode(err, mesh.NotFound) {
+		t.Errorf("a note of another was deleted: %v", err)
+	}
+	if r, err := b.Delete(ctx, All(), "one", nil); err != nil || r.BrokerID != "one" {
+		t.Errorf("got %+v, %v; want the note deleted", r, err)
+	}
+	for _, c := range []struct {
+		flush Flush
+		left  int
+	}{
+		{Flush{Scope: Only(first), Admit: all}, 2}, {Flush{Scope: All(), Mesh: "b"}, 2}, {Flush{Scope: Only(second)}, 2},
+		{Flush{Scope: All(), Before: time.UnixMilli(1)}, 2}, {Flush{Scope: All(), Mesh: "a"}, 0},
+	} {
+		if n, err := b.Flush(ctx, c.flush); n != 0 || err != nil {
+			t.Errorf("%+v: %d messages, %v; want none", c.flush, n, err)
+		}
+		if left, err := b.Letters().List(ctx, All(), ""); err != nil || len(left) != c.left {
+			t.Errorf("%+v: %d notes are left, %v; want %d", c.flush, len(left), err, c.left)
+		}
+	}
+}

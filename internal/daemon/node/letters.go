@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
 	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
@@ -19,10 +20,12 @@ type Letters struct {
 	Admit  func(inbox.Row) bool // the gate: of letters it refuses only the number is told; nil admits all
 }
 
-// letterLimit is how many letters are listed at most, and where nobody says how many.
+// How many letters are listed at most, and where nobody says how many; and for how long those that left are. Their rows
+// stay for ever.
 const (
 	maxLetters     = 1000
 	defaultLetters = 100
+	letterAge      = 30 * 24 * time.Hour
 )
 
 // List tells of dead letters in both directions, newest first.
@@ -43,7 +46,7 @@ func (l Letters) List(ctx context.Context, req localapi.LettersRequest) (localap
 		}
 		answer.Letters = append(answer.Letters, incoming(one))
 	}
-	left, err := l.Node.opt.Outbox.Undelivered(ctx, req.Mesh, maxLetters)
+	left, err := l.Node.opt.Outbox.Undelivered(ctx, req.Mesh, l.Node.opt.Now().Add(-letterAge), maxLetters)
 	if err != nil {
 		return answer, err
 	}
