@@ -11,6 +11,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/rig/memnet"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
@@ -209,5 +210,36 @@ func TestEachReaderOfAGroup(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || status.State != mesh.StateDelivered {
 			t.Errorf("%s: -want +got\n%s", status.State, diff)
 		}
+	})
+}
+
+// A broker that takes no signed receipts is told nothing; what was read meanwhile is told as soon as it does.
+func TestReceiptsWaitForANewerBroker(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		w.trusts(ben, "ada")
+		link, told, old := ben.Link(w.broker), 0, true
+		link.Tap(func(f memnet.Frame) [][]byte {
+			switch {
+			case f.Type == "receipt_tell":
+				told++
+			case f.Type == "hello_ack" && old:
+				return [][]byte{[]byte(strings.Replace(string(f.Data), `"receipts/1"`, `"other/1"`, 1))}
+			}
+			return f.Pass()
+		})
+		link.Reset()
+		pass(10 * time.Second)
+		w.wantOpen(ben)
+		sent := w.Send(ada, "ben", "hello").ClientMessageID
+		w.wantState(ada, sent, mesh.StateDelivered)
+		w.ack(ben, string(sent))
+		pass(time.Minute)
+		if told != 0 {
+			t.Errorf("%d receipts were told to a broker that takes none", told)
+		}
+		w.wantState(ada, sent, mesh.StateDelivered)
+		old = false
+		link.Reset()
+		w.wantState(ada, sent, mesh.StateAcknowledged)
 	})
 }

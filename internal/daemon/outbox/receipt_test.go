@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
@@ -71,5 +73,58 @@ func TestReceiptOnAFullDisk(t *testing.T) {
 	apply(t, o, receipt(1, "one", bob, mesh.StateDelivered), receipt(2, "of another device", bob, mesh.StateDelivered))
 	if m := message1(t, o, "one"); m.State != mesh.StateDelivered {
 		t.Errorf("got %s, want %s", m.State, mesh.StateDelivered)
+	}
+}
+
+// What only a reader can know counts with the reader's proof, and with the key that the message was sealed for; then nothing
+// that the relay says counts against it (design D5).
+func TestReceiptsThatNeedAProof(t *testing.T) {
+	t.Parallel()
+	o := open(t)
+	accept(t, o, draft("one", bob, "x"))
+	group := draft("many", "", "x")
+	group.TargetSpec = "@ops"
+	accept(t, o, group)
+	unsigned := func(seq int64, id mesh.ClientID, s mesh.State) Receipt {
+		r := receipt(seq, id, bob, s)
+		r.Proved, r.Known = false, false
+		return r
+	}
+	stranger := receipt(4, "many", bob, mesh.StateSurfaced)
+	stranger.Known = false
+	steps := []struct {
+		receipt  Receipt
+		state    mesh.State
+		verified bool
+	}{
+		{unsigned(1, "one", mesh.StateSurfaced), mesh.StateQueued, false},
+		{receipt(2, "one", carol, mesh.StateAcknowledged), mesh.StateQueued, false},
+		{receipt(3, "one", bob, mesh.StateDelivered), mesh.StateDelivered, false},
+		{unsigned(4, "one", mesh.StateAcknowledged), mesh.StateDelivered, false},
+		{unsigned(5, "one", mesh.StateExpired), mesh.StateExpired, false},
+		{receipt(6, "one", bob, mesh.StateSurfaced), mesh.StateSurfaced, true},
+		{unsigned(7, "one", mesh.StateRejected), mesh.StateSurfaced, true},
+		{receipt(8, "one", bob, mesh.StateAcknowledged), mesh.StateAcknowledged, true},
+		{receipt(9, "one", bob, mesh.StateSurfaced), mesh.StateAcknowledged, true},
+	}
+	for i, s := range steps {
+		apply(t, o, s.receipt)
+		m := message1(t, o, "one")
+		if m.State != s.state || len(m.Recipients) != 1 || m.Recipients[0].Verified != s.verified {
+			t.Errorf("receipt %d: got %s of %+v, want %s, verified %t", i+1, m.State, m.Recipients, s.state, s.verified)
+		}
+	}
+	apply(t, o, stranger)
+	if m := message1(t, o, "many"); len(m.Recipients) != 0 {
+		t.Errorf("of a group, by a key that nobody knows: got %+v, want nothing", m.Recipients)
+	}
+	got, err := Steps(context.Background(), o, "one")
+	var states []mesh.State
+	for _, s := range got {
+		states = append(states, s.State)
+	}
+	want := []mesh.State{mesh.StateDelivered, mesh.StateSurfaced, mesh.StateAcknowledged, mesh.StateExpired}
+	if diff := cmp.Diff(want, states); diff != "" || err != nil {
+		t.Errorf("its steps: %v (-want +got):\n%s", err, diff)
 	}
 }
