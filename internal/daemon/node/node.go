@@ -173,7 +173,7 @@ func (n *Node) reconcile() {
 	if n.spawn == nil {
 		return
 	}
-	n.leaveOut(joined)
+	leaveOut(n, joined)
 	n.order = n.order[:0]
 	listed := map[mesh.ID]bool{}
 	for _, m := range joined {
@@ -202,7 +202,7 @@ func (n *Node) reconcile() {
 
 // leaveOut decides at the first look which meshes are not served; what is joined later is, whatever it is called. n.mu is
 // held.
-func (n *Node) leaveOut(joined []membership.Mesh) {
+func leaveOut(n *Node, joined []membership.Mesh) {
 	if n.left != nil {
 		return
 	}
