@@ -71,12 +71,11 @@ func (c *conn) room(o Options) int {
 	return o.Rows - len(c.flight)
 }
 
-// find returns the index of what an acknowledgement means, or -1.
+// find returns the index of what an acknowledgement means, or -1. The client id counts where the message id is not given:
+// two senders may use the same.
 func (c *conn) find(message mesh.ID, client mesh.ClientID) int {
 	if message != "" {
-		if i := slices.IndexFunc(c.flight, func(l lease) bool { return l.row.ID == message }); i >= 0 {
-			return i
-		}
+		return slices.IndexFunc(c.flight, func(l lease) bool { return l.row.ID == message })
 	}
 	if client == "" {
 		return -1

@@ -145,8 +145,8 @@ func (h *Hub) LoadFailed(name Mailbox) []Effect {
 	return h.out
 }
 
-// Ack notes that a connection has stored a row it was pushed: the one with the message id, else the oldest
-// with the client id. What was pushed to another connection is not touched (design B3).
+// Ack notes that a connection has stored a row it was pushed: the one with the message id, or where that is empty the
+// oldest with the client id. What was pushed to another connection is not touched (design B3).
 func (h *Hub) Ack(now time.Time, id ConnID, message mesh.ID, client mesh.ClientID) []Effect {
 	return h.Acks(now, id, []protocol.ClientAckRequest{{BrokerMessageID: message, ClientMessageID: client}})
 }
@@ -216,6 +216,16 @@ func (h *Hub) SettledAll(rows []Ended, ok bool) []Effect {
 		h.prune(b)
 	}
 	return h.out
+}
+
+// Flies reports whether a row was pushed, and neither acknowledged nor given back, or is being finished.
+func (h *Hub) Flies(name Mailbox, n int64) bool {
+	b := h.boxes[name]
+	if b == nil {
+		return false
+	}
+	_, flies := b.flying[n]
+	return flies
 }
 
 // Ended is a row whose Finish was stored.

@@ -32,6 +32,8 @@ type sweeper struct {
 	log   *slog.Logger
 	loop  *loop
 	spent *spent
+
+	spared map[lateCopy]bool // by the last expire
 }
 
 func newSweeper(opt Options, l *loop) *sweeper {
@@ -78,20 +80,44 @@ func (s *sweeper) swept(ctx context.Context, what string, err error) {
 	}
 }
 
-// expire ends the copies that have waited for too long.
+// expire ends the copies that have waited for too long. One that is on its way to its recipient may be there already: it has
+// until the next time.
 func (s *sweeper) expire(ctx context.Context) error {
+	before := s.spared
+	s.spared = map[lateCopy]bool{}
 	return s.end(ctx, store.Expired, func(tx *sqlite.Tx) ([]store.Overdue, error) {
 		return store.ListOverdue(tx, s.now().Add(-s.set.MessageTTL), sliceRows)
+	}, func(late []store.Overdue) ([]store.Overdue, error) { return s.spare(ctx, late, before) })
+}
+
+// lateCopy names a copy of a message.
+type lateCopy struct {
+	message int64
+	to      store.Box
+}
+
+// spare takes out what is on its way, but for what was taken out before.
+func (s *sweeper) spare(ctx context.Context, late []store.Overdue, before map[lateCopy]bool) ([]store.Overdue, error) {
+	return ask(ctx, s.loop, func() []store.Overdue {
+		return slices.DeleteFunc(late, func(o store.Overdue) bool {
+			c := lateCopy{o.Message, o.To}
+			spared := !before[c] && s.loop.hub.Flies(hub.Mailbox{Member: o.Recipient, Session: o.Session}, o.Message)
+			if spared {
+				s.spared[c] = true
+			}
+			return spared
+		})
 	})
 }
 
 // withdraw ends the copies that those who are banned have sent.
 func (s *sweeper) withdraw(ctx context.Context) error {
-	return s.end(ctx, store.Withdrawn, func(tx *sqlite.Tx) ([]store.Overdue, error) { return store.ListBannedMail(tx, sliceRows) })
+	list := func(tx *sqlite.Tx) ([]store.Overdue, error) { return store.ListBannedMail(tx, sliceRows) }
+	return s.end(ctx, store.Withdrawn, list, func(all []store.Overdue) ([]store.Overdue, error) { return all, nil })
 }
 
-// end ends what is listed, a slice after the other, until nothing is.
-func (s *sweeper) end(ctx context.Context, how store.Outcome, list func(*sqlite.Tx) ([]store.Overdue, error)) error {
+// end ends what is listed and chosen, a slice after the other, until nothing is.
+func (s *sweeper) end(ctx context.Context, how store.Outcome, list func(*sqlite.Tx) ([]store.Overdue, error), choose func([]store.Overdue) ([]store.Overdue, error)) error {
 	if err := s.loop.unfold(ctx, nil); err != nil {
 		return err
 	}
@@ -101,6 +127,9 @@ func (s *sweeper) end(ctx context.Context, how store.Outcome, list func(*sqlite.
 			late, err = list(tx)
 			return err
 		})
+		if err == nil && len(late) > 0 {
+			late, err = choose(late)
+		}
 		if err != nil || len(late) == 0 {
 			return err
 		}
