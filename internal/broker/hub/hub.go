@@ -219,7 +219,7 @@ func (h *Hub) SettledAll(rows []Ended, ok bool) []Effect {
 }
 
 // Flies reports whether a row was pushed, and neither acknowledged nor given back, or is being finished.
-func (h *Hub) Flies(name Mailbox, n int64) bool {
+func Flies(h *Hub, name Mailbox, n int64) bool {
 	b := h.boxes[name]
 	if b == nil {
 		return false

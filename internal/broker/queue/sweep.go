@@ -101,7 +101,7 @@ func (s *sweeper) spare(ctx context.Context, late []store.Overdue, before map[la
 	return ask(ctx, s.loop, func() []store.Overdue {
 		return slices.DeleteFunc(late, func(o store.Overdue) bool {
 			c := lateCopy{o.Message, o.To}
-			spared := !before[c] && s.loop.hub.Flies(hub.Mailbox{Member: o.Recipient, Session: o.Session}, o.Message)
+			spared := !before[c] && hub.Flies(s.loop.hub, hub.Mailbox{Member: o.Recipient, Session: o.Session}, o.Message)
 			if spared {
 				s.spared[c] = true
 			}
