@@ -34,7 +34,7 @@ func (f finding) String() string {
 
 // rules is every rule, in the order of the files that hold them.
 func rules() []rule {
-	return slices.Concat(sizeRules(), nameRules(), callRules(), importRules(), wordRules(), protocolRules(), lessonRules())
+	return slices.Concat(sizeRules(), nameRules(), callRules(), importRules(), wordRules(), protocolRules(), lessonRules(), pageRules())
 }
 
 // TestTree keeps the rules in this repository.
