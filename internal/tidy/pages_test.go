@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// testName is a test as a page names it.
-var testName = regexp.MustCompile(`\bTest[A-Z0-9][A-Za-z0-9]*`)
+// testName is a test as a page names it; one with a < behind it is the beginning of many.
+var testName = regexp.MustCompile(`\bTest[A-Z0-9][A-Za-z0-9]*<?`)
 
 func pageRules() []rule {
 	const there = "package a\n\nfunc TestThere(t *testing.T) {}\n"
 	return []rule{{
 		"pages", keepPages,
-		map[string]string{"docs/a.md": "held by TestGone\n", "internal/a/a_test.go": there},
+		map[string]string{"docs/a.md": "held by TestGone\n"},
 		map[string]string{"docs/a.md": "held by TestThere\n", "internal/a/a_test.go": there},
 	}}
 }
@@ -25,7 +25,7 @@ func keepPages(t *tree) (found []finding) {
 		}
 		for n, line := range strings.Split(f.text, "\n") {
 			for _, name := range testName.FindAllString(line, -1) {
-				if !namesTest(t, name) {
+				if !strings.HasSuffix(name, "<") && !namesTest(t, name) {
 					found = append(found, finding{f.path, n + 1, name, "there is no " + name})
 				}
 			}
