@@ -75,7 +75,9 @@ func TestT3PowerCuts(t *testing.T) {
 		}
 		close(stop)
 		senders.Wait()
-		_, _ = fmt.Fprintf(t.Output(), "fault=power rounds=%d %v\n", *roundsFlag, h.settle())
+		got := h.settle()
+		_, _ = fmt.Fprintf(t.Output(), "fault=power rounds=%d sent=%d ok=%d lost=%d doubled=%d misordered=%d misreported=%d\n",
+			*roundsFlag, got.Sent, got.OK, got.Lost, got.Doubled, got.Misordered, got.Misreported)
 	})
 }
 
