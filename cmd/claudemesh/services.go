@@ -14,6 +14,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/daemon"
+	"github.com/claudemesh/claudemesh/internal/daemon/clone"
 	"github.com/claudemesh/claudemesh/internal/demo"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mcp"
@@ -54,7 +55,7 @@ func daemonOptions(s shell.Service, log io.Writer) (daemon.Options, error) {
 	}
 	log = daemon.OpenLogFile(log, s.Home.Daemon.Log(), settings.LogFileBytes, settings.LogFiles)
 	return daemon.Options{
-		Home: s.Home, Settings: settings, User: userName(s.Env), Now: s.Now, Log: logger(log, settings.LogLevel),
+		Home: s.Home, Settings: settings, User: userName(s.Env), Now: s.Now, Log: logger(log, settings.LogLevel), Machine: clone.Here,
 	}, nil
 }
 

@@ -41,6 +41,8 @@ type Daemon struct {
 	TCP          bool          `key:"tcp" default:"false" env:"CLAUDEMESH_TCP" doc:"Serve on 127.0.0.1 too, for holders of the local token."`
 	TCPPort      int           `key:"tcp_port" default:"47823" min:"0" max:"65535" env:"CLAUDEMESH_TCP_PORT" doc:"Port of the TCP listener. 0 takes any free one."`
 
+	ClonePolicy string `key:"clone_policy" default:"refuse" oneof:"refuse warn allow" env:"CLAUDEMESH_CLONE_POLICY" doc:"What to do where the daemon's folder was made on another machine: do not start (refuse), say so in the log (warn), or nothing (allow)."`
+
 	TCPPublicHealth bool `key:"tcp_public_health" default:"false" env:"CLAUDEMESH_TCP_PUBLIC_HEALTH" doc:"Say over TCP to anybody on this machine that the daemon lives, and nothing else, without the token."`
 
 	LogLevel     slog.Level `key:"log_level" default:"info" env:"CLAUDEMESH_LOG_LEVEL" doc:"Least level that is logged: debug, info, warn or error."`

@@ -17,6 +17,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/buildinfo"
 	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/daemon/clone"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
 	"github.com/claudemesh/claudemesh/internal/daemon/ipc"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
@@ -40,6 +41,9 @@ type Options struct {
 	Now      mesh.Clock
 	Log      *slog.Logger
 	Ready    func() // called when the socket answers; may be nil
+
+	// Machine tells which machine this is; nil does not look.
+	Machine func(context.Context) clone.Facts
 
 	PollConfig bool // look at config.json every 15 s, where the system cannot tell of changes
 }
@@ -101,6 +105,9 @@ func occupy(ctx context.Context, dir paths.Daemon) (*flock.Flock, error) {
 
 func (d *Daemon) open(ctx context.Context) error {
 	opt := d.opt
+	if err := sameMachine(ctx, opt); err != nil {
+		return err
+	}
 	var err error
 	if d.token, err = localToken(opt.Home.Daemon.Token()); err != nil {
 		return err

@@ -29,7 +29,7 @@ func Upkeep() upkeep.Keeper {
 type custodian struct{ cost seal.BackupCost }
 
 func (c custodian) keeper() upkeep.Keeper {
-	return upkeep.Keeper{Check: check, Backup: c.backup, Restore: restore, Repair: repair}
+	return upkeep.Keeper{Check: check, Backup: c.backup, Restore: restore, Repair: repair, Moved: moved, Accept: accept}
 }
 
 // stored is one database of a daemon.

@@ -55,6 +55,8 @@ const (
 	AlreadyRunning    Code = "already_running"
 	FileExists        Code = "file_exists"
 	BadPassphrase     Code = "bad_passphrase"
+	HostMismatch      Code = "host_mismatch"
+	TwinIdentity      Code = "twin_identity"
 	PortInUse         Code = "port_in_use"
 	DaemonDown        Code = "daemon_down"
 	DaemonStartFailed Code = "daemon_start_failed"
@@ -152,6 +154,8 @@ var Codes = []Row{
 	{AlreadyRunning, http.StatusConflict, ExitExists, false, "`claudemesh daemon status` shows it"},
 	{FileExists, http.StatusConflict, ExitExists, false, "choose another name, or move it away"},
 	{BadPassphrase, http.StatusForbidden, ExitInternal, false, "try again; without its passphrase nobody can read the backup"},
+	{HostMismatch, http.StatusConflict, ExitPermission, false, "`claudemesh daemon accept-host`, if you moved the folder here and the other machine no longer uses it; else join anew"},
+	{TwinIdentity, http.StatusConflict, ExitPermission, true, "stop the daemon of the other machine, or leave the mesh on one of them and join it anew"},
 	{PortInUse, http.StatusConflict, ExitNetwork, true, "stop what listens there, or choose a port with --listen"},
 	{DaemonDown, http.StatusServiceUnavailable, ExitNetwork, true, "run `claudemesh daemon up`"},
 	{DaemonStartFailed, http.StatusServiceUnavailable, ExitNetwork, true, "read the log named above, then run `claudemesh daemon up --foreground`"},

@@ -84,6 +84,9 @@ func (d Daemon) Lock() string { return filepath.Join(d.Dir, "daemon.lock") }
 // PID holds the daemon's process id, as information only.
 func (d Daemon) PID() string { return filepath.Join(d.Dir, "daemon.pid") }
 
+// HostFingerprint says on which machine the folder was made (daemon 2.4).
+func (d Daemon) HostFingerprint() string { return filepath.Join(d.Dir, "host_fingerprint.json") }
+
 // Version holds the version of the daemon that runs, or ran last, as a hint only.
 func (d Daemon) Version() string { return filepath.Join(d.Dir, "daemon.version") }
 

@@ -19,6 +19,15 @@ type Keeper struct {
 	Restore func(context.Context, Site, Order) (Restored, error)
 	// Repair makes new files of what can be read of damaged ones, which it keeps aside: already_running while they are in use.
 	Repair func(context.Context, Site) ([]Repaired, error)
+	// Moved is host_mismatch where the files were made on another machine.
+	Moved func(context.Context, Site) error
+	// Accept makes this machine theirs.
+	Accept func(context.Context, Site) (Accepted, error)
+}
+
+// Accepted is this machine, as the first 16 digits of its fingerprint.
+type Accepted struct {
+	Prefix string `json:"fingerprint_prefix"`
 }
 
 // Site is whose files they are.

@@ -49,6 +49,7 @@ type World struct {
 	Daemon  *Daemon  // nil where none runs
 	Used    []string // services that were started, and with what
 
+	Moved        error    // of the daemon's folder
 	Unstartable  bool     // the service manager starts nothing
 	Unmanageable bool     // the service manager refuses everything
 	Faults       []string // of the stored data
@@ -175,6 +176,11 @@ func (w *World) keeper(name string) upkeep.Keeper {
 		Restore: func(_ context.Context, at upkeep.Site, from upkeep.Order) (upkeep.Restored, error) {
 			note("restore "+db(at), from)
 			return upkeep.Restored{From: from.File, Restored: []string{db(at)}, Aside: []string{db(at) + ".before"}, Review: 2}, nil
+		},
+		Moved: func(context.Context, upkeep.Site) error { return w.Moved },
+		Accept: func(context.Context, upkeep.Site) (upkeep.Accepted, error) {
+			note("accept", upkeep.Order{})
+			return upkeep.Accepted{Prefix: "9052d243c0cc8fea"}, nil
 		},
 		Repair: func(_ context.Context, at upkeep.Site) ([]upkeep.Repaired, error) {
 			note("repair "+db(at), upkeep.Order{})

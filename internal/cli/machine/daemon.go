@@ -21,7 +21,7 @@ import (
 func NewDaemon(a *shell.App) *cobra.Command {
 	cmd := shell.Noun("daemon", "Run and inspect this user's daemon",
 		newDaemonUp(a), newDaemonStatus(a), newDaemonVersion(a), newDaemonDown(a), newOutbox(a),
-		newDaemonLogs(a), newDaemonCheck(a), newDaemonBackup(a), newDaemonRestore(a), newDaemonRepair(a),
+		newDaemonLogs(a), newAcceptHost(a), newDaemonCheck(a), newDaemonBackup(a), newDaemonRestore(a), newDaemonRepair(a),
 		newInstallService(a), newUninstallService(a))
 	cmd.Long = "Run and inspect this user's daemon. It holds the keys, the connections and the messages on their way; verbs start it " +
 		"when they need it."
@@ -109,6 +109,9 @@ func runDaemonUp(ctx context.Context, a *shell.App, settings map[string]string) 
 		a.Warn("the system's service manager starts the daemon, and no flag reaches it: put %s into %s", settingsText(settings), a.Home.Config.Settings())
 	}
 	if err := checkServed(ctx, a, settings); err != nil {
+		return err
+	}
+	if err := settleHost(ctx, a); err != nil {
 		return err
 	}
 	pid, started, err := ensureDaemon(ctx, a, settings)

@@ -124,6 +124,20 @@ func TestDaemonUpkeep(t *testing.T) {
 	})
 }
 
+func TestAcceptHost(t *testing.T) {
+	t.Parallel()
+	moved := func(w *clitest.World) {
+		w.Moved, w.Daemon = mesh.Errorf(mesh.HostMismatch, "it was made on another machine"), nil
+	}
+	clitest.Verbs(t, cli.Run, "host", []clitest.Line{
+		{Args: "daemon accept-host"},
+		{Args: "daemon accept-host --json"},
+		{Args: "daemon accept-host", Given: func(w *clitest.World) { w.Env["CLAUDECODE"] = "1" }},
+		{Args: "daemon up", Given: moved},
+		{Args: "up --json", Given: moved},
+	})
+}
+
 func TestDaemonLogs(t *testing.T) {
 	t.Parallel()
 	logged := func(w *clitest.World) {

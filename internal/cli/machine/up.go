@@ -88,6 +88,9 @@ func runUp(ctx context.Context, a *shell.App, f upFlags) error {
 	}
 	defer release()
 	v := upView{Header: shell.NewHeader(), Program: program(a.Sys.Executable)}
+	if err := settleHost(ctx, a); err != nil {
+		return err
+	}
 	if v.Daemon.PID, v.Daemon.Started, err = ensureDaemon(ctx, a, nil); err != nil {
 		return err
 	}

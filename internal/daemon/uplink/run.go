@@ -29,6 +29,9 @@ func (l *Link) Run(ctx context.Context) error {
 		}
 		err = readable(err)
 		v := past.judge(err, l.opt.Now())
+		if v.alarm {
+			err = mesh.Errorf(mesh.TwinIdentity, "another daemon with the same keys takes the place of this one again and again: a home was copied, or a backup restored, and both run")
+		}
 		l.report(v, err, past.failures)
 		l.set(v.state, err, nil)
 		again, nudged := l.pause(ctx, v)
