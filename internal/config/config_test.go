@@ -62,6 +62,7 @@ func TestDaemonDefaults(t *testing.T) {
 		PingInterval: 30 * time.Second, DeadAfter: 75 * time.Second, ReadLimitBytes: 16 << 20,
 		OutboxRetention: 7 * 24 * time.Hour, InboxRetention: 30 * 24 * time.Hour, OfferedLimit: 20, NoticeInterval: 10 * time.Minute,
 		IPCRequests: 64, IPCStreams: 32, IPCBodyBytes: 256 << 10, SSEKeepalive: 15 * time.Second, TCPPort: 47823,
+		ClonePolicy:  "refuse",
 		LogFileBytes: 10 << 20, LogFiles: 5,
 	}
 	if diff := cmp.Diff(want, DefaultDaemon()); diff != "" {
