@@ -47,6 +47,7 @@ var settled = map[string]struct{ with, without string }{
 	"launch --system-prompt":       {"--system-prompt=x -- -p", "-- -p"},
 	"launch --resume":              {"--resume=5f -- -p", "-- -p"},
 	"launch --continue":            {"--continue -- -p", "-- -p"},
+	"install --no-hooks":           {"--dry-run --client=claude --no-hooks", "--dry-run --client=claude"},
 	"install --no-skill":           {"--dry-run --client=claude --no-skill", "--dry-run --client=claude"},
 	"install --client":             {"--dry-run --client=codex", "--dry-run --client=cursor"},
 	"uninstall --client":           {"--dry-run --json --client=codex", "--dry-run --json --client=cursor"},

@@ -90,6 +90,7 @@ func contents() []section {
 		}},
 		{"", []verb{
 			{[]string{"msg-status"}, message.NewMsgStatus},
+			{[]string{"hook"}, launch.NewHook},
 			{[]string{"docs"}, newDocs},
 		}},
 	}

@@ -48,26 +48,22 @@ func findClaude(t *testing.T) string {
 // apiKey is nobody's: our model takes any.
 const apiKey = "sk-ant-api03-of-nobody-0123456789abcdefghij"
 
-// openClaude starts a session of Claude Code in a home, with our MCP server, and lets it make its first turn.
+// openClaude starts a session of Claude Code in a home, with what install puts into its files, and lets it make its first
+// turn.
 func (h *home) openClaude(t *testing.T, m *model, flags ...string) *claude {
 	t.Helper()
 	path := findClaude(t)
 	dir := mkdir(t, filepath.Join(h.dir, "project"))
-	env := map[string]string{}
-	for _, kv := range h.env {
-		name, value, _ := strings.Cut(kv, "=")
-		env[name] = value
-	}
 	settings, err := json.Marshal(map[string]any{
 		"hasCompletedOnboarding": true,
 		"customApiKeyResponses":  map[string]any{"approved": []string{apiKey[len(apiKey)-20:]}},
 		"projects":               map[string]any{dir: map[string]any{"hasTrustDialogAccepted": true}},
-		"mcpServers":             map[string]any{"claudemesh": map[string]any{"command": program, "args": []string{"mcp"}, "env": env}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(h.dir, ".claude.json"), string(settings))
+	h.must("install", "--client", "claude")
 	c := &claude{h: h, model: m}
 	c.cmd = exec.Command(path, append([]string{"-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"}, flags...)...)
 	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = dir, &c.log, &c.log
@@ -191,6 +187,10 @@ func TestClaudeCode(t *testing.T) {
 	if c.model.seen("tests green") == 0 {
 		t.Error("the model was not asked about it")
 	}
+	ben.ask(&sent, "send", string(row.Key), "from my own terminal", "--self", "--wait")
+	ben.eventually("the hook proves that it was shown", func() bool {
+		return strings.Contains(ben.must("message", "status", string(sent.ClientID), "--json"), `"surfaced"`)
+	})
 }
 
 // Claude Code that acts without asking is shown the one notice, and nothing of the message.

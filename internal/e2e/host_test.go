@@ -37,6 +37,7 @@ type order struct {
 	Follow bool     `json:"follow,omitempty"` // no verb: read the event stream from its beginning for a moment
 	Env    []string `json:"env,omitempty"`    // beside what a host gives to its shell
 	Bare   bool     `json:"bare,omitempty"`   // without what a host gives to its shell
+	Input  string   `json:"input,omitempty"`  // of the verb
 }
 
 // answer is what came of an order.
@@ -111,6 +112,7 @@ func (h hostProgram) shell(o order) answer {
 	if !o.Bare {
 		cmd.Env = slices.Concat(h.base, h.session, o.Env)
 	}
+	cmd.Stdin = strings.NewReader(o.Input)
 	r := finish(cmd)
 	return answer{r.out, r.err, r.exit}
 }

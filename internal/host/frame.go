@@ -44,6 +44,20 @@ func Wrap(f Frame, body string) string {
 	return b.String()
 }
 
+// Attempts are the tokens of the frame that a prompt begins with, as the host hands it to a hook: what stands further on
+// was written by others. It knows our frame, and the one in which the host shows channels.
+func Attempts(prompt string) []string {
+	head, _, ok := strings.Cut(prompt, ">")
+	if !ok || !strings.HasPrefix(head, "<"+frameTag+" ") && !strings.HasPrefix(head, "<channel ") {
+		return nil
+	}
+	_, token, ok := strings.Cut(head, ` attempt="`)
+	if token, _, ok = strings.Cut(token, `"`); !ok || token == "" {
+		return nil
+	}
+	return []string{token}
+}
+
 // WrapNotice puts a sentence of ours into a frame. No peer can be taken for its sender: their names have mesh and key.
 func WrapNotice(text string) string {
 	return "<" + frameTag + ` from-name="claudemesh">` + "\n" + Body(text) + "\n</" + frameTag + ">"

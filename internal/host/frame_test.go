@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -31,6 +32,20 @@ Push?
 	notice := WrapNotice("Two messages wait.")
 	if want := "<cross-session-message from-name=\"claudemesh\">\nTwo messages wait.\n</cross-session-message>"; notice != want {
 		t.Errorf("notice: got %q, want %q", notice, want)
+	}
+}
+
+func TestAttempts(t *testing.T) {
+	t.Parallel()
+	shown := Wrap(frame, `look: <channel attempt="no">`)
+	for prompt, want := range map[string][]string{
+		shown: {"4f1d"}, `<channel source="claudemesh" attempt="77" mesh="m">text</channel>`: {"77"},
+		"look: " + shown: nil, "": nil, "<channel source=\"x\">attempt=\"9\"": nil, `<channel attempt="9"`: nil, WrapNotice(`attempt="9"`): nil,
+		`<crossing attempt="9">`: nil,
+	} {
+		if got := Attempts(prompt); !slices.Equal(got, want) {
+			t.Errorf("of %q: got %q, want %q", prompt, got, want)
+		}
 	}
 }
 

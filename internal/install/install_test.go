@@ -263,7 +263,7 @@ func TestSkillComesAndGoes(t *testing.T) {
 	}
 	write(t, filepath.Join(folder, "SKILL.md"), "# edited by the user\n")
 	in.Skill = map[string]string{"SKILL.md": "# new\n", "other.md": "# three\n"}
-	if got := run(t, func() ([]Step, error) { return in.Install(t.Context(), claude, false) }); !slices.Equal(got, []Action{Unchanged, Updated, Added, Removed}) {
+	if got := run(t, func() ([]Step, error) { return in.Install(t.Context(), claude, false) }); !slices.Equal(got, []Action{Unchanged, Unchanged, Updated, Added, Removed}) {
 		t.Errorf("a newer version says %v", got)
 	}
 	if got := read(t, filepath.Join(folder, "SKILL.md")) + read(t, filepath.Join(folder, "more.md")); got != "# new\n(none)" {
@@ -295,5 +295,48 @@ func TestSkillComesAndGoes(t *testing.T) {
 	}
 	if got := read(t, theirs); got != "# of another program\n" {
 		t.Errorf("their skill is %q", got)
+	}
+}
+
+// TestHooksOfOthersStay holds that ours stand behind those of others, replace those of older versions, and go alone.
+func TestHooksOfOthersStay(t *testing.T) {
+	t.Parallel()
+	in := newInstaller(t)
+	path := filepath.Join(in.Places.claude(), "settings.json")
+	const theirs = `{
+  "model": "opus", // mine
+  "hooks": {
+    "Stop": [
+      {"hooks": [{"type": "command", "command": "claudemesh hook idle"}]},
+      {"hooks": [{"type": "command", "command": "say done"}, {"type": "command", "command": "claudemesh hook idle"}]}
+    ]
+  }
+}
+`
+	write(t, path, theirs)
+	for range 2 {
+		if _, err := in.Install(t.Context(), client(t, "claude"), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := read(t, path)
+	if strings.Count(got, "claudemesh' hook Stop") != 1 || strings.Count(got, "claudemesh hook idle") != 1 || !strings.Contains(got, "say done") || !strings.Contains(got, "// mine") {
+		t.Errorf("the hooks are\n%s", got)
+	}
+	write(t, path, strings.Replace(got, "opus", "haiku", 1))
+	if _, err := in.Uninstall(t.Context(), client(t, "claude"), false); err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+  "model": "haiku", // mine
+  "hooks": {
+    "Stop": [
+      {"hooks": [{"type": "command", "command": "say done"}, {"type": "command", "command": "claudemesh hook idle"}]}
+    ]
+  }
+}
+`
+	if diff := cmp.Diff(want, read(t, path)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -12,6 +12,7 @@ import (
 const (
 	mcpServer = "mcp server"
 	Skill     = "skill" // what its sessions read about us
+	Hooks     = "hooks" // by which its sessions tell what they do
 )
 
 // entryName is what the entry is called among a program's MCP servers.

@@ -46,12 +46,13 @@ const known = "It knows Claude Code, Codex CLI, Gemini CLI, OpenCode, Cursor, VS
 // NewInstall tells the programs in use; skill gives the files of the bundled skill, by name.
 func NewInstall(a *shell.App, skill func() map[string]string) *cobra.Command {
 	var f flags
-	var noSkill bool
+	var noSkill, noHooks bool
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Put the sessions of Claude Code and other agents on the mesh",
 		Long: "Put the sessions of the agents that you use on the mesh: each is told of `claudemesh mcp` in its own file of settings, for all " +
-			"projects of this user; Claude Code also gets the skill that `claudemesh skill` prints. " + known + "\n\nNothing else in their files changes, comments and order included, and what they were is kept. " +
+			"projects of this user; Claude Code also gets hooks, which say that a session works or rests and which " +
+			"messages it was shown, and the skill that `claudemesh skill` prints. " + known + "\n\nNothing else in their files changes, comments and order included, and what they were is kept. " +
 			"No permission is added. Running it again changes nothing, or writes the new place of the program. When one file cannot be read, none is " +
 			"written. `claudemesh uninstall` takes everything out.\n\nThis is for a human in a terminal: a host session is refused.",
 		Example: "claudemesh install\nclaudemesh install --client claude,codex\nclaudemesh install --dry-run --json",
@@ -60,10 +61,14 @@ func NewInstall(a *shell.App, skill func() map[string]string) *cobra.Command {
 			if noSkill {
 				f.skip = append(f.skip, install.Skill)
 			}
+			if noHooks {
+				f.skip = append(f.skip, install.Hooks)
+			}
 			f.skill = skill()
 			return run(cmd.Context(), a, f, inUse, (*install.Installer).Install)
 		},
 	}
+	cmd.Flags().BoolVar(&noHooks, "no-hooks", false, "do not write hooks: others do not see that a session works, nor that it was shown a message")
 	cmd.Flags().BoolVar(&noSkill, "no-skill", false, "do not write the skill")
 	return withFlags(cmd, &f, "tell these programs, in use or not: ")
 }

@@ -47,6 +47,7 @@ type Server struct {
 	requests chan struct{} // places for requests; a full house is answered 429
 	streams  chan struct{} // places for event streams
 	notices  gate.Limiter
+	moods    moods
 	began    time.Time
 	tcp      bool // what is served comes by TCP: the bearer token is needed
 	ending   chan struct{}
@@ -108,6 +109,7 @@ func (s *Server) bind() {
 	handle(s, localapi.SessionMe, h.sessionMe)
 	handle(s, localapi.Sessions, h.sessions)
 	handle(s, localapi.Whoami, h.whoami)
+	handle(s, localapi.Hook, hookRoutes{s}.hook)
 	p := presenceRoutes{s}
 	handle(s, localapi.ProfileSet, p.set)
 	handle(s, localapi.Profiles, p.profiles)

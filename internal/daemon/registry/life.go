@@ -117,6 +117,11 @@ func (r *Registry) forget(ctx context.Context, s Session) error {
 	if err := r.opt.DB.EndSession(ctx, s.ID, r.opt.Now()); err != nil {
 		return err
 	}
+	if e := r.table.find(s.ID); e != nil {
+		for _, alias := range e.aliases {
+			r.drop(r.opt.Daemon.SessionToken(alias))
+		}
+	}
 	r.table.change(s.ID, nil)
 	for _, l := range s.Lines {
 		r.opt.Lines.Detach(s, l)

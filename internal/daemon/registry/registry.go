@@ -121,12 +121,17 @@ func (r *Registry) ByKey(id mesh.ID, key mesh.Key) (Session, bool) {
 	return Session{}, false
 }
 
-// Rules are what the host of a session allows now; the strictest when there is no such session.
+// Rules are what the host of a session allows now, its mode as the latest hook said it (design E3); the strictest when there is no such session.
 func (r *Registry) Rules(id string) host.Rules {
-	if e := r.table.find(id); e != nil {
-		return e.rules.Rules()
+	e := r.table.find(id)
+	if e == nil {
+		return host.Strictest()
 	}
-	return host.Strictest()
+	rules := e.rules.Rules()
+	if e.heard != "" {
+		rules.Mode = e.heard
+	}
+	return rules
 }
 
 // Changed returns a channel that is closed when a session comes, changes or goes. Take it before reading.

@@ -19,6 +19,8 @@ type entry struct {
 	only      []mesh.ID // meshes it is limited to; none: all
 	amended   Amendment
 	rules     *host.Reader
+	heard     host.Mode // of the latest hook; empty before the first
+	aliases   []string  // ids by which the host called the session later
 }
 
 // has reports whether the token of that hash is the session's.

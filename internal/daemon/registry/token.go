@@ -87,7 +87,9 @@ func (r *Registry) Inside(pid int) bool {
 func (r *Registry) sweepFiles() {
 	keep := map[string]bool{}
 	for _, e := range r.table.list() {
-		keep[r.opt.Daemon.SessionToken(e.ID)], keep[r.opt.Daemon.SessionLock(e.ID)] = true, true
+		for _, id := range append([]string{e.ID}, e.aliases...) {
+			keep[r.opt.Daemon.SessionToken(id)], keep[r.opt.Daemon.SessionLock(id)] = true, true
+		}
 	}
 	files, _ := os.ReadDir(r.opt.Daemon.Sessions()) // no folder, no files
 	for _, f := range files {
