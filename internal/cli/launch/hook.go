@@ -55,18 +55,30 @@ func NewHook(a *shell.App) *cobra.Command {
 		Long: "Tell the daemon what the host says to a hook: that the session works or rests, how much it does without asking, and which messages it was " +
 			"shown. `claudemesh install` puts it into Claude Code's settings. It reads the host's JSON on standard input, starts nothing, waits for at most " +
 			"a second, and always succeeds.",
-		Example: "claudemesh hook Stop",
-		Args:    cobra.ArbitraryArgs,
+		Example: "claudemesh hook Stop", Hidden: true,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			v := hookView{Header: shell.NewHeader(), OK: true}
 			if len(args) == 1 {
-				hook(cmd.Context(), a, args[0])
+				v.Heard, v.Surfaced = hook(cmd.Context(), a, args[0])
 			}
-			return nil
+			if !a.Flags.JSON.On { // what is printed otherwise is for the host
+				return nil
+			}
+			return a.Print(v, nil)
 		},
 	}
 }
 
-func hook(ctx context.Context, a *shell.App, event string) {
+// hookView is the JSON of hook, for who looks into what it does.
+type hookView struct {
+	shell.Header
+	OK       bool `json:"ok"`
+	Heard    bool `json:"heard" jsonschema:"by the daemon, of a registered session"`
+	Surfaced int  `json:"surfaced" jsonschema:"messages of which it was not known before that they were shown"`
+}
+
+func hook(ctx context.Context, a *shell.App, event string) (heard bool, surfaced int) {
 	in := readInput(ctx, a.Sys.Stdin)
 	req := localapi.HookRequest{
 		SessionID: in.SessionID, Event: event, Status: statuses[event], PermissionMode: in.PermissionMode,
@@ -75,8 +87,8 @@ func hook(ctx context.Context, a *shell.App, event string) {
 		req.Attempts = host.Attempts(in.Prompt)
 	}
 	answer, err := shell.Ask(ctx, a, localapi.Hook, hookTime, req)
-	if err != nil || event != "SessionStart" || len(answer.Meshes) == 0 {
-		return // nothing that the host could do about it
+	if err != nil || event != "SessionStart" || len(answer.Meshes) == 0 || a.Flags.JSON.On {
+		return err == nil, answer.Surfaced // of a failure there is nothing that the host could do
 	}
 	var out hookOutput
 	out.Specific.Event = event
@@ -86,6 +98,7 @@ func hook(ctx context.Context, a *shell.App, event string) {
 	if text, err := wire.Encode(out); err == nil {
 		_, _ = a.Sys.Stdout.Write(append(text, '\n')) // a host that does not read it goes without
 	}
+	return true, answer.Surfaced
 }
 
 // readInput reads what the host says; nothing where it says nothing in time.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/registry"
 	"github.com/claudemesh/claudemesh/internal/host"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -19,8 +20,9 @@ const statusEvery = 20 * time.Second
 
 func (s hookRoutes) hook(ctx context.Context, c caller, req localapi.HookRequest) (localapi.HookAnswer, error) {
 	var answer localapi.HookAnswer
+	hooks := registry.Hooks{Registry: s.Registry}
 	if c.session == nil {
-		around, ok := s.Registry.Around(c.process.PID)
+		around, ok := hooks.Around(c.process.PID)
 		if !ok {
 			return answer, mesh.Errorf(mesh.SessionUnknown, "no registered session runs this hook")
 		}
@@ -33,7 +35,7 @@ func (s hookRoutes) hook(ctx context.Context, c caller, req localapi.HookRequest
 	if req.PermissionMode != "" {
 		mode = host.ParseMode(req.PermissionMode)
 	}
-	if err := s.Registry.Heard(ctx, c.id(), mode, req.SessionID); err != nil {
+	if err := hooks.Heard(ctx, c.id(), mode, req.SessionID); err != nil {
 		return answer, err
 	}
 	if len(req.Attempts) > 0 {

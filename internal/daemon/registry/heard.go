@@ -9,8 +9,11 @@ import (
 	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
+// Hooks is a registry for what hooks of hosts say.
+type Hooks struct{ *Registry }
+
 // Around returns the session whose process is the nearest among a process and its ancestors.
-func (r *Registry) Around(pid int) (Session, bool) {
+func (r Hooks) Around(pid int) (Session, bool) {
 	all := r.table.list()
 	for a := range host.Ancestry(pid) {
 		i := slices.IndexFunc(all, func(e *entry) bool { return e.Process.PID == a.PID && e.Process.Start == a.Start })
@@ -24,7 +27,7 @@ func (r *Registry) Around(pid int) (Session, bool) {
 // Heard takes what the host's latest hook says: the mode that the session is in, and the id by which the host calls it
 // now. Both hold until they are said anew, or the daemon ends: then flags and settings count until the next hook. Under
 // its new id the session's shell finds its token too. An empty mode or id says nothing.
-func (r *Registry) Heard(ctx context.Context, id string, mode host.Mode, alias string) error {
+func (r Hooks) Heard(ctx context.Context, id string, mode host.Mode, alias string) error {
 	old := r.table.find(id)
 	if old == nil {
 		return mesh.Errorf(mesh.SessionUnknown, "the session has ended")
