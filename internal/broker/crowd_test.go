@@ -19,12 +19,15 @@ import (
 	"github.com/claudemesh/claudemesh/internal/seal"
 )
 
+// Connections without end, as many as -sessions says, and one message to all of them.
 func TestManyConnections(t *testing.T) {
 	t.Parallel()
-	s := openSite(t, func(o *Options) { o.Settings.MemberConnections = 200 })
+	each := *stormSize / 2
+	s := openSite(t, func(o *Options) {
+		o.Settings.MemberConnections, o.Settings.MeshConnections, o.Settings.MemberHellos = each+1, 2*each+2, 10*each
+	})
 	m := s.found(t)
 	bob := m.join(t, m.invite(t, 1), "bob")
-	const each = 100
 	var mu sync.Mutex
 	var all []*client
 	var wg sync.WaitGroup
