@@ -218,14 +218,15 @@ func (h *Hub) SettledAll(rows []Ended, ok bool) []Effect {
 	return h.out
 }
 
-// Flies reports whether a row was pushed, and neither acknowledged nor given back, or is being finished.
+// Flies reports whether a row was pushed, and neither acknowledged nor given back, or is being finished; or may have been
+// given back just now, and is read to be pushed again.
 func Flies(h *Hub, name Mailbox, n int64) bool {
 	b := h.boxes[name]
 	if b == nil {
 		return false
 	}
 	_, flies := b.flying[n]
-	return flies
+	return flies || b.loading
 }
 
 // Ended is a row whose Finish was stored.
