@@ -118,3 +118,27 @@ func TestRestoredOutboxWaitsForItsHuman(t *testing.T) {
 		w.wantTexts(ben, "before", "sent after the backup", "never sent")
 	})
 }
+
+// Two daemons with the keys of one hear of it: a backup was restored while the machine that made it goes on.
+func TestTwinsHearOfEachOther(t *testing.T) {
+	bubble(t, settings{}, func(t *testing.T, w *world, ada, ben *Home) {
+		keeper, file := daemon.Upkeep(), filepath.Join(t.TempDir(), "backup")
+		if _, err := keeper.Backup(t.Context(), upkeep.Site{Home: ada.Paths(), Now: ada.Clock.Now}, upkeep.Order{File: file}); err != nil {
+			t.Fatal(err)
+		}
+		twin := w.Home("twin", nil)
+		twin.Stop()
+		if _, err := keeper.Restore(t.Context(), upkeep.Site{Home: twin.Paths(), Now: twin.Clock.Now}, upkeep.Order{File: file}); err != nil {
+			t.Fatal(err)
+		}
+		twin.Start()
+		w.Until("one of them says so", func() bool {
+			for _, h := range []*Home{ada, twin} {
+				if strings.Contains(h.Mesh("team").LastError, "another daemon with the same keys") {
+					return true
+				}
+			}
+			return false
+		})
+	})
+}
