@@ -61,7 +61,7 @@ func TestVectors(t *testing.T) {
 func card(mac string) map[string][]string { return map[string][]string{"eth0": {mac}} }
 
 // The matrix of situations (daemon 2.4): what is said, and whether the record is the one of this machine afterwards.
-func TestCheck(t *testing.T) {
+func TestLesson123Check(t *testing.T) {
 	t.Parallel()
 	const a, b = "f0:18:98:aa:bb:cc", "f0:18:98:00:00:01"
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
