@@ -79,15 +79,13 @@ func TestThreat40ForgedSignedReceipts(t *testing.T) {
 			l.wantState(l.ada, id, mesh.StateDelivered)
 		}
 		l.ack(l.ben, string(one))
+		pass(time.Second) // else carol's may have the lower number, and ada would ask for what lies before ben's
 		l.ack(l.carol, string(other))
 		pass(time.Second)
 		if len(*kept) != 2 {
 			t.Fatalf("got %d signed receipts, want two", len(*kept))
 		}
 		bens, carols := (*kept)[0], (*kept)[1]
-		if bens["recipient"] != string(l.ben.Mesh("team").Pubkey) {
-			bens, carols = carols, bens
-		}
 		l.stays(l.ada, one, mesh.StateDelivered, "without a proof", bens.without(t, "proof"))
 		l.stays(l.ada, one, mesh.StateDelivered, "as shown", bens.with(t, "state", "surfaced"))
 		l.stays(l.ada, two, mesh.StateDelivered, "another message", bens.with(t, "clientMessageId", string(two), "messageId", "m2"))
