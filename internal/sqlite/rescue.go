@@ -47,7 +47,7 @@ func rescue(ctx context.Context, path, to string, opt Options) (saved []Salvage,
 	if _, err := in.number(ctx, "SELECT count(*) FROM sqlite_schema"); err != nil {
 		return nil, join(ErrNotDatabase, err)
 	}
-	out, err := openWriter(ctx, to, opt.busyTimeout)
+	out, err := openWriter(ctx, to, opt)
 	if err != nil {
 		return nil, err
 	}

@@ -9,9 +9,14 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
+
+// SmallCacheKiB is the cache of a file that one user's daemon keeps, of which it has several, for months.
+const SmallCacheKiB = 1024
 
 const (
 	defaultQueueLen    = 4096
@@ -36,6 +41,8 @@ type Options struct {
 	QueueLen int
 	// MaxBatch bounds the functions of one transaction, 0 means 1024.
 	MaxBatch int
+	// CacheKiB is the memory in which the writer keeps pages, 0 means 8192; each of the readers has a quarter.
+	CacheKiB int
 
 	busyTimeout time.Duration
 }
@@ -101,7 +108,7 @@ func open(ctx context.Context, path string, opt Options) (*DB, error) {
 	if err := settle(path); err != nil {
 		return nil, err
 	}
-	w, err := openWriter(ctx, path, opt.busyTimeout)
+	w, err := openWriter(ctx, path, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +119,7 @@ func open(ctx context.Context, path string, opt Options) (*DB, error) {
 		path:      path,
 		log:       opt.Log,
 		maxBatch:  opt.MaxBatch,
-		readDSN:   dsn(path, readOnly, opt.busyTimeout),
+		readDSN:   dsn(path, readOnly, opt.busyTimeout, cacheSize(opt.CacheKiB/4)),
 		writer:    w,
 		queue:     make(chan *op, opt.QueueLen),
 		failed:    breakage{known: make(chan struct{})},
@@ -135,6 +142,9 @@ func (o Options) withDefaults() Options {
 	if o.QueueLen <= 0 {
 		o.QueueLen = defaultQueueLen
 	}
+	if o.CacheKiB <= 0 {
+		o.CacheKiB = defaultCacheKiB
+	}
 	if o.MaxBatch <= 0 {
 		o.MaxBatch = defaultMaxBatch
 	}
@@ -151,12 +161,17 @@ var writerPragmas = []string{
 	"foreign_keys(1)",
 	"secure_delete(1)",
 	"wal_autocheckpoint(0)",
-	"cache_size(-8192)", // KiB: a group's pages stay in memory until its commit
 }
 
+// defaultCacheKiB holds a group's pages until its commit.
+const defaultCacheKiB = 8192
+
+// cacheSize is the pragma of a cache.
+func cacheSize(kib int) string { return "cache_size(-" + strconv.Itoa(kib) + ")" }
+
 // openWriter opens the connection that writes, and makes sure that it can and that the file is in WAL mode.
-func openWriter(ctx context.Context, path string, busyTimeout time.Duration) (*conn, error) {
-	w, err := connect(ctx, dsn(path, readWrite, busyTimeout, writerPragmas...))
+func openWriter(ctx context.Context, path string, opt Options) (*conn, error) {
+	w, err := connect(ctx, dsn(path, readWrite, opt.busyTimeout, append(slices.Clone(writerPragmas), cacheSize(opt.CacheKiB))...))
 	if err != nil {
 		return nil, err
 	}
