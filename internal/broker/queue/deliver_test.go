@@ -243,20 +243,32 @@ func TestLesson215AckedOnWriteIsNeverReportedAsDelivered(t *testing.T) {
 // Held messages waited for an unrelated trigger (lesson 2.1.4).
 func TestLesson214StatusHoldsAndReleases(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
-		w.mesh("m", "ann", "bob")
-		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1")
-		w.q.SetStatus(bob.conn.ID, mesh.Working)
-		w.settle()
-		for _, text := range []string{"next 1", "now 1", "low 1", "now 2"} {
-			req := request(string(key("bob1")), text)
-			req.Priority = mesh.Priority(text[:len(text)-2])
-			ann.try(req)
+		w.mesh("m", "ann", "bob", "cara")
+		older := func(c *hub.Conn) { c.Go = false }
+		ann, bob, cara := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1", older), w.attach("m", "cara", "cara1")
+		say := func(to *peer, texts ...string) {
+			for _, text := range texts {
+				req := request(string(to.conn.SessionKey), text)
+				req.Priority = mesh.Priority(text[:len(text)-2])
+				ann.try(req)
+			}
 		}
+		w.q.SetStatus(bob.conn.ID, mesh.Working)
+		w.q.SetStatus(cara.conn.ID, mesh.Working)
+		w.settle()
+		say(bob, "next 1", "now 1", "low 1", "now 2")
 		wantTexts(t, "working", bob, "now 1", "now 2")
 		w.q.SetStatus(bob.conn.ID, mesh.DND)
 		wantTexts(t, "do not disturb", bob)
 		w.q.SetStatus(bob.conn.ID, mesh.Idle)
 		wantTexts(t, "idle", bob, "next 1", "low 1")
+
+		say(cara, "next 1", "now 1")
+		wantTexts(t, "working, with an inbox of its own", cara, "next 1", "now 1")
+		w.q.SetStatus(cara.conn.ID, mesh.DND)
+		w.settle()
+		say(cara, "next 2", "now 2")
+		wantTexts(t, "do not disturb, with an inbox of its own", cara, "now 2")
 	})
 }
 
