@@ -263,12 +263,12 @@ func TestLesson214StatusHoldsAndReleases(t *testing.T) {
 		w.q.SetStatus(bob.conn.ID, mesh.Idle)
 		wantTexts(t, "idle", bob, "next 1", "low 1")
 
-		say(cara, "next 1", "now 1")
-		wantTexts(t, "working, with an inbox of its own", cara, "next 1", "now 1")
+		say(cara, "next 3", "now 3")
+		wantTexts(t, "working, with an inbox of its own", cara, "next 3", "now 3")
 		w.q.SetStatus(cara.conn.ID, mesh.DND)
 		w.settle()
-		say(cara, "next 2", "now 2")
-		wantTexts(t, "do not disturb, with an inbox of its own", cara, "now 2")
+		say(cara, "next 4", "now 4")
+		wantTexts(t, "do not disturb, with an inbox of its own", cara, "now 4")
 	})
 }
 
