@@ -2,10 +2,7 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/cli"
@@ -16,9 +13,8 @@ import (
 func main() { os.Exit(int(run())) }
 
 func run() mesh.Exit {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	interrupt := newSignals()
+	defer interrupt.stop()
 	executable, err := os.Executable()
 	if err != nil {
 		executable = os.Args[0]
@@ -27,8 +23,8 @@ func run() mesh.Exit {
 	if err != nil {
 		dir = "/" // a folder that was removed is no reason to fail: few verbs care
 	}
-	return cli.Run(ctx, shell.System{
+	return cli.Run(interrupt.ctx, shell.System{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, Environ: os.Environ(),
-		Executable: executable, WorkDir: dir, Now: time.Now, Services: services(),
+		Executable: executable, WorkDir: dir, Now: time.Now, Services: services(interrupt.begin),
 	})
 }

@@ -22,9 +22,16 @@ import (
 	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
-// services are the long-running parts, each started from what the command line gives.
-func services() shell.Services {
-	return shell.Services{Daemon: runDaemon, Broker: runBroker, MCP: runMCP, Demo: runDemo, InProcess: inProcess, Manage: manage, Exec: execute,
+// services are the long-running parts, each started from what the command line gives, and told of signals from the first
+// moment by listen.
+func services(listen func()) shell.Services {
+	lasting := func(run func(context.Context, shell.Service) error) func(context.Context, shell.Service) error {
+		return func(ctx context.Context, s shell.Service) error {
+			listen()
+			return run(ctx, s)
+		}
+	}
+	return shell.Services{Daemon: lasting(runDaemon), Broker: lasting(runBroker), MCP: lasting(runMCP), Demo: lasting(runDemo), InProcess: inProcess, Manage: manage, Exec: execute,
 		BrokerKeeper: broker.Upkeep(), DaemonKeeper: daemon.Upkeep()}
 }
 
