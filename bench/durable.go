@@ -105,10 +105,12 @@ func ourLatency(ctx context.Context, p plan, m member) ([]time.Duration, error) 
 		return nil, err
 	}
 	got := make(chan struct{}, 1)
-	go to.receive(func(n int) {
-		for range n {
-			got <- struct{}{}
-		}
+	to.read(func() {
+		to.receive(func(n int) {
+			for range n {
+				got <- struct{}{}
+			}
+		})
 	})
 	var times []time.Duration
 	for end := time.Now().Add(p.slice); time.Now().Before(end); {
@@ -166,7 +168,7 @@ func ourThroughput(ctx context.Context, p plan, m member, l load) (int, error) {
 		return 0, err
 	}
 	defer to.bye()
-	go to.receive(func(int) {})
+	to.read(func() { to.receive(func(int) {}) })
 	frame, err := prepare(to.key.String())
 	if err != nil {
 		return 0, err

@@ -48,11 +48,12 @@ func again[Req any](context.Context, *session.Session, Req) (protocol.HelloAnswe
 
 // bye ends a presence on purpose, at once: its connection may take its time to close.
 func (s *server) bye(_ context.Context, who *session.Session, _ protocol.Goodbye) (wire.None, error) {
-	s.queue.Detach(who.Conn, true)
-	if c := s.crowd.find(who.Conn); c != nil {
-		c.deliberate.Store(true)
-		c.out.Close(mesh.CloseNormal, mesh.ReasonClosed)
-	}
+	s.queue.Farewell(who.Conn, func() {
+		if c := s.crowd.find(who.Conn); c != nil {
+			c.deliberate.Store(true)
+			c.out.Close(mesh.CloseNormal, mesh.ReasonClosed)
+		}
+	})
 	return wire.None{}, nil
 }
 

@@ -122,7 +122,14 @@ func (c *conn) end(err error) {
 		c.out.Close(mesh.CloseCode(websocket.StatusProtocolError), "")
 	case errors.As(err, &closed) && c.farewell(closed):
 		c.deliberate.Store(true)
+		c.server.queue.Farewell(c.id, c.hangUp)
+		return
 	}
+	c.hangUp()
+}
+
+// hangUp closes a connection that nobody reads any more.
+func (c *conn) hangUp() {
 	if !c.out.Closing() {
 		c.out.Close(cut, "")
 		_ = c.link.Close() // a write that waits for a peer that is gone ends with it

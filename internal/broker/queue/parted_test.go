@@ -1,11 +1,13 @@
 package queue
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
@@ -109,6 +111,26 @@ func TestAMemberThatComesBackIsStored(t *testing.T) {
 		one.again()
 		if n := w.count(`SELECT count(*) FROM group_seat WHERE name = 'dev'`); n != 1 {
 			t.Errorf("got %d seats in the group, want the member's", n)
+		}
+	})
+}
+
+// TestFarewellComesBeforeTheEnd holds that a connection is closed after it was detached: closed before, it would be cut at
+// the next push, as one that means to come back.
+func TestFarewellComesBeforeTheEnd(t *testing.T) {
+	inWorld(t, settings(), func(t *testing.T, w *world) {
+		w.mesh("m", "ann", "bob")
+		ann, bob := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "bob1")
+		var there []bool
+		for range 2 {
+			ann.send(string(key("bob1")), "one more")
+			w.q.Farewell(bob.conn.ID, func() {
+				there = append(there, w.q.dir.online(hub.Mailbox{Member: bob.conn.Member, Session: bob.conn.SessionKey}))
+			})
+			w.settle()
+		}
+		if !slices.Equal(there, []bool{false, false}) {
+			t.Errorf("at its end the connection is known: %v, want it forgotten both times", there)
 		}
 	})
 }

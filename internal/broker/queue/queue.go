@@ -165,6 +165,14 @@ func (q *Queue) Detach(id hub.ConnID, deliberate bool) {
 	q.loop.in.post(func() { q.loop.detach(id, deliberate) })
 }
 
+// Farewell is Detach for a client that said goodbye. Then runs when it is detached: a connection that is closed before
+// that would be cut for not taking what is pushed to it, as if it meant to come back. Then must not block.
+func (q *Queue) Farewell(id hub.ConnID, then func()) {
+	if !q.loop.in.post(func() { q.loop.detach(id, true); then() }) {
+		then()
+	}
+}
+
 // SetStatus notes what a peer is doing, which decides what it is pushed (wire 5).
 func (q *Queue) SetStatus(id hub.ConnID, status mesh.Status) {
 	q.loop.in.post(func() { q.loop.do(q.loop.hub.Change(q.now(), id, func(c *hub.Conn) { c.Status = status })) })
