@@ -16,7 +16,7 @@ func FuzzFrame(f *testing.F) {
 		f.Add([]byte(tt.in), tt.goCaller)
 	}
 	for _, in := range []string{
-		`{"type":"plain","type":"quirk","_reqId":"r"}`, `{"type":"plain","n":1,"n":2}`, `{"type":"plain"`, `{"type":"plain\`, `{"type":"\`,
+		`{"_reqId":"0"}`, `{"type":"plain","type":"quirk","_reqId":"r"}`, `{"type":"plain","n":1,"n":2}`, `{"type":"plain"`, `{"type":"plain\`, `{"type":"\`,
 		`{"type":"item","id":"a","ID":"b"}`, `{"type":"item","id":null}`, `{"type":"item","id":{"n":1}}`, "{\"type\":\"plain\",\"text\":\"\xff\"}",
 		`{"type":"plain","text":"\ud800"}`, `{"type":"plain","x":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}`, `{"type":"plain"}{}`,
 	} {

@@ -109,6 +109,11 @@ func (m *Mux[S]) Dispatch(ctx context.Context, s S, c Caller, data []byte) error
 	if m.serveQuick(ctx, s, c, data) {
 		return nil
 	}
+	return m.serveRead(ctx, s, c, data)
+}
+
+// serveRead is the long way: it reads what a frame is before it decodes it.
+func (m *Mux[S]) serveRead(ctx context.Context, s S, c Caller, data []byte) error {
 	h, err := ReadHead(data)
 	switch {
 	case err == nil:

@@ -102,12 +102,9 @@ func dispatch(m *Mux[*[]int], goCaller bool, in string) (o outcome) {
 // serveSlowly does what Dispatch does, without its short cut.
 func serveSlowly(m *Mux[*[]int], goCaller bool, in string) (o outcome) {
 	c := Caller{Go: goCaller, Send: func(f []byte) { o.Frames = append(o.Frames, string(f)) }}
-	h, err := ReadHead([]byte(in))
-	if err != nil {
+	if err := m.serveRead(context.Background(), &o.Seen, c, []byte(in)); err != nil {
 		o.Err = err.Error()
-		return o
 	}
-	m.Serve(context.Background(), &o.Seen, c, h, []byte(in))
 	return o
 }
 
