@@ -101,12 +101,10 @@ func (c *lean) read(until func()) {
 // farewell would be lost with the connection.
 func (c *lean) bye() {
 	c.write([]byte(`{"type":"bye"}`))
-	c.conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	c.conn.SetDeadline(time.Now().Add(2 * time.Second))
 	if c.done == nil {
-		for {
-			if _, err := c.next(); err != nil {
-				break
-			}
+		for n, err := c.header(); err == nil; n, err = c.header() { // until the close frame
+			c.r.Discard(n)
 		}
 	} else {
 		<-c.done
