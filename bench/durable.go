@@ -105,12 +105,10 @@ func ourLatency(ctx context.Context, p plan, m member) ([]time.Duration, error) 
 		return nil, err
 	}
 	got := make(chan struct{}, 1)
-	to.read(func() {
-		to.receive(func(n int) {
-			for range n {
-				got <- struct{}{}
-			}
-		})
+	go to.receive(func(n int) {
+		for range n {
+			got <- struct{}{}
+		}
 	})
 	var times []time.Duration
 	for end := time.Now().Add(p.slice); time.Now().Before(end); {
@@ -168,7 +166,7 @@ func ourThroughput(ctx context.Context, p plan, m member, l load) (int, error) {
 		return 0, err
 	}
 	defer to.bye()
-	to.read(func() { to.receive(func(int) {}) })
+	go to.receive(func(int) {})
 	frame, err := prepare(to.key.String())
 	if err != nil {
 		return 0, err

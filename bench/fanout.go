@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -186,13 +187,15 @@ func (t *throttle) wait(sent int, end time.Time) bool {
 // ourFanout counts the deliveries of a slice, and the processor time of the broker.
 func ourFanout(ctx context.Context, p plan, m member, pid int) (int, time.Duration, error) {
 	t := newThrottle()
+	var readers sync.WaitGroup
+	defer readers.Wait()
 	for i := range subscribers {
 		s, err := dialLean(ctx, m, "sub-"+strconv.Itoa(i))
 		if err != nil {
 			return 0, 0, err
 		}
 		defer s.bye()
-		s.read(func() { s.receive(t.came) })
+		readers.Go(func() { s.receive(t.came) })
 	}
 	from, err := dialLean(ctx, m, "publisher")
 	if err != nil {
@@ -200,7 +203,7 @@ func ourFanout(ctx context.Context, p plan, m member, pid int) (int, time.Durati
 	}
 	defer from.bye()
 	refused := make(chan error, 1)
-	from.read(func() { from.acks(refused) })
+	readers.Go(func() { from.acks(refused) })
 	frame, err := prepare("*")
 	if err != nil {
 		return 0, 0, err
