@@ -51,10 +51,7 @@ func newBrokerBackup(a *shell.App) *cobra.Command {
 		Example: "claudemesh broker backup\nclaudemesh broker backup /var/backups/claudemesh",
 		Args:    atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			at, err := site(a, dir)
-			if err == nil {
-				err = shell.Outside(a, "a backup is made")
-			}
+			at, err := outsideSite(a, dir, "a backup is made")
 			if err != nil {
 				return err
 			}
@@ -80,10 +77,7 @@ func newBrokerRestore(a *shell.App) *cobra.Command {
 		Example: "claudemesh broker restore claudemesh-broker-20260301T120000Z.db",
 		Args:    shell.Exactly("the backup"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			at, err := site(a, dir)
-			if err == nil {
-				err = shell.Outside(a, "a backup is restored")
-			}
+			at, err := outsideSite(a, dir, "a backup is restored")
 			if err != nil {
 				return err
 			}
@@ -95,6 +89,15 @@ func newBrokerRestore(a *shell.App) *cobra.Command {
 			return runBrokerRestore(cmd.Context(), a, at, target(a, args, ""))
 		},
 	}, &dir)
+}
+
+// outsideSite is site for what the human does outside of host sessions.
+func outsideSite(a *shell.App, dir, what string) (upkeep.Site, error) {
+	at, err := site(a, dir)
+	if err == nil {
+		err = shell.Outside(a, what)
+	}
+	return at, err
 }
 
 func runBrokerRestore(ctx context.Context, a *shell.App, at upkeep.Site, file string) error {

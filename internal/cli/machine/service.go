@@ -28,11 +28,11 @@ func newInstallService(a *shell.App) *cobra.Command {
 		Example: "claudemesh daemon install-service",
 		Args:    a.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case a.Env.CI != "" && !inCI:
+			if a.Env.CI != "" && !inCI {
 				return mesh.Errorf(mesh.Forbidden, "%s says that this is a CI system, where a service outlives its job; --allow-ci-persistent installs it all the same", a.Env.CI)
-			case a.Env.Claude.Inside:
-				return mesh.Errorf(mesh.HumanOnly, "a service is installed by the human, outside the session")
+			}
+			if err := shell.Outside(a, "a service is installed"); err != nil {
+				return err
 			}
 			return runInstallService(cmd.Context(), a)
 		},
@@ -209,8 +209,8 @@ func newUninstallService(a *shell.App) *cobra.Command {
 		Long:  "Stop the daemon that the system's service manager started, and remove its unit. The next verb that needs the daemon starts it as before.",
 		Args:  a.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.Env.Claude.Inside {
-				return mesh.Errorf(mesh.HumanOnly, "a service is removed by the human, outside the session")
+			if err := shell.Outside(a, "a service is removed"); err != nil {
+				return err
 			}
 			return runUninstallService(cmd.Context(), a)
 		},

@@ -31,11 +31,3 @@ func Confirm(cmd *cobra.Command, a *App, what string) error {
 	}
 	return nil
 }
-
-// Outside refuses, inside a host session, what its human does (design E4).
-func Outside(a *App, what string) error {
-	if a.Env.Claude.Inside {
-		return mesh.Errorf(mesh.HumanOnly, "%s by the human, outside the session", what)
-	}
-	return nil
-}

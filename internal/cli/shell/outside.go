@@ -10,6 +10,14 @@ import (
 	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
+// Outside refuses what a human does inside a host session that the environment names (design E4). It needs no daemon.
+func Outside(a *App, what string) error {
+	if a.Env.Claude.Inside {
+		return mesh.Errorf(mesh.HumanOnly, "%s by the human, outside the session", what)
+	}
+	return nil
+}
+
 // HumanOnly refuses inside a host session (design E4): one that the environment names, or that the daemon finds among the
 // ancestors of this process. A daemon that does not run knows of no session.
 func HumanOnly(ctx context.Context, a *App) error {
