@@ -223,18 +223,11 @@ func (c *crowd) rest() {
 // benchCrowd measures what a connection costs that says nothing, how fast everybody comes back, and how fast the list of
 // who is there is told.
 func benchCrowd(ctx context.Context, p plan, r *report) error {
-	h, err := newHome(ctx, p.app, filepath.Join(p.dir, "c"))
+	h, m, err := p.alone(ctx, "c")
 	if err != nil {
 		return err
 	}
 	defer h.down()
-	if err := h.run(ctx, nil, "daemon", "down"); err != nil {
-		return err
-	}
-	m, err := h.member()
-	if err != nil {
-		return err
-	}
 	pid, err := h.brokerPID()
 	if err != nil {
 		return err

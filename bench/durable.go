@@ -30,18 +30,11 @@ func sum(counts <-chan result, senders int) (int, error) {
 // benchDurable measures what is on disk before it is acknowledged: our broker beside JetStream with sync_interval
 // always, each a process of its own on the same disk, with one connection that receives everything.
 func benchDurable(ctx context.Context, p plan, r *report) error {
-	h, err := newHome(ctx, p.app, filepath.Join(p.dir, "d"))
+	h, m, err := p.alone(ctx, "d")
 	if err != nil {
 		return err
 	}
 	defer h.down()
-	if err := h.run(ctx, nil, "daemon", "down"); err != nil {
-		return err
-	}
-	m, err := h.member()
-	if err != nil {
-		return err
-	}
 	url, stop, err := startJetStream(ctx, filepath.Join(p.dir, "n"))
 	if err != nil {
 		return err

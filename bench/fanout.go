@@ -107,18 +107,11 @@ func cpu(pid int) time.Duration {
 // benchFanout measures one message to a hundred: our broker, which has each copy on the disk before the sender hears of
 // it and until its recipient has acknowledged it, beside NATS core, which does neither.
 func benchFanout(ctx context.Context, p plan, r *report) error {
-	h, err := newHome(ctx, p.app, filepath.Join(p.dir, "f"))
+	h, m, err := p.alone(ctx, "f")
 	if err != nil {
 		return err
 	}
 	defer h.down()
-	if err := h.run(ctx, nil, "daemon", "down"); err != nil {
-		return err
-	}
-	m, err := h.member()
-	if err != nil {
-		return err
-	}
 	pid, err := h.brokerPID()
 	if err != nil {
 		return err

@@ -106,3 +106,21 @@ func (h *home) down() {
 }
 
 func (h *home) socket() string { return filepath.Join(h.dir, ".claudemesh", "daemon", "daemon.sock") }
+
+// alone makes a home whose broker runs and whose daemon does not, for clients that speak to the broker themselves as its
+// member.
+func (p plan) alone(ctx context.Context, name string) (*home, member, error) {
+	h, err := newHome(ctx, p.app, filepath.Join(p.dir, name))
+	if err != nil {
+		return nil, member{}, err
+	}
+	err = h.run(ctx, nil, "daemon", "down")
+	var m member
+	if err == nil {
+		m, err = h.member()
+	}
+	if err != nil {
+		h.down()
+	}
+	return h, m, err
+}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -21,18 +20,11 @@ const queued = 100_000
 // benchRestart measures how soon a broker answers that was killed with much in its queues, and how soon after that who
 // comes back gets the first of it.
 func benchRestart(ctx context.Context, p plan, r *report) error {
-	h, err := newHome(ctx, p.app, filepath.Join(p.dir, "r"))
+	h, m, err := p.alone(ctx, "r")
 	if err != nil {
 		return err
 	}
 	defer h.down()
-	if err := h.run(ctx, nil, "daemon", "down"); err != nil {
-		return err
-	}
-	m, err := h.member()
-	if err != nil {
-		return err
-	}
 	parent, err := seal.ParseSecretKey(m.SecretKey)
 	if err != nil {
 		return err
