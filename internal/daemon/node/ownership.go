@@ -52,11 +52,11 @@ func (o Ownership) Rename(ctx context.Context, req localapi.MeshUpdateRequest) (
 			return none, mesh.Errorf(mesh.SlugTaken, "another mesh that is joined here is called %s", req.NewSlug)
 		}
 	}
-	now, err := owner.Rename(ctx, req.NewSlug, req.Name)
+	err = o.n.owners.Lead(ctx, at.Mesh.ID, func() (protocol.MeshFacts, error) {
+		now, err := owner.Rename(ctx, req.NewSlug, req.Name)
+		return protocol.MeshFacts{Slug: now.Slug, Name: now.Name}, err
+	})
 	if err != nil {
-		return none, err
-	}
-	if err := o.n.owners.Adapt(ctx, at.Mesh.ID, protocol.MeshFacts{Slug: now.Slug, Name: now.Name}); err != nil {
 		return none, err
 	}
 	if at, err = o.n.byID(at.Mesh.ID); err != nil {

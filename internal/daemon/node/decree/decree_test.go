@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
@@ -145,4 +146,36 @@ func TestFollowerNeverBlocks(t *testing.T) {
 	if n := len(f.behind); n != maxBehind {
 		t.Errorf("got %d changes kept, want %d", n, maxBehind)
 	}
+}
+
+// TestLeadBeforeItsEvent: who renames a mesh hears of it too, often before the answer, which comes by the connection that
+// the news would end.
+func TestLeadBeforeItsEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		records, _ := home(t)
+		f := (&Follower{Records: records, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler)}).Ready()
+		attached := 0
+		f.Attach = func(mesh.ID, bool) { attached++ }
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- f.Run(ctx) }()
+		renamed := protocol.MeshFacts{Slug: "crew", Name: "Crew"}
+		err := f.Lead(ctx, "mesh1", func() (protocol.MeshFacts, error) {
+			f.Learn(membership.Mesh{ID: "mesh1", Slug: "team", Name: "team"}, localdb.Mesh{Role: "member"}, renamed)
+			synctest.Wait()
+			if attached != 0 {
+				t.Error("the news was acted on before the answer was there")
+			}
+			return renamed, nil
+		})
+		synctest.Wait()
+		if err != nil || attached != 1 {
+			t.Errorf("got %v, attached %d times, want once", err, attached)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }

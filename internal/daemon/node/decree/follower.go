@@ -3,7 +3,6 @@ package decree
 import (
 	"context"
 	"log/slog"
-	"sync"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
 	"github.com/claudemesh/claudemesh/internal/daemon/membership"
@@ -21,7 +20,7 @@ type Follower struct {
 	Attach func(id mesh.ID, anew bool)                        // attaches to what is written down now; anew: this mesh in any case
 	Forget func(ctx context.Context, m membership.Mesh) error // takes a mesh off this device
 
-	one    sync.Mutex // held by who writes a change down
+	one    chan struct{} // has room for who makes a change or writes one down
 	behind chan func(context.Context)
 }
 
@@ -31,6 +30,7 @@ const maxBehind = 64
 // Ready makes a follower that can hear. Its exported fields are set before Run.
 func (f *Follower) Ready() *Follower {
 	f.behind = make(chan func(context.Context), maxBehind)
+	f.one = make(chan struct{}, 1)
 	return f
 }
 
@@ -84,8 +84,22 @@ func (f *Follower) later(m membership.Mesh, work func(ctx context.Context) error
 
 // Adapt writes a change down, and attaches where the connections have to know.
 func (f *Follower) Adapt(ctx context.Context, id mesh.ID, said protocol.MeshFacts) error {
-	f.one.Lock()
-	defer f.one.Unlock()
+	return f.Lead(ctx, id, func() (protocol.MeshFacts, error) { return said, nil })
+}
+
+// Lead makes a change, and writes down what came of it. The event that tells of the same change waits meanwhile: it would
+// end the connection that the answer to the change comes by.
+func (f *Follower) Lead(ctx context.Context, id mesh.ID, change func() (protocol.MeshFacts, error)) error {
+	select {
+	case f.one <- struct{}{}:
+		defer func() { <-f.one }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	said, err := change()
+	if err != nil {
+		return err
+	}
 	renamed, role, err := f.Keep(ctx, id, said)
 	if err == nil && (renamed || role) {
 		f.Attach(id, role)
