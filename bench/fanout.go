@@ -177,26 +177,49 @@ func (t *throttle) wait(sent int, end time.Time) bool {
 	return time.Now().Before(end)
 }
 
+// party are clients that leave together.
+type party struct {
+	clients []*lean
+	readers sync.WaitGroup
+}
+
+// join adds a client that is read by read until the end of its connection.
+func (p *party) join(c *lean, read func()) {
+	p.clients = append(p.clients, c)
+	p.readers.Go(read)
+}
+
+// leave says goodbye and reads on until the broker has heard it: a goodbye that is lost with its connection leaves a
+// session that the broker expects back, with a copy of every message of the next round.
+func (p *party) leave() {
+	for _, c := range p.clients {
+		c.write([]byte(`{"type":"bye"}`))
+		c.conn.SetDeadline(time.Now().Add(2 * time.Second))
+	}
+	p.readers.Wait()
+	for _, c := range p.clients {
+		c.close()
+	}
+}
+
 // ourFanout counts the deliveries of a slice, and the processor time of the broker.
 func ourFanout(ctx context.Context, p plan, m member, pid int) (int, time.Duration, error) {
 	t := newThrottle()
-	var readers sync.WaitGroup
-	defer readers.Wait()
+	var all party
+	defer all.leave()
 	for i := range subscribers {
 		s, err := dialLean(ctx, m, "sub-"+strconv.Itoa(i))
 		if err != nil {
 			return 0, 0, err
 		}
-		defer s.bye()
-		readers.Go(func() { s.receive(t.came) })
+		all.join(s, func() { s.receive(t.came) })
 	}
 	from, err := dialLean(ctx, m, "publisher")
 	if err != nil {
 		return 0, 0, err
 	}
-	defer from.bye()
 	refused := make(chan error, 1)
-	readers.Go(func() { from.acks(refused) })
+	all.join(from, func() { from.acks(refused) })
 	frame, err := prepare("*")
 	if err != nil {
 		return 0, 0, err
