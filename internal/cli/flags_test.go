@@ -100,7 +100,7 @@ var elsewhere = map[string]string{
 	"daemon logs --follow": "TestFollowLog", "daemon logs --lines": "TestDaemonLogs", "daemon logs --since": "TestDaemonLogs",
 	"daemon up --tcp-public-health": "TestDaemon", "daemon up --public-health": "TestDaemon",
 	"daemon backup --passphrase-file": "TestDaemonUpkeep", "daemon restore --passphrase-file": "TestDaemonUpkeep",
-	"up --broker": "TestUp", "up --listen": "TestUpListen", "share --copy": "TestCopyText",
+	"up --broker": "TestUp", "up --listen": "TestUpListen", "audit list --limit": "TestAudit", "share --copy": "TestCopyText",
 }
 
 // TestEveryFlagReachesSomething runs each verb with and without each of its flags: what is asked of the daemon, given to

@@ -8,6 +8,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/cli/grant"
 	"github.com/claudemesh/claudemesh/internal/cli/group"
+	"github.com/claudemesh/claudemesh/internal/cli/guard"
 	"github.com/claudemesh/claudemesh/internal/cli/launch"
 	"github.com/claudemesh/claudemesh/internal/cli/machine"
 	"github.com/claudemesh/claudemesh/internal/cli/membership"
@@ -109,6 +110,7 @@ func powers() []verb {
 		{[]string{"ban"}, moderation.NewBan},
 		{[]string{"unban"}, moderation.NewUnban},
 		{[]string{"bans"}, moderation.NewBans},
+		{[]string{"audit"}, guard.NewAudit},
 	}
 }
 

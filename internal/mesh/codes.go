@@ -129,6 +129,8 @@ const (
 	NotOwner         Code = "not_owner"
 	ConfigUnreadable Code = "config_unreadable"
 	SettingsRefused  Code = "settings_refused"
+	PolicyDenied     Code = "policy_denied"
+	AuditBroken      Code = "audit_broken"
 )
 
 // Codes is the error table (design A3). Documents, exit statuses and acks derive from it.
@@ -228,6 +230,8 @@ var Codes = []Row{
 	{NotOwner, http.StatusForbidden, ExitPermission, false, "run it on the device that created the mesh"},
 	{ConfigUnreadable, http.StatusInternalServerError, ExitIO, false, "mend or move the file named above"},
 	{SettingsRefused, http.StatusInternalServerError, ExitUsage, false, "`claudemesh config print` lists the settings"},
+	{PolicyDenied, http.StatusForbidden, ExitPermission, false, "whoever wrote the policy named above can change it"},
+	{AuditBroken, http.StatusConflict, ExitIO, false, "keep the files; entries before that line are as they were written"},
 }
 
 // row finds the line of c; a code without one is internal.

@@ -25,6 +25,12 @@ func (c Config) UpLock() string { return filepath.Join(c.Dir, ".up.lock") }
 // Settings is settings.json: what a user sets for daemon and CLI.
 func (c Config) Settings() string { return filepath.Join(c.Dir, "settings.json") }
 
+// policy is policy.yaml: what verbs may do (cli 10).
+func (c Config) policy() string { return filepath.Join(c.Dir, "policy.yaml") }
+
+// Audit is the log of what was asked, refused and approved (cli 10.5). Older parts of it have a number behind the name.
+func (c Config) Audit() string { return filepath.Join(c.Dir, "audit.log") }
+
 // Grants is where the TypeScript client notes whom its user blocks, and whom it grants more. We only read it.
 func (c Config) Grants() string { return filepath.Join(c.Dir, "grants.json") }
 

@@ -33,6 +33,7 @@ type Home struct {
 	Config Config
 	Daemon Daemon
 	Broker Broker
+	Root   string // ~/.claudemesh itself, wherever variables move the folders; empty where the user has no home
 
 	// Notice is set when CLAUDEMESH_CONFIG_DIR names a folder that does not exist, and was passed over
 	// (cli 5). Print it on a terminal only.
@@ -55,16 +56,35 @@ func Find(lookup func(name string) (string, bool)) (Home, error) {
 	if err != nil {
 		return Home{}, err
 	}
-	return Home{Config: Config{config}, Daemon: Daemon{daemon}, Broker: Broker{broker}, Notice: notice}, nil
+	root, _ := env.root() // without one, variables named all three
+	return Home{Config: Config{config}, Daemon: Daemon{daemon}, Broker: Broker{broker}, Root: root, Notice: notice}, nil
 }
 
 // At returns the home whose folders lie below root as they do below ~/.claudemesh.
 func At(root string) Home {
 	return Home{
+		Root:   root,
 		Config: Config{root},
 		Daemon: Daemon{filepath.Join(root, "daemon")},
 		Broker: Broker{filepath.Join(root, "broker")},
 	}
+}
+
+// Policies are the files that say what verbs may do: the user's, and one in the folder that a variable puts in its place,
+// which does not make the first one void (design E4).
+func (h Home) Policies() []string {
+	if h.Root == "" || h.Root == h.Config.Dir {
+		return []string{h.Config.policy()}
+	}
+	return []string{Config{h.Root}.policy(), h.Config.policy()}
+}
+
+// AdminPolicy is the file by which the administrator of this machine says what nobody's verbs may do (cli 10.4).
+func AdminPolicy(goos string) string {
+	if goos == "windows" {
+		return `C:\ProgramData\claudemesh\admin-policy.yaml` // a variable could name another folder
+	}
+	return "/etc/claudemesh/admin-policy.yaml"
 }
 
 // Install is the folder of what install remembers of the files of other programs.

@@ -46,12 +46,12 @@ func TestLesson121Find(t *testing.T) {
 	}{
 		{"nothing set", home, standard},
 		{"empty counts as unset", append(home, ConfigVariable, "", DaemonVariable, "", BrokerVariable, ""), standard},
-		{"config moves alone", append(home, ConfigVariable, other), Home{Config{other}, standard.Daemon, standard.Broker, ""}},
+		{"config moves alone", append(home, ConfigVariable, other), Home{Config{other}, standard.Daemon, standard.Broker, standard.Root, ""}},
 		{"config is gone", append(home, ConfigVariable, gone), noticed(gone)},
 		{"config is a file", append(home, ConfigVariable, file), noticed(file)},
-		{"daemon moves, made later", append(home, DaemonVariable, gone), Home{standard.Config, Daemon{gone}, standard.Broker, ""}},
-		{"broker moves, made later", append(home, BrokerVariable, gone), Home{standard.Config, standard.Daemon, Broker{gone}, ""}},
-		{"all moved, no home folder", []string{ConfigVariable, other, DaemonVariable, other, BrokerVariable, other}, Home{Config{other}, Daemon{other}, Broker{other}, ""}},
+		{"daemon moves, made later", append(home, DaemonVariable, gone), Home{standard.Config, Daemon{gone}, standard.Broker, standard.Root, ""}},
+		{"broker moves, made later", append(home, BrokerVariable, gone), Home{standard.Config, standard.Daemon, Broker{gone}, standard.Root, ""}},
+		{"all moved, no home folder", []string{ConfigVariable, other, DaemonVariable, other, BrokerVariable, other}, Home{Config{other}, Daemon{other}, Broker{other}, "", ""}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
