@@ -58,6 +58,7 @@ type Hub struct {
 	opt    Options
 	conns  map[ConnID]*conn
 	meshes map[mesh.ID][]*conn // by id
+	lists  map[mesh.ID][]Conn  // as they were given out, until something in them changes
 	boxes  map[Mailbox]*box
 	memory memory
 	out    []Effect
@@ -65,7 +66,7 @@ type Hub struct {
 
 // New returns a hub without connections.
 func New(opt Options) *Hub {
-	return &Hub{opt: opt, conns: map[ConnID]*conn{}, meshes: map[mesh.ID][]*conn{}, boxes: map[Mailbox]*box{}, memory: memory{most: opt.Held}}
+	return &Hub{opt: opt, conns: map[ConnID]*conn{}, meshes: map[mesh.ID][]*conn{}, lists: map[mesh.ID][]Conn{}, boxes: map[Mailbox]*box{}, memory: memory{most: opt.Held}}
 }
 
 // Attach registers a connection and drains its mailboxes. One with the same session key, or without one but
@@ -81,6 +82,7 @@ func (h *Hub) Attach(now time.Time, c Conn) []Effect {
 	peers := h.meshes[c.Mesh]
 	i, _ := slices.BinarySearchFunc(peers, n, byID)
 	h.meshes[c.Mesh] = slices.Insert(peers, i, n)
+	delete(h.lists, c.Mesh)
 	h.join(now, n, Mailbox{Member: c.Member})
 	if c.SessionKey != "" {
 		h.join(now, n, Mailbox{Member: c.Member, Session: c.SessionKey})
@@ -158,7 +160,10 @@ func (h *Hub) Acks(now time.Time, id ConnID, acks []protocol.ClientAckRequest) [
 	if c == nil {
 		return h.out
 	}
-	c.Lease = true // from its first client_ack on it is one that acknowledges
+	if !c.Lease { // from its first client_ack on it is one that acknowledges
+		c.Lease = true
+		delete(h.lists, c.Mesh)
+	}
 	for i := range acks {
 		if k := c.find(acks[i].BrokerMessageID, acks[i].ClientMessageID); k >= 0 {
 			h.out = append(h.out, c.finish(k, Delivered))
@@ -241,6 +246,7 @@ func (h *Hub) Change(now time.Time, id ConnID, set func(*Conn)) []Effect {
 	h.begin()
 	if c := h.conns[id]; c != nil {
 		set(&c.Conn)
+		delete(h.lists, c.Mesh)
 		h.pumpConn(now, c)
 	}
 	return h.out
@@ -310,6 +316,7 @@ func (h *Hub) join(now time.Time, c *conn, name Mailbox) {
 // remove forgets c and gives back what it had not acknowledged.
 func (h *Hub) remove(now time.Time, c *conn) {
 	delete(h.conns, c.ID)
+	delete(h.lists, c.Mesh)
 	peers := h.meshes[c.Mesh]
 	if i, ok := slices.BinarySearchFunc(peers, c, byID); ok {
 		peers = slices.Delete(peers, i, i+1)

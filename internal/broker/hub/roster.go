@@ -8,12 +8,18 @@ import (
 	"github.com/claudemesh/claudemesh/internal/protocol"
 )
 
-// Conns lists the connections of a mesh, oldest first.
+// Conns lists the connections of a mesh, oldest first. The list is given to several, and is not to be changed.
 func (h *Hub) Conns(meshID mesh.ID) []Conn {
-	out := make([]Conn, 0, len(h.meshes[meshID]))
-	for _, c := range h.meshes[meshID] {
-		out = append(out, c.Conn)
+	peers := h.meshes[meshID]
+	out, known := h.lists[meshID]
+	if known || len(peers) == 0 {
+		return out
 	}
+	out = make([]Conn, len(peers))
+	for i, c := range peers {
+		out[i] = c.Conn
+	}
+	h.lists[meshID] = out
 	return out
 }
 

@@ -160,27 +160,33 @@ func (p *Presence) ended(all []*entry) {
 
 // Audience is whom a message to many may reach: the connections given, without those that hide, and the presences
 // that wait for their connection (design D1); and the members of whom nothing but what hides is here.
-func (p *Presence) Audience(meshID mesh.ID, conns []hub.Conn) (present []hub.Conn, hidden []mesh.ID) {
+func (p *Presence) Audience(meshID mesh.ID, conns []hub.Conn) (present []*hub.Conn, hidden []mesh.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	present = make([]hub.Conn, 0, len(conns))
-	shown := map[mesh.ID]bool{}
-	for _, c := range conns {
-		if e := p.book.conns[c.ID]; e == nil || !e.Hidden {
-			present = append(present, c)
-			shown[c.Member] = true
+	present = make([]*hub.Conn, 0, len(conns))
+	shown, last := map[mesh.ID]bool{}, mesh.ID("")
+	add := func(c *hub.Conn) {
+		present = append(present, c)
+		if c.Member != last { // many sessions of one member cost one look
+			last = c.Member
+			shown[last] = true
+		}
+	}
+	for i := range conns {
+		if e := p.book.conns[conns[i].ID]; e == nil || !e.Hidden {
+			add(&conns[i])
 		}
 	}
 	for _, e := range p.book.everybody(meshID) {
 		if e.out == nil && !e.Hidden {
-			present = append(present, e.Conn)
-			shown[e.Member] = true
+			away := e.Conn // it may come back meanwhile
+			add(&away)
 		}
 	}
 	for _, e := range p.book.everybody(meshID) {
-		if !shown[e.Member] {
-			hidden = append(hidden, e.Member)
-			shown[e.Member] = true
+		if e.Member != last && !shown[e.Member] {
+			last = e.Member
+			hidden, shown[last] = append(hidden, last), true
 		}
 	}
 	return present, hidden

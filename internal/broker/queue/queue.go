@@ -52,16 +52,21 @@ type Watcher interface {
 
 	// Audience is whom a message to many may reach, of the connections of a mesh and of those who wait for theirs to come
 	// back, and the members who hide from such messages. It may be called from any goroutine.
-	Audience(meshID mesh.ID, conns []hub.Conn) (present []hub.Conn, hidden []mesh.ID)
+	Audience(meshID mesh.ID, conns []hub.Conn) (present []*hub.Conn, hidden []mesh.ID)
 }
 
 // nobody watches where no Watcher is given.
 type nobody struct{}
 
-func (nobody) Entered(hub.Conn, Outbound)                                   {}
-func (nobody) Left(hub.Conn, bool)                                          {}
-func (nobody) Dropped(mesh.ID, mesh.ID)                                     {}
-func (nobody) Audience(_ mesh.ID, conns []hub.Conn) ([]hub.Conn, []mesh.ID) { return conns, nil }
+func (nobody) Entered(hub.Conn, Outbound) {}
+func (nobody) Left(hub.Conn, bool)        {}
+func (nobody) Dropped(mesh.ID, mesh.ID)   {}
+func (nobody) Audience(_ mesh.ID, conns []hub.Conn) (present []*hub.Conn, _ []mesh.ID) {
+	for i := range conns {
+		present = append(present, &conns[i])
+	}
+	return present, nil
+}
 
 // Queue moves messages. Its methods may be called from any goroutine while Run runs; those of one connection are
 // called in the order of its frames.
@@ -196,8 +201,7 @@ func (q *Queue) ClientAcks(ctx context.Context, s *session.Session, reqs []proto
 	return nil
 }
 
-// Connections lists the connections of a mesh, oldest first. The slice is the caller's; what its rows point to is not
-// changed by anyone.
+// Connections lists the connections of a mesh, oldest first. The list is given to several, and is not to be changed.
 func (q *Queue) Connections(ctx context.Context, meshID mesh.ID) ([]hub.Conn, error) {
 	return ask(ctx, q.loop, func() []hub.Conn { return q.loop.hub.Conns(meshID) })
 }

@@ -45,8 +45,8 @@ func (q *Queue) connected(ctx context.Context, s *session.Session, to target, a 
 	for _, member := range hidden {
 		a.to.others.reached[member] = true
 	}
-	for i := range present {
-		c := &present[i]
+	var last mesh.ID
+	for _, c := range present {
 		if c.SessionKey == "" || to.kind == store.ToGroup && !hub.InGroup(c.Groups, to.group) {
 			continue
 		}
@@ -66,7 +66,10 @@ func (q *Queue) connected(ctx context.Context, s *session.Session, to target, a 
 			return err
 		}
 		*to = append(*to, box)
-		a.to.others.reached[c.Member] = true
+		if c.Member != last { // many sessions of one member cost one look
+			last = c.Member
+			a.to.others.reached[last] = true
+		}
 	}
 	return nil
 }
