@@ -10,8 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/claudemesh/claudemesh/internal/cli/clitest"
-	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
@@ -91,6 +89,7 @@ var settled = map[string]struct{ with, without string }{
 	"daemon up --tcp":              {"--foreground --tcp", "--foreground"},
 	"daemon up --no-tcp":           {"--foreground --no-tcp", "--foreground"},
 	"profile --message-mode":       {"--message-mode=inbox", ""},
+	"install --dry-run":            {"--client codex --dry-run", "--client codex"},
 	"broker serve --data-dir":      {"--data-dir=/data", ""},
 }
 
@@ -101,6 +100,7 @@ var elsewhere = map[string]string{
 	"daemon up --tcp-public-health": "TestDaemon", "daemon up --public-health": "TestDaemon",
 	"daemon backup --passphrase-file": "TestDaemonUpkeep", "daemon restore --passphrase-file": "TestDaemonUpkeep",
 	"up --broker": "TestUp", "up --listen": "TestUpListen", "audit list --limit": "TestAudit", "share --copy": "TestCopyText",
+	"uninstall --dry-run": "TestInstall",
 }
 
 // TestEveryFlagReachesSomething runs each verb with and without each of its flags: what is asked of the daemon, given to
@@ -151,8 +151,7 @@ func effect(t *testing.T, path, words string) string {
 	t.Helper()
 	w := withDaemon(t)
 	w.Stdin = "secret"
-	if path == "launch" { // outside every session, with a program to start
-		clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{})(w)
+	if path == "launch" { // with a program to start
 		w.Env["CLAUDE_BIN"], _ = os.Executable()
 	}
 	_, text, _ := strings.Cut(w.Transcript(slices.Concat(strings.Fields(path), strings.Fields(words))...), "\n")

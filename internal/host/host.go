@@ -1,7 +1,7 @@
 // Package host knows what can be learned of the programs that sessions run in, and how text is shown in one: process
 // facts, the rules that its settings set for foreign messages, the frame around a message, the inbox socket.
 //
-// Nothing here forks a process, and nothing is written but to an inbox socket.
+// Nothing here forks a process, and nothing is written but to an inbox socket, and marks of which processes are sessions.
 package host
 
 import (

@@ -138,6 +138,11 @@ func (d Daemon) SessionLock(sessionID string) string {
 	return strings.TrimSuffix(d.SessionToken(sessionID), ".token") + ".lock"
 }
 
+// SessionProcess is the mark of the process that a session runs in (package host).
+func (d Daemon) SessionProcess(sessionID string) string {
+	return strings.TrimSuffix(d.SessionToken(sessionID), ".token") + ".process"
+}
+
 // Broker is the data folder of a broker.
 type Broker struct{ Dir string }
 

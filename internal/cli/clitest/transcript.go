@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/host"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 )
 
@@ -22,6 +23,23 @@ type Line struct {
 // Answer puts an answer in the place of the sample of a route.
 func Answer(route string, answer any) func(*World) {
 	return func(w *World) { w.Daemon.Answers[route] = answer }
+}
+
+// Inside makes the verb one that a host session started.
+func Inside(t *testing.T) func(*World) {
+	return func(w *World) {
+		t.Helper()
+		me, err := host.Find(os.Getpid())
+		if err == nil {
+			err = os.MkdirAll(w.Home.Daemon.Sessions(), 0o700)
+		}
+		if err == nil {
+			err = host.WriteMark(w.Home.Daemon.SessionProcess("s1"), me)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // OneMesh makes a mesh the only joined one.

@@ -111,7 +111,7 @@ func (o *options) check(cmd *cobra.Command) error {
 var unasked = []string{"-p", "--print", "-h", "--help", "-v", "--version"}
 
 func run(ctx context.Context, a *shell.App, o options) error {
-	if err := shell.HumanOnly(ctx, a); err != nil {
+	if err := shell.Outside(a, "a session is launched"); err != nil {
 		return err
 	}
 	if !a.Out.TTY && !slices.ContainsFunc(o.passed, func(arg string) bool { return slices.Contains(unasked, arg) }) {

@@ -16,7 +16,6 @@ func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
 // with makes a terminal outside every session, with Claude Code in a usual place, and changes it further.
 func with(t *testing.T, change ...func(*clitest.World)) func(*clitest.World) {
 	return func(w *clitest.World) {
-		clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{})(w)
 		bin := filepath.Join(w.Root, ".local", "bin")
 		if err := os.MkdirAll(bin, 0o755); err != nil {
 			t.Fatal(err)
@@ -56,7 +55,8 @@ func TestLaunch(t *testing.T) {
 		{Args: "launch -- -p hi", Given: with(t, clitest.Answer(localapi.Meshes.Route, localapi.MeshesAnswer{}))},
 		{Args: "launch -- -p hi", Given: with(t, clitest.Answer(localapi.Meshes.Route, mesh.Errorf(mesh.Internal, "no luck")))},
 		{Args: "launch -- -p hi", Given: with(t, env("CLAUDE_BIN", "/nowhere/claude"))},
-		{Args: "launch -- -p hi", Given: clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{})},
+		{Args: "launch -- -p hi"},
 		{Args: "launch -- -p hi", Given: env("CLAUDECODE", "1")},
+		{Args: "launch -- -p hi", Given: clitest.Inside(t)},
 	})
 }

@@ -288,6 +288,9 @@ type stoppedView struct {
 }
 
 func runDaemonDown(ctx context.Context, a *shell.App) error {
+	if err := shell.Outside(a, "the daemon is stopped"); err != nil {
+		return err
+	}
 	what, err := stopDaemon(ctx, a)
 	if err != nil {
 		return err

@@ -33,6 +33,9 @@ type downView struct {
 }
 
 func runDown(ctx context.Context, a *shell.App) error {
+	if err := shell.Outside(a, "the daemon is stopped"); err != nil {
+		return err
+	}
 	release, err := takeTurn(ctx, a)
 	if err != nil {
 		return err

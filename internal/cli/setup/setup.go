@@ -132,7 +132,7 @@ func run(ctx context.Context, a *shell.App, f flags, usual func(install.Places) 
 		return err
 	}
 	if !f.dry {
-		if err := shell.HumanOnly(ctx, a); err != nil {
+		if err := shell.Outside(a, "what other programs are told is changed"); err != nil {
 			return err
 		}
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/cli"
 	"github.com/claudemesh/claudemesh/internal/cli/clitest"
-	"github.com/claudemesh/claudemesh/internal/localapi"
 )
 
 func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
@@ -15,7 +14,6 @@ func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
 // with makes a terminal outside every session, with files in the home.
 func with(t *testing.T, files map[string]string) func(*clitest.World) {
 	return func(w *clitest.World) {
-		clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{})(w)
 		for path, text := range files {
 			path = filepath.Join(w.Root, path)
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -40,8 +38,9 @@ func TestInstall(t *testing.T) {
 		{Args: "install --client emacs", Given: with(t, nil)},
 		{Args: "install", Given: with(t, map[string]string{".claude.json": "{"})},
 		{Args: "install", Given: func(w *clitest.World) { w.Env["CLAUDECODE"] = "1" }},
-		{Args: "install", Given: clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{Session: &localapi.Session{}})},
+		{Args: "install", Given: clitest.Inside(t)},
 		{Args: "uninstall", Given: with(t, nil)},
+		{Args: "uninstall --dry-run", Given: with(t, two)},
 		{Args: "uninstall", Given: with(t, two)},
 		{Args: "uninstall --client claude --json", Given: with(t, two)},
 		{Args: "uninstall everything"},

@@ -21,6 +21,11 @@ const (
 // Call makes a typed call to the daemon, starting it when it is down (design A8), within the given time.
 func Call[Req, Resp any](ctx context.Context, a *App, c localapi.Call[Req, Resp], limit time.Duration, req Req) (Resp, error) {
 	var none Resp
+	if c.Scope == localapi.HumanOnly { // the daemon asks too, where it can tell which process it is
+		if err := Outside(a, "this is decided"); err != nil {
+			return none, err
+		}
+	}
 	d, err := a.daemon(ctx)
 	if err != nil {
 		return none, err

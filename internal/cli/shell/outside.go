@@ -1,33 +1,20 @@
 package shell
 
 import (
-	"context"
+	"os"
 	"runtime"
 
+	"github.com/claudemesh/claudemesh/internal/host"
 	"github.com/claudemesh/claudemesh/internal/install"
-	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
-// Outside refuses what a human does inside a host session that the environment names (design E4). It needs no daemon.
+// Outside refuses what a human does inside a host session (design E4): one that the environment names, or whose process is
+// this one's or among its ancestors. It needs no daemon, and no variable that is taken away helps.
 func Outside(a *App, what string) error {
-	if a.Env.Claude.Inside {
+	if a.Env.Claude.Inside || a.Env.Claude.SessionID != "" || host.Within(os.Getpid(), host.Marked(a.Home.Daemon.Sessions())) {
 		return mesh.Errorf(mesh.HumanOnly, "%s by the human, outside the session", what)
-	}
-	return nil
-}
-
-// HumanOnly refuses inside a host session (design E4): one that the environment names, or that the daemon finds among the
-// ancestors of this process. A daemon that does not run knows of no session.
-func HumanOnly(ctx context.Context, a *App) error {
-	inside := a.Env.Claude.Inside
-	if !inside {
-		me, err := Ask(ctx, a, localapi.Whoami, ProbeTime, localapi.None{})
-		inside = me.Session != nil || mesh.IsCode(err, mesh.SessionUnknown)
-	}
-	if inside {
-		return mesh.Errorf(mesh.HumanOnly, "this is for the human outside the session")
 	}
 	return nil
 }

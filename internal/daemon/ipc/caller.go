@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"context"
 	"crypto/subtle"
 	"net"
 	"net/http"
@@ -22,6 +23,7 @@ type caller struct {
 	process registry.Caller
 	session *registry.Session
 	nobody  bool
+	distant bool // it came by TCP, with the bearer token
 }
 
 // id is the session's id; empty for the user outside of one.
@@ -48,10 +50,12 @@ func (c caller) may(s localapi.Scope) error {
 	switch {
 	case s == localapi.Anyone:
 		return nil
+	case s == localapi.HumanOnly && (c.session != nil || c.nobody):
+		return mesh.Errorf(mesh.HumanOnly, "this is for the human outside the session")
+	case s == localapi.HumanOnly && c.distant:
+		return mesh.Errorf(mesh.HumanOnly, "this is for the human in a terminal: over TCP nobody can tell which process asks")
 	case c.nobody:
 		return mesh.Errorf(mesh.SessionUnknown, "a process inside a session needs that session's token")
-	case s == localapi.HumanOnly && c.session != nil:
-		return mesh.Errorf(mesh.HumanOnly, "this is for the human outside the session")
 	}
 	return nil
 }
@@ -71,7 +75,7 @@ func (s *Server) admit(r *http.Request) (caller, error) {
 	if process.UID != os.Getuid() {
 		return caller{}, mesh.Errorf(mesh.Forbidden, "the socket belongs to another user")
 	}
-	c := caller{process: process}
+	c := caller{process: process, distant: r.Context().Value(tcpKey{}) != nil}
 	if token := sessionToken(r); token != "" {
 		if session, err := s.Registry.ByToken(token, process); err == nil {
 			c.session = &session
@@ -131,6 +135,9 @@ func localHost(host string) bool {
 	return err == nil && (ip == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || ip == netip.IPv6Loopback())
 }
 
+// tcpKey marks requests that came by TCP.
+type tcpKey struct{}
+
 // bearer is the server behind TCP: who has the token is the user.
 type bearer struct{ *Server }
 
@@ -146,7 +153,7 @@ func (b bearer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.Log.Warn("bearer token refused")
 		writeError(w, mesh.Errorf(mesh.BadToken, "invalid bearer token"))
 	default:
-		b.Server.ServeHTTP(w, r)
+		b.Server.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tcpKey{}, true)))
 	}
 }
 

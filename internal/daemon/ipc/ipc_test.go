@@ -205,7 +205,9 @@ func TestNobodyGetsBodies(t *testing.T) {
 		switch {
 		case e.Scope == localapi.Anyone && refusal.Detail == "a process inside a session needs that session's token":
 			t.Errorf("%s: refused, want it open to everyone", e.Route)
-		case e.Scope != localapi.Anyone && (status != http.StatusUnauthorized || refusal.Code != mesh.SessionUnknown):
+		case e.Scope == localapi.HumanOnly && (status != http.StatusForbidden || refusal.Code != mesh.HumanOnly):
+			t.Errorf("%s: got %d %s, want 403 human_only", e.Route, status, refusal.Code)
+		case e.Scope == localapi.User && (status != http.StatusUnauthorized || refusal.Code != mesh.SessionUnknown):
 			t.Errorf("%s: got %d %s, want 401 session_unknown", e.Route, status, refusal.Code)
 		}
 	}

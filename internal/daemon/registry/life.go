@@ -31,6 +31,9 @@ func (r *Registry) Restore(ctx context.Context) error {
 	for _, row := range rows {
 		if e := r.revive(row, joined); e != nil {
 			r.install(e)
+			if err := host.WriteMark(r.opt.Daemon.SessionProcess(e.ID), e.Process); err != nil { // an older version left none
+				r.opt.Log.Warn("process of a session is not marked", slog.String(logkey.Session, e.ID), slog.Any(logkey.Err, err))
+			}
 			continue
 		}
 		if err := r.opt.DB.EndSession(ctx, row.ID, r.opt.Now()); err != nil {
@@ -128,6 +131,7 @@ func (r *Registry) forget(ctx context.Context, s Session) error {
 	}
 	r.drop(r.opt.Daemon.SessionToken(s.ID))
 	r.drop(r.opt.Daemon.SessionLock(s.ID))
+	r.drop(r.opt.Daemon.SessionProcess(s.ID))
 	return nil
 }
 

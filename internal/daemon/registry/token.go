@@ -21,13 +21,16 @@ func hash(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// keep writes a session to the disk: its row, then the file by which verbs find the token. When the file cannot be
-// written the row is put back, so that the token of before goes on to work.
+// keep writes a session to the disk: its row, then the mark of its process, then the file by which verbs find the token.
+// When a file cannot be written the row is put back, so that the token of before goes on to work.
 func (r *Registry) keep(ctx context.Context, e *entry, token string) error {
 	if err := r.opt.DB.SaveSession(ctx, e.row()); err != nil {
 		return err
 	}
 	err := paths.EnsureDir(r.opt.Daemon.Sessions(), paths.DirMode)
+	if err == nil {
+		err = host.WriteMark(r.opt.Daemon.SessionProcess(e.ID), e.Process)
+	}
 	if err == nil {
 		err = paths.WriteSecret(r.opt.Daemon.SessionToken(e.ID), []byte(token+"\n"))
 	}
@@ -68,33 +71,26 @@ func descends(pid int, p host.Process) bool {
 
 // Inside reports whether a process is one of a registered session, or descends from one.
 func (r *Registry) Inside(pid int) bool {
-	starts := map[int]string{}
+	var all []host.Process
 	for _, e := range r.table.list() {
-		starts[e.Process.PID] = e.Process.Start
+		all = append(all, e.Process)
 	}
-	if len(starts) == 0 {
-		return false
-	}
-	for a := range host.Ancestry(pid) {
-		if starts[a.PID] == a.Start {
-			return true
-		}
-	}
-	return false
+	return host.Within(pid, all)
 }
 
-// sweepFiles removes the token and lock files of sessions that are not registered.
+// sweepFiles removes the token, lock and process files of sessions that are not registered.
 func (r *Registry) sweepFiles() {
 	keep := map[string]bool{}
 	for _, e := range r.table.list() {
 		for _, id := range append([]string{e.ID}, e.aliases...) {
 			keep[r.opt.Daemon.SessionToken(id)], keep[r.opt.Daemon.SessionLock(id)] = true, true
+			keep[r.opt.Daemon.SessionProcess(id)] = true
 		}
 	}
 	files, _ := os.ReadDir(r.opt.Daemon.Sessions()) // no folder, no files
 	for _, f := range files {
 		path := filepath.Join(r.opt.Daemon.Sessions(), f.Name())
-		if ext := filepath.Ext(path); !keep[path] && (ext == ".token" || ext == ".lock") {
+		if ext := filepath.Ext(path); !keep[path] && (ext == ".token" || ext == ".lock" || host.IsMark(path)) {
 			r.drop(path)
 		}
 	}
