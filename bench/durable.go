@@ -93,18 +93,29 @@ func ourLatency(ctx context.Context, p plan, m member) ([]time.Duration, error) 
 		return nil, err
 	}
 	defer to.bye()
-	frame, err := prepare(to.key.String())
-	if err != nil {
-		return nil, err
-	}
 	got := make(chan struct{}, 1)
-	go to.receive(func(n int) {
+	go to.receive(told(got))
+	return latencies(p, from, func(int) *lean { return to }, got)
+}
+
+// told says of each message that it came.
+func told(got chan<- struct{}) func(int) {
+	return func(n int) {
 		for range n {
 			got <- struct{}{}
 		}
-	})
+	}
+}
+
+// latencies sends one message at a time for a slice, until it is both acknowledged and delivered. The n-th goes to whom to
+// gives.
+func latencies(p plan, from *lean, to func(n int) *lean, got <-chan struct{}) ([]time.Duration, error) {
 	var times []time.Duration
 	for end := time.Now().Add(p.slice); time.Now().Before(end); {
+		frame, err := prepare(to(len(times)).key.String())
+		if err != nil {
+			return nil, err
+		}
 		began := time.Now()
 		if err := from.send(frame); err != nil {
 			return nil, err

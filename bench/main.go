@@ -29,7 +29,7 @@ func main() {
 	debug.SetGCPercent(800) // clients share the machine with what they measure
 	rounds := flag.Int("rounds", 7, "rounds of every measurement; contenders take turns within a round")
 	slice := flag.Duration("slice", time.Second, "length of one throughput measurement")
-	only := flag.String("only", "", "start, ipc, durable, fanout, crowd or restart")
+	only := flag.String("only", "", "start, ipc, durable, fanout, crowd, slow or restart")
 	page := flag.String("page", "", "file to write the report to; empty prints it only")
 	app := flag.String("app", "../bin/claudemesh", "the program")
 	flag.Parse()
@@ -63,7 +63,7 @@ func run(ctx context.Context, p plan) error {
 	for _, suite := range []struct {
 		name string
 		run  func(context.Context, plan, *report) error
-	}{{"start", benchStart}, {"ipc", benchIPC}, {"durable", benchDurable}, {"fanout", benchFanout}, {"crowd", benchCrowd}, {"restart", benchRestart}} {
+	}{{"start", benchStart}, {"ipc", benchIPC}, {"durable", benchDurable}, {"fanout", benchFanout}, {"crowd", benchCrowd}, {"slow", benchSlow}, {"restart", benchRestart}} {
 		if p.only != "" && p.only != suite.name {
 			continue
 		}

@@ -25,12 +25,8 @@ func benchRestart(ctx context.Context, p plan, r *report) error {
 		return err
 	}
 	defer h.down()
-	parent, err := seal.ParseSecretKey(m.SecretKey)
+	absent, err := newReturning(ctx, m, queued)
 	if err != nil {
-		return err
-	}
-	absent := &returning{member: m, parent: parent, key: seal.NewSecretKey()}
-	if err := absent.fill(ctx); err != nil {
 		return err
 	}
 	pid, err := h.brokerPID()
@@ -112,6 +108,16 @@ type returning struct {
 	parent, key seal.SecretKey
 }
 
+// newReturning makes a session for which so many messages wait.
+func newReturning(ctx context.Context, m member, queued int) (*returning, error) {
+	parent, err := seal.ParseSecretKey(m.SecretKey)
+	if err != nil {
+		return nil, err
+	}
+	s := &returning{member: m, parent: parent, key: seal.NewSecretKey()}
+	return s, s.fill(ctx, queued)
+}
+
 func (s *returning) enter(ctx context.Context) (*lean, error) {
 	hello, err := sessionHello(s.member, s.parent, s.key, "returning")
 	if err != nil {
@@ -120,8 +126,8 @@ func (s *returning) enter(ctx context.Context) (*lean, error) {
 	return dialSaying(ctx, s.BrokerURL, s.key.Public(), hello)
 }
 
-// fill queues messages for the session: it comes once, so that it is known, and goes.
-func (s *returning) fill(ctx context.Context) error {
+// fill queues so many messages for the session: it comes once, so that it is known, and goes.
+func (s *returning) fill(ctx context.Context, queued int) error {
 	c, err := s.enter(ctx)
 	if err != nil {
 		return err
