@@ -103,7 +103,7 @@ func runMCP(ctx context.Context, s shell.Service) error {
 	os.Stdout = os.Stderr // what is printed by mistake must not break the stream of frames
 	return mcp.Run(ctx, mcp.Options{
 		Daemon: s.Home.Daemon, Env: s.Env, Stdin: s.Stdin, Stdout: s.Stdout, WorkDir: s.WorkDir,
-		Executable: s.Executable, Environ: s.Environ, Manager: s.Manager, Now: s.Now,
+		Executable: s.Executable, Environ: s.Environ, Manager: s.Manager, Now: s.Now, Tools: s.Settings.Flags["tools"] == "true",
 	})
 }
 

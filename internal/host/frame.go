@@ -20,7 +20,7 @@ type Frame struct {
 	Mesh      string // slug
 	Key       mesh.Key
 	MessageID string
-	Attempt   string // random token of this offer, which no body can know
+	Attempt   string // random token of this offer, which no body can know; empty for what the model asked for itself
 	ReplyTo   string // the message that this one answers; may be empty
 	Encrypted bool
 	Verified  bool
@@ -34,7 +34,9 @@ func Wrap(f Frame, body string) string {
 	attribute(&b, "from-name", Name(f.From)+"·"+Line(f.Mesh)+"·"+Line(string(f.Key[:min(len(f.Key), 8)])))
 	attribute(&b, "mesh", f.Mesh)
 	attribute(&b, "message-id", f.MessageID)
-	attribute(&b, "attempt", f.Attempt)
+	if f.Attempt != "" {
+		attribute(&b, "attempt", f.Attempt)
+	}
 	attribute(&b, "encrypted", strconv.FormatBool(f.Encrypted))
 	attribute(&b, "verified", strconv.FormatBool(f.Verified))
 	if f.ReplyTo != "" {

@@ -47,11 +47,11 @@ type GroupsAnswer struct {
 // Groups.
 var (
 	GroupJoin = Define[GroupRequest, GroupAnswer](Spec{
-		Route: "POST /v1/groups/{name}/join", Feature: "groups", Scope: User, BodyLimit: 16 << 10, Tool: true,
+		Route: "POST /v1/groups/{name}/join", Feature: "groups", Scope: User, BodyLimit: 16 << 10,
 		Summary: "Enter a group: what is sent to it, or to one above it, comes to the caller from now on.",
 	})
 	GroupLeave = Define[GroupRequest, GroupAnswer](Spec{
-		Route: "POST /v1/groups/{name}/leave", Feature: "groups", Scope: User, BodyLimit: 16 << 10, Tool: true,
+		Route: "POST /v1/groups/{name}/leave", Feature: "groups", Scope: User, BodyLimit: 16 << 10,
 		Summary: "Leave a group.",
 	})
 	Groups = Define[GroupsRequest, GroupsAnswer](Spec{

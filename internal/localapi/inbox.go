@@ -138,7 +138,7 @@ type SystemEvent struct {
 // Receiving.
 var (
 	Inbox = Define[InboxRequest, InboxAnswer](Spec{
-		Route: "GET /v1/inbox", Feature: "inbox", Scope: User, Tool: true,
+		Route: "GET /v1/inbox", Feature: "inbox", Scope: User, Tool: "check_messages",
 		Summary: "List received messages, newest first; listed unread rows become read.",
 	})
 	InboxSeen = Define[SeenRequest, SeenAnswer](Spec{

@@ -30,9 +30,9 @@ type Spec struct {
 	Feature   string // entry of ipc_features that tells clients the route is there
 	Summary   string
 	Scope     Scope
-	BodyLimit int64 // bytes; 0 means 256 KiB
-	Tool      bool  // offered as an MCP tool to hosts without a shell
-	Stream    bool  // answers with server-sent events
+	BodyLimit int64  // bytes; 0 means 256 KiB
+	Tool      string // name of the MCP tool that offers it to hosts without a shell
+	Stream    bool   // answers with server-sent events
 }
 
 // Entry is one line of the catalogue: a declaration without its Go types.

@@ -106,9 +106,9 @@ func TestRoutesAreWhole(t *testing.T) {
 			t.Errorf("%s has scope %d", e.Route, e.Scope)
 		case e.BodyLimit != 0 && !e.hasBody():
 			t.Errorf("%s has a body limit and no body", e.Route)
-		case e.Stream && (e.Method() != http.MethodGet || e.Tool):
+		case e.Stream && (e.Method() != http.MethodGet || e.Tool != ""):
 			t.Errorf("%s streams, want GET, and no tool", e.Route)
-		case e.Tool && e.Scope == HumanOnly:
+		case e.Tool != "" && e.Scope == HumanOnly:
 			t.Errorf("%s is a tool for models, and humans only may use it", e.Route)
 		}
 		seen[e.Route] = true

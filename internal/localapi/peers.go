@@ -39,7 +39,7 @@ type PeersAnswer struct {
 
 // Peers reads the roster.
 var Peers = Define[PeersRequest, PeersAnswer](Spec{
-	Route: "GET /v1/peers", Feature: "peers", Scope: User, Tool: true, Summary: "List who is in the joined meshes.",
+	Route: "GET /v1/peers", Feature: "peers", Scope: User, Tool: "list_peers", Summary: "List who is in the joined meshes.",
 })
 
 // MembersRequest asks who belongs to the joined meshes.
@@ -64,5 +64,5 @@ type MembersAnswer struct {
 
 // Members reads who belongs to the meshes.
 var Members = Define[MembersRequest, MembersAnswer](Spec{
-	Route: "GET /v1/members", Feature: "members", Scope: User, Tool: true, Summary: "List who belongs to the joined meshes, connected or not.",
+	Route: "GET /v1/members", Feature: "members", Scope: User, Summary: "List who belongs to the joined meshes, connected or not.",
 })

@@ -128,7 +128,7 @@ type PeerChange struct {
 // Presence.
 var (
 	ProfileSet = Define[ProfileRequest, ProfileAnswer](Spec{
-		Route: "POST /v1/profile", Feature: "profile", Scope: User, BodyLimit: 16 << 10, Tool: true,
+		Route: "POST /v1/profile", Feature: "profile", Scope: User, BodyLimit: 16 << 10,
 		Summary: "Change what others see of the caller: status, summary, visibility, profile.",
 	})
 	Profiles = Define[ProfilesRequest, ProfilesAnswer](Spec{

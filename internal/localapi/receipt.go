@@ -81,7 +81,7 @@ var (
 		Summary: "Prove that the host showed messages, by the attempt tokens that it was given with them.",
 	})
 	InboxAcknowledge = Define[AcknowledgeRequest, AcknowledgeAnswer](Spec{
-		Route: "POST /v1/inbox/ack", Feature: "receipts", Scope: User, Tool: true,
+		Route: "POST /v1/inbox/ack", Feature: "receipts", Scope: User,
 		Summary: "Acknowledge a message to its sender, with a signature.",
 	})
 )

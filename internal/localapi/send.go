@@ -97,15 +97,15 @@ type StatusAnswer struct {
 // Sending.
 var (
 	Send = Define[SendRequest, SendAnswer](Spec{
-		Route: "POST /v1/send", Feature: "send", Scope: User, Tool: true,
+		Route: "POST /v1/send", Feature: "send", Scope: User, Tool: "send_message",
 		Summary: "Queue a message. The answer says queued when it is on this machine's disk.",
 	})
 	SendMany = Define[SendManyRequest, SendManyAnswer](Spec{
-		Route: "POST /v1/send/many", Feature: "send", Scope: User, Tool: true,
+		Route: "POST /v1/send/many", Feature: "send", Scope: User,
 		Summary: "Queue one text for several recipients: all of them, or none.",
 	})
 	MessageStatus = Define[StatusRequest, StatusAnswer](Spec{
-		Route: "GET /v1/messages/{id}", Feature: "messages", Scope: User, Tool: true,
+		Route: "GET /v1/messages/{id}", Feature: "messages", Scope: User, Tool: "message_status",
 		Summary: "Read how far a sent message has come, per recipient.",
 	})
 )

@@ -79,7 +79,7 @@ var (
 		Summary: "Reject a key: nothing is sent to it, and nothing that it signs is verified.",
 	})
 	Verify = Define[VerifyRequest, VerifyAnswer](Spec{
-		Route: "GET /v1/verify", Feature: "trust", Scope: User, Tool: true,
+		Route: "GET /v1/verify", Feature: "trust", Scope: User,
 		Summary: "Read safety numbers, for two people to compare.",
 	})
 )

@@ -20,6 +20,7 @@ import (
 // it knows survives a restart, as the databases of the real one do.
 type fakeDaemon struct {
 	home paths.Daemon
+	more func(*http.ServeMux) // further routes; may be nil
 
 	mu        sync.Mutex
 	server    *http.Server
@@ -84,6 +85,9 @@ func (d *fakeDaemon) routes() http.Handler {
 	mux.HandleFunc(localapi.SessionDeregister.Route, d.deregister)
 	mux.HandleFunc(localapi.InboxOffered.Route, d.offer)
 	mux.HandleFunc(localapi.Events.Route, d.events)
+	if d.more != nil {
+		d.more(mux)
+	}
 	return mux
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
-// Options say what the server works with. All fields are required.
+// Options say what the server works with. All but Manager and Tools are required.
 type Options struct {
 	Daemon     paths.Daemon
 	Env        config.Env
@@ -28,6 +28,7 @@ type Options struct {
 	Executable string                                  // this program, to start the daemon
 	Manager    func(ctx context.Context) (bool, error) // has a service manager start it, where it does; may be nil
 	Environ    []string                                // for the daemon, which is told nothing of the session in it
+	Tools      bool                                    // offer tools, to a host without a shell
 	Now        mesh.Clock
 }
 
@@ -44,8 +45,13 @@ func Run(ctx context.Context, opt Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready := make(chan info, 1)
-	s := newServer(opt.Stdout, log)
-	greet(s, func(program info) {
+	s, d := newServer(opt.Stdout, log), newDoor()
+	var tools []tool
+	if opt.Tools {
+		tools = messageTools(opt.Now)
+	}
+	serveTools(s, d, tools, log)
+	greet(s, introduction(opt.Tools), func(program info) {
 		select {
 		case ready <- program:
 		default: // a host that says it twice
@@ -54,7 +60,10 @@ func Run(ctx context.Context, opt Options) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		deliver(ctx, opt, s, ready, log)
+		if program, ok := greeted(ctx, ready); ok {
+			log.Info("mcp server initialized", slog.String(logkey.Version, buildinfo.Version()), slog.String(logkey.Host, host.Line(program.Name)))
+			newSession(opt, program, s, log).run(ctx, d)
+		}
 	}()
 	go endWithParent(ctx, cancel, log) // ends with ctx
 	err := s.serve(ctx, opt.Stdin)
@@ -86,14 +95,12 @@ func endWithParent(ctx context.Context, cancel context.CancelFunc, log *slog.Log
 	}
 }
 
-// deliver waits for the host to be ready, then shows it what comes until ctx ends.
-func deliver(ctx context.Context, opt Options, s *server, ready <-chan info, log *slog.Logger) {
-	var program info
+// greeted waits until the host is ready to be shown what comes.
+func greeted(ctx context.Context, ready <-chan info) (program info, ok bool) {
 	select {
 	case program = <-ready:
+		return program, true
 	case <-ctx.Done():
-		return
+		return program, false
 	}
-	log.Info("mcp server initialized", slog.String(logkey.Version, buildinfo.Version()), slog.String(logkey.Host, host.Line(program.Name)))
-	newSession(opt, program, s, log).run(ctx)
 }

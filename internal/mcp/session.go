@@ -124,17 +124,21 @@ func (v *session) currentToken() string {
 	return ""
 }
 
-// run keeps the session registered and its messages coming until ctx ends.
-func (v *session) run(ctx context.Context) {
+// run keeps the session registered and its messages coming until ctx ends. It opens the door as soon as the daemon
+// knows the session.
+func (v *session) run(ctx context.Context, d *door) {
 	confirmed := make(chan struct{})
 	go func() {
 		defer close(confirmed)
 		v.offers.run(ctx)
 	}()
-	release := v.alone(ctx)
+	release := v.alone(ctx, d)
 	wait := reopenMin
 	for ctx.Err() == nil {
-		err := v.follow(ctx, func() { wait = reopenMin })
+		err := v.follow(ctx, func() {
+			wait = reopenMin
+			d.open(v.client)
+		})
 		if ctx.Err() != nil {
 			break
 		}
@@ -148,8 +152,9 @@ func (v *session) run(ctx context.Context) {
 }
 
 // alone waits until no other server shows messages to the session: a host may be configured to start two, and they
-// would take the stream from each other for ever. A lock that cannot be had for another reason is done without.
-func (v *session) alone(ctx context.Context) (release func()) {
+// would take the stream from each other for ever. Its tools work meanwhile. A lock that cannot be had for another reason
+// is done without.
+func (v *session) alone(ctx context.Context, d *door) (release func()) {
 	if err := paths.EnsureDir(v.daemon.Sessions(), paths.DirMode); err != nil {
 		v.log.Warn("folder of the sessions is missing", slog.Any(logkey.Err, err))
 	}
@@ -157,6 +162,8 @@ func (v *session) alone(ctx context.Context) (release func()) {
 	if first, err := turn.TryLock(); !first {
 		v.log.Info("another server may show the session its messages", slog.Any(logkey.Err, err))
 		if err == nil {
+			v.token.Store(v.leftToken())
+			d.open(v.client)
 			_, _ = turn.TryLockContext(ctx, lockStep) // fails when ctx ends
 		}
 	}
@@ -211,8 +218,8 @@ func (v *session) reach(ctx context.Context) error {
 // file.
 func (v *session) register(ctx context.Context) error {
 	req := v.request
-	if data, _, err := paths.ReadSecret(v.daemon.SessionToken(req.SessionID)); err == nil {
-		req.OldToken = strings.TrimSpace(string(data))
+	if left := v.leftToken(); left != nil {
+		req.OldToken = *left
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
@@ -223,6 +230,16 @@ func (v *session) register(ctx context.Context) error {
 	v.token.Store(&a.Token)
 	v.log.Info("session registered", slog.String(logkey.Session, req.SessionID), slog.Int(logkey.PID, req.PID), slog.Int(logkey.Count, len(a.Sessions)))
 	return nil
+}
+
+// leftToken is the token that the last registration of this session left in its file; nil for none.
+func (v *session) leftToken() *string {
+	data, _, err := paths.ReadSecret(v.daemon.SessionToken(v.request.SessionID))
+	if err != nil {
+		return nil
+	}
+	token := strings.TrimSpace(string(data))
+	return &token
 }
 
 // event shows one event. Only the end of ctx ends the stream: what could not be shown is told by the daemon as
