@@ -47,6 +47,8 @@ var settled = map[string]struct{ with, without string }{
 	"launch --continue":            {"--continue -- -p", "-- -p"},
 	"install --no-hooks":           {"--dry-run --client=claude --no-hooks", "--dry-run --client=claude"},
 	"install --no-skill":           {"--dry-run --client=claude --no-skill", "--dry-run --client=claude"},
+	"install --no-service":         {"--dry-run --client=claude --no-service", "--dry-run --client=claude"},
+	"install --status-line":        {"--dry-run --client=claude --status-line", "--dry-run --client=claude"},
 	"install --client":             {"--dry-run --client=codex", "--dry-run --client=cursor"},
 	"uninstall --client":           {"--dry-run --json --client=codex", "--dry-run --json --client=cursor"},
 	"send --to":                    {"--to=web hi", "backend hi"},
@@ -100,7 +102,7 @@ var elsewhere = map[string]string{
 	"daemon up --tcp-public-health": "TestDaemon", "daemon up --public-health": "TestDaemon",
 	"daemon backup --passphrase-file": "TestDaemonUpkeep", "daemon restore --passphrase-file": "TestDaemonUpkeep",
 	"up --broker": "TestUp", "up --listen": "TestUpListen", "audit list --limit": "TestAudit", "share --copy": "TestCopyText",
-	"uninstall --dry-run": "TestInstall",
+	"uninstall --dry-run": "TestInstall", "uninstall --no-service": "TestServiceComesAndGoes",
 }
 
 // TestEveryFlagReachesSomething runs each verb with and without each of its flags: what is asked of the daemon, given to

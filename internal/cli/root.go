@@ -18,6 +18,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/presence"
 	"github.com/claudemesh/claudemesh/internal/cli/setup"
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
+	"github.com/claudemesh/claudemesh/internal/cli/statusline"
 	"github.com/claudemesh/claudemesh/internal/cli/trust"
 )
 
@@ -40,7 +41,7 @@ func contents() []section {
 			{[]string{"up"}, machine.NewUp},
 			{[]string{"down"}, machine.NewDown},
 			{[]string{"install"}, newInstall},
-			{[]string{"uninstall"}, setup.NewUninstall},
+			{[]string{"uninstall"}, newUninstall},
 			{[]string{"demo"}, machine.NewDemo},
 		}},
 		{"Sessions", []verb{
@@ -86,6 +87,7 @@ func contents() []section {
 			{[]string{"skill"}, newSkill},
 			{[]string{"config"}, machine.NewConfig},
 			{[]string{"completions", "completion"}, newCompletions},
+			{[]string{"status-line"}, statusline.New},
 			{[]string{"version"}, newVersion},
 			{[]string{"help"}, newHelp},
 		}},
@@ -116,8 +118,10 @@ func powers() []verb {
 
 // newInstall is the verb install, which gives the skill to who can use it.
 func newInstall(a *shell.App) *cobra.Command {
-	return setup.NewInstall(a, func() map[string]string { return skillFiles(fullTree(a)) })
+	return setup.NewInstall(a, func() map[string]string { return skillFiles(fullTree(a)) }, machine.PutUnit)
 }
+
+func newUninstall(a *shell.App) *cobra.Command { return setup.NewUninstall(a, machine.DropUnit) }
 
 // newPeer is the noun peer: who is there, and who is not to be.
 func newPeer(a *shell.App) *cobra.Command {

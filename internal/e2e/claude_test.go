@@ -63,7 +63,7 @@ func (h *home) openClaude(t *testing.T, m *model, flags ...string) *claude {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(h.dir, ".claude.json"), string(settings))
-	h.must("install", "--client", "claude")
+	h.must("install", "--client", "claude", "--no-service")
 	c := &claude{h: h, model: m}
 	c.cmd = exec.Command(path, append([]string{"-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"}, flags...)...)
 	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = dir, &c.log, &c.log

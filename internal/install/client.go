@@ -138,7 +138,8 @@ func (c Client) Told(p Places) bool {
 func claudeParts(in *Installer) []part {
 	p, program := in.Places, in.Program
 	parts := []part{jsonPart(p.claudeFile(), server{Type: "stdio", Command: program, Args: mcpArgs}, "mcpServers", entryName)}
-	parts = append(parts, hooksPart(filepath.Join(p.claude(), "settings.json"), program))
+	settings := filepath.Join(p.claude(), "settings.json")
+	parts = append(parts, hooksPart(settings, program), statusPart(settings, program))
 	for _, name := range slices.Sorted(maps.Keys(in.Skill)) {
 		parts = append(parts, filePart(Skill, filepath.Join(p.skillFolder(), name), in.Skill[name]))
 	}

@@ -93,14 +93,18 @@ func ours(program string) func(element []byte) bool {
 			return false
 		}
 		for _, c := range m.Hooks {
-			path, _, ok := strings.Cut(c.Command, " hook ")
-			name := filepath.Base(strings.ReplaceAll(strings.Trim(path, `"'`), `\`, "/"))
-			if !ok || strings.TrimSuffix(name, ".exe") != "claudemesh" && path != shellWord(program) {
+			if path, _, ok := strings.Cut(c.Command, " hook "); !ok || !isProgram(path, program) {
 				return false
 			}
 		}
 		return true
 	}
+}
+
+// isProgram reports whether a word of a shell names this program, wherever it lay when the word was written.
+func isProgram(word, program string) bool {
+	name := filepath.Base(strings.ReplaceAll(strings.Trim(word, `"'`), `\`, "/"))
+	return strings.TrimSuffix(name, ".exe") == "claudemesh" || word == shellWord(program)
 }
 
 // shellWord is a path as one word of a shell.

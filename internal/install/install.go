@@ -23,13 +23,15 @@ import (
 // Action is what was done, or would be done, with one part.
 type Action string
 
-// The actions. Unchanged is said of what stood there already, and Absent of what there was nothing of.
+// The actions. Unchanged is said of what stood there already, Absent of what there was nothing of, and Kept of what stands
+// in our place and is somebody else's.
 const (
 	Added     Action = "added"
 	Updated   Action = "updated"
 	Unchanged Action = "unchanged"
 	Removed   Action = "removed"
 	Absent    Action = "absent"
+	Kept      Action = "kept"
 )
 
 // Step is one part of one program.
@@ -227,8 +229,12 @@ func (f *file) install(mem memory) error {
 	}
 	next := f.text
 	for _, p := range f.parts {
-		if p.skip {
+		if p.skip && !(p.follows && f.has(p)) {
 			f.actions = append(f.actions, "")
+			continue
+		}
+		if p.foreign != nil && p.foreign(next) {
+			f.actions = append(f.actions, Kept)
 			continue
 		}
 		for _, c := range p.around {
@@ -279,11 +285,12 @@ func (f *file) uninstall(mem memory) error {
 	if err != nil {
 		return err
 	}
-	action := Absent
-	if !bytes.Equal(before, f.text) || existed != f.exists {
-		action = Removed
-	}
-	for range f.parts {
+	changed := !bytes.Equal(before, f.text) || existed != f.exists
+	for _, p := range f.parts {
+		action := Absent
+		if changed && (p.whole || f.has(p)) {
+			action = Removed
+		}
 		f.actions = append(f.actions, action)
 	}
 	f.next = nil
@@ -291,6 +298,12 @@ func (f *file) uninstall(mem memory) error {
 		f.next = append([]byte{}, before...)
 	}
 	return nil
+}
+
+// has reports whether a part of a file of settings is in it; what cannot be read has none.
+func (f *file) has(p part) bool {
+	without, err := p.unset(f.text, nil)
+	return err == nil && !bytes.Equal(without, f.text)
 }
 
 // without is what the file would be without our parts, and whether it would be there; made are the containers in it that

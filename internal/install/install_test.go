@@ -263,7 +263,7 @@ func TestSkillComesAndGoes(t *testing.T) {
 	}
 	write(t, filepath.Join(folder, "SKILL.md"), "# edited by the user\n")
 	in.Skill = map[string]string{"SKILL.md": "# new\n", "other.md": "# three\n"}
-	if got := run(t, func() ([]Step, error) { return in.Install(t.Context(), claude, false) }); !slices.Equal(got, []Action{Unchanged, Unchanged, Updated, Added, Removed}) {
+	if got := run(t, func() ([]Step, error) { return in.Install(t.Context(), claude, false) }); !slices.Equal(got, []Action{Unchanged, Unchanged, Unchanged, Updated, Added, Removed}) {
 		t.Errorf("a newer version says %v", got)
 	}
 	if got := read(t, filepath.Join(folder, "SKILL.md")) + read(t, filepath.Join(folder, "more.md")); got != "# new\n(none)" {
@@ -338,5 +338,57 @@ func TestHooksOfOthersStay(t *testing.T) {
 `
 	if diff := cmp.Diff(want, read(t, path)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestStatusLine: ours is put in where there is none, follows the program when it moves, and goes; one of somebody else stays
+// as it is.
+func TestStatusLine(t *testing.T) {
+	t.Parallel()
+	claude := client(t, "claude")
+	in := newInstaller(t)
+	path := filepath.Join(in.Places.claude(), "settings.json")
+	const before = "{\n  \"model\": \"opus\"\n}\n"
+	write(t, path, before)
+	actions := func(do func(*Installer) ([]Step, error)) (of Action) {
+		t.Helper()
+		steps, err := do(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range steps {
+			if s.What == StatusLine {
+				of = s.Action
+			}
+		}
+		return of
+	}
+	install := func(in *Installer) ([]Step, error) { return in.Install(t.Context(), claude, false) }
+	uninstall := func(in *Installer) ([]Step, error) { return in.Uninstall(t.Context(), claude, false) }
+	in.Skip = []string{StatusLine}
+	if got := actions(install); got != "" || strings.Contains(read(t, path), "status-line") {
+		t.Errorf("not asked for: got %q, want none", got)
+	}
+	in.Skip = nil
+	if got := actions(install); got != Added || !strings.Contains(read(t, path), `"command": "'/opt/claude mesh/claudemesh' status-line"`) {
+		t.Errorf("asked for: got %q and %s", got, read(t, path))
+	}
+	in.Skip, in.Program = []string{StatusLine}, "/elsewhere/claudemesh"
+	if got := actions(install); got != Updated || !strings.Contains(read(t, path), `"command": "/elsewhere/claudemesh status-line"`) {
+		t.Errorf("moved: got %q and %s", got, read(t, path))
+	}
+	if got := actions(uninstall); got != Removed || read(t, path) != before {
+		t.Errorf("uninstalled: got %q and %q, want what it was", got, read(t, path))
+	}
+
+	const theirs = `{"statusLine":{"type":"command","command":"claudemesh-status"}}`
+	write(t, path, theirs)
+	in.Skip = nil
+	if got := actions(install); got != Kept || !strings.Contains(read(t, path), theirs[1:len(theirs)-1]) {
+		t.Errorf("another one there: got %q and %s, want it kept", got, read(t, path))
+	}
+	write(t, path, strings.Replace(read(t, path), "claudemesh-status", "another", 1))
+	if got := actions(uninstall); got != Absent || read(t, path) != strings.Replace(theirs, "claudemesh-status", "another", 1) {
+		t.Errorf("uninstalled beside another one: got %q and %s", got, read(t, path))
 	}
 }

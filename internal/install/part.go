@@ -10,9 +10,10 @@ import (
 
 // The parts, as they are shown. Every program has an MCP server.
 const (
-	mcpServer = "mcp server"
-	Skill     = "skill" // what its sessions read about us
-	Hooks     = "hooks" // by which its sessions tell what they do
+	mcpServer  = "mcp server"
+	Skill      = "skill"       // what its sessions read about us
+	Hooks      = "hooks"       // by which its sessions tell what they do
+	StatusLine = "status line" // what its terminal shows of the mesh
 )
 
 // entryName is what the entry is called among a program's MCP servers.
@@ -25,7 +26,11 @@ type part struct {
 	skip  bool // it is not put in now
 	gone  bool // it was one of an earlier version
 	whole bool // it is the file
-	set   func(text []byte) ([]byte, error)
+	// follows: where it is in, it is kept as this version has it, though nobody asked for it.
+	follows bool
+	// foreign reports whether something of somebody else stands in its place, which then stays; nil: nothing can.
+	foreign func(text []byte) bool
+	set     func(text []byte) ([]byte, error)
 	// unset takes it out, and those of the containers around it that are empty then and are among made.
 	unset func(text []byte, made []string) ([]byte, error)
 	in    func(text []byte) bool // reports whether it is there, whatever it says

@@ -281,6 +281,14 @@ func Pings() localapi.PingAnswer {
 	}}
 }
 
+// StatusLine is that of a session in two meshes, one of which is not connected.
+func StatusLine() localapi.StatusLineAnswer {
+	return localapi.StatusLineAnswer{
+		Name: "api", Mode: "push", Unread: 3, Held: 1,
+		Meshes: []localapi.StatusLineMesh{{Mesh: "team", Status: "open", Online: 4, Peers: 7}, {Mesh: "research", Status: "reconnecting", Peers: 2}},
+	}
+}
+
 // Samples is an answer for every route that verbs call.
 func Samples() map[string]any {
 	return map[string]any{
@@ -329,6 +337,7 @@ func Samples() map[string]any {
 		localapi.InboxFlush.Route:       localapi.FlushAnswer{Removed: 3},
 		localapi.InboxDelete.Route:      localapi.InboxDeleteAnswer{Removed: 1, ID: "inbox-row-7"},
 		localapi.InboxSeen.Route:        localapi.SeenAnswer{MarkedSeen: 2},
+		localapi.StatusLine.Route:       StatusLine(),
 		localapi.Whoami.Route:           localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
 		localapi.InboxAcknowledge.Route: Acknowledged("due"),
 		localapi.MessageTrace.Route:     Trace(),

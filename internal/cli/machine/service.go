@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
+	"github.com/claudemesh/claudemesh/internal/install"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
@@ -72,25 +74,37 @@ func runInstallService(ctx context.Context, a *shell.App) error {
 			return mesh.Errorf(mesh.CodeOf(err), "no service manager serves this user here: %w", err)
 		}
 	}
-	before := remember(a, s)
-	if err := replaceUnit(ctx, a, s); err != nil {
-		return errors.Join(err, before.bringBack(ctx, a, s))
-	}
-	v := installedView{Header: shell.NewHeader(), OK: true, Platform: s.System, UnitPath: s.File, Connected: []string{}, Waiting: []string{}}
-	v.BootCommand = s.Start()[len(s.Start())-1]
-	health, err := booted(ctx, a)
+	health, err := startUnit(ctx, a, s)
 	if err != nil {
 		return err
 	}
-	v.PID = health.PID
+	v := installedView{Header: shell.NewHeader(), OK: true, Platform: s.System, UnitPath: s.File, PID: health.PID}
+	v.BootCommand = s.Start()[len(s.Start())-1]
+	v.Connected, v.Waiting = reached(health)
+	return a.Print(v, func(out term.Stream) { writeInstalled(out, v) })
+}
+
+// startUnit puts a unit in the place of what starts the daemon now, and waits for the daemon. Where the manager does not
+// start it, all is as it was.
+func startUnit(ctx context.Context, a *shell.App, s unit.Service) (localapi.HealthAnswer, error) {
+	before := remember(a, s)
+	if err := replaceUnit(ctx, a, s); err != nil {
+		return localapi.HealthAnswer{}, errors.Join(err, before.bringBack(ctx, a, s))
+	}
+	return booted(ctx, a)
+}
+
+// reached parts the meshes of a daemon by whether their broker answered.
+func reached(health localapi.HealthAnswer) (connected, waiting []string) {
+	connected, waiting = []string{}, []string{}
 	for _, m := range health.Meshes {
 		if m.Status == statusOpen {
-			v.Connected = append(v.Connected, m.Mesh)
+			connected = append(connected, m.Mesh)
 		} else {
-			v.Waiting = append(v.Waiting, m.Mesh)
+			waiting = append(waiting, m.Mesh)
 		}
 	}
-	return a.Print(v, func(out term.Stream) { writeInstalled(out, v) })
+	return connected, waiting
 }
 
 // replaceUnit stops the daemon and has the manager start the one of a new unit.
@@ -225,19 +239,13 @@ type uninstalledView struct {
 }
 
 func runUninstallService(ctx context.Context, a *shell.App) error {
-	s, err := shell.Unit(a)
+	change, err := DropUnit(ctx, a, false)
 	if err != nil {
 		return err
 	}
-	v := uninstalledView{Header: shell.NewHeader(), Platform: s.System, Removed: []string{}}
-	if _, err := os.Stat(s.File); err == nil {
-		if err := manage(ctx, a, s.Remove()...); err != nil {
-			a.Warn("the manager did not forget it: %s", mesh.PublicText(err))
-		}
-		if _, err := s.Delete(); err != nil {
-			return err
-		}
-		v.Removed = append(v.Removed, s.File)
+	v := uninstalledView{Header: shell.NewHeader(), Platform: runtime.GOOS, Removed: []string{}}
+	if change.Action == install.Removed {
+		v.Removed = append(v.Removed, change.Path)
 	}
 	return a.Print(v, func(out term.Stream) {
 		if len(v.Removed) == 0 {

@@ -22,6 +22,14 @@ type installedView struct {
 	DryRun  bool       `json:"dry_run"`
 	Program string     `json:"program" jsonschema:"absolute path that is written into their files"`
 	Steps   []stepView `json:"steps"`
+	Service *unitView  `json:"service,omitzero" jsonschema:"the daemon as a service of the system"`
+}
+
+type unitView struct {
+	Action  install.Action `json:"action" jsonschema:"added, updated, unchanged, removed, absent, unavailable or failed"`
+	Path    string         `json:"path"`
+	Reason  string         `json:"reason,omitzero" jsonschema:"why it is unavailable or failed"`
+	Waiting []string       `json:"waiting,omitzero" jsonschema:"meshes whose broker was not reached yet"`
 }
 
 type stepView struct {
@@ -39,23 +47,29 @@ type flags struct {
 	dry     bool
 	skip    []string          // parts that are not written
 	skill   map[string]string // files of the skill
+	unit    UnitWork          // nil: the service stays as it is
 }
+
+// UnitWork does what there is to do with the daemon's service.
+type UnitWork func(ctx context.Context, a *shell.App, dry bool) (shell.UnitChange, error)
 
 const known = "It knows Claude Code, Codex CLI, Gemini CLI, OpenCode, Cursor, VS Code and Copilot CLI."
 
-// NewInstall tells the programs in use; skill gives the files of the bundled skill, by name.
-func NewInstall(a *shell.App, skill func() map[string]string) *cobra.Command {
+// NewInstall tells the programs in use, and has the system start the daemon by unit; skill gives the files of the bundled
+// skill, by name.
+func NewInstall(a *shell.App, skill func() map[string]string, unit UnitWork) *cobra.Command {
 	var f flags
-	var noSkill, noHooks bool
+	var noSkill, noHooks, noService, statusLine bool
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Put the sessions of Claude Code and other agents on the mesh",
 		Long: "Put the sessions of the agents that you use on the mesh: each is told of `claudemesh mcp` in its own file of settings, for all " +
 			"projects of this user; Claude Code also gets hooks, which say that a session works or rests and which " +
-			"messages it was shown, and the skill that `claudemesh skill` prints. " + known + "\n\nNothing else in their files changes, comments and order included, and what they were is kept. " +
+			"messages it was shown, and the skill that `claudemesh skill` prints. The system's service manager, where there is one, starts the daemon at each " +
+			"login. " + known + "\n\nNothing else in their files changes, comments and order included, and what they were is kept. " +
 			"No permission is added. Running it again changes nothing, or writes the new place of the program. When one file cannot be read, none is " +
 			"written. `claudemesh uninstall` takes everything out.\n\nThis is for a human in a terminal: a host session is refused.",
-		Example: "claudemesh install\nclaudemesh install --client claude,codex\nclaudemesh install --dry-run --json",
+		Example: "claudemesh install\nclaudemesh install --client claude,codex\nclaudemesh install --status-line\nclaudemesh install --dry-run --json",
 		Args:    a.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if noSkill {
@@ -64,30 +78,43 @@ func NewInstall(a *shell.App, skill func() map[string]string) *cobra.Command {
 			if noHooks {
 				f.skip = append(f.skip, install.Hooks)
 			}
+			if !statusLine {
+				f.skip = append(f.skip, install.StatusLine)
+			}
+			if !noService {
+				f.unit = unit
+			}
 			f.skill = skill()
 			return run(cmd.Context(), a, f, inUse, (*install.Installer).Install)
 		},
 	}
 	cmd.Flags().BoolVar(&noHooks, "no-hooks", false, "do not write hooks: others do not see that a session works, nor that it was shown a message")
 	cmd.Flags().BoolVar(&noSkill, "no-skill", false, "do not write the skill")
+	cmd.Flags().BoolVar(&noService, "no-service", false, "do not have the system start the daemon: the first verb or session does")
+	cmd.Flags().BoolVar(&statusLine, "status-line", false, "have Claude Code show `claudemesh status-line`, unless it has a status line already")
 	return withFlags(cmd, &f, "tell these programs, in use or not: ")
 }
 
-// NewUninstall takes out what install put in.
-func NewUninstall(a *shell.App) *cobra.Command {
+// NewUninstall takes out what install put in; unit has the system no longer start the daemon.
+func NewUninstall(a *shell.App, unit UnitWork) *cobra.Command {
 	var f flags
+	var noService bool
 	cmd := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Take out what install put into other programs' files",
 		Long: "Take out what `claudemesh install` put into the files of other programs. A file that nobody else has changed since is again what it was, " +
-			"byte for byte; from others our part alone goes. Meshes, keys and messages stay, and so does the daemon: `claudemesh leave` and " +
-			"`claudemesh down` are for those.\n\nThis is for a human in a terminal: a host session is refused.",
+			"byte for byte; from others our part alone goes. The system no longer starts the daemon, and one that it started ends; with --client the service " +
+			"stays. Meshes, keys and messages stay: `claudemesh leave` is for those.\n\nThis is for a human in a terminal: a host session is refused.",
 		Example: "claudemesh uninstall\nclaudemesh uninstall --client cursor",
 		Args:    a.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !noService && len(f.clients) == 0 {
+				f.unit = unit
+			}
 			return run(cmd.Context(), a, f, everyone, (*install.Installer).Uninstall)
 		},
 	}
+	cmd.Flags().BoolVar(&noService, "no-service", false, "leave the service as it is")
 	return withFlags(cmd, &f, "these programs only: ")
 }
 
@@ -159,7 +186,18 @@ func run(ctx context.Context, a *shell.App, f flags, usual func(install.Places) 
 		i := slices.IndexFunc(clients, func(c install.Client) bool { return c.ID == s.Client })
 		v.Steps = append(v.Steps, stepView{s.Client, clients[i].Name, s.What, s.Path, s.Link, s.Action})
 	}
-	return a.Print(v, func(out term.Stream) { show(out, v) })
+	var failed error
+	if f.unit != nil {
+		change, err := f.unit(ctx, a, f.dry)
+		v.Service, failed = &unitView{change.Action, change.Path, change.Reason, change.Waiting}, err
+	}
+	if failed != nil { // the programs have been told all the same
+		v.OK, v.Service.Action, v.Service.Reason = false, shell.UnitFailed, mesh.PublicText(failed)
+	}
+	if err := a.Print(v, func(out term.Stream) { show(out, v) }); err != nil || failed == nil {
+		return err
+	}
+	return shell.Exit(mesh.CodeOf(failed).Exit())
 }
 
 // show writes what was done; what there was nothing of is not worth a line, unless that is all.
@@ -171,6 +209,8 @@ func show(out term.Stream, v installedView) {
 		switch where := shell.Facts(s.Path, linked(s)); s.Action {
 		case install.Absent:
 			continue
+		case install.Kept:
+			out.Off(term.Clean(s.Name) + ": there is a " + s.What + " of yours already, which stays  " + where)
 		case install.Unchanged:
 			out.Off(text + "  " + where)
 		default:
@@ -184,12 +224,38 @@ func show(out term.Stream, v installedView) {
 		}
 		shown++
 	}
+	shown += showUnit(out, v)
 	switch {
 	case shown == 0:
 		out.Off("nothing of claudemesh is in their files")
 	case len(changed) > 0 && !v.DryRun:
 		out.Hint("sessions of " + strings.Join(changed, ", ") + " that run already go on as they are until they start again")
 	}
+}
+
+// showUnit writes what became of the service, and counts the lines.
+func showUnit(out term.Stream, v installedView) int {
+	if v.Service == nil || v.Service.Action == install.Absent {
+		return 0
+	}
+	text := "service: " + string(v.Service.Action)
+	if v.DryRun {
+		text = "service would be " + string(v.Service.Action)
+	}
+	switch u := v.Service; u.Action {
+	case install.Unchanged:
+		out.Off("service: unchanged  " + u.Path)
+	case shell.UnitUnavailable:
+		out.Off("service: not installed, " + u.Reason + "; the first verb or session starts the daemon")
+	case shell.UnitFailed:
+		out.Warn("service: not installed: " + u.Reason)
+	default:
+		out.OK(text, u.Path)
+	}
+	for _, name := range v.Service.Waiting {
+		out.Warn(name + " is not connected yet: `claudemesh daemon status` says why")
+	}
+	return 1
 }
 
 // gather makes one step of those of one program that have the same name, in the folder that they share.

@@ -3,17 +3,23 @@ package setup_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/claudemesh/claudemesh/internal/cli"
 	"github.com/claudemesh/claudemesh/internal/cli/clitest"
+	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
 
-// with makes a terminal outside every session, with files in the home.
-func with(t *testing.T, files map[string]string) func(*clitest.World) {
+// with makes a terminal outside every session, with files in the home, and changes it further.
+func with(t *testing.T, files map[string]string, change ...func(*clitest.World)) func(*clitest.World) {
 	return func(w *clitest.World) {
+		for _, c := range change {
+			c(w)
+		}
 		for path, text := range files {
 			path = filepath.Join(w.Root, path)
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -44,5 +50,44 @@ func TestInstall(t *testing.T) {
 		{Args: "uninstall", Given: with(t, two)},
 		{Args: "uninstall --client claude --json", Given: with(t, two)},
 		{Args: "uninstall everything"},
+		{Args: "install --client cursor --no-service", Given: with(t, two)},
+		{Args: "install --client claude --no-skill --no-hooks --no-service --status-line", Given: with(t, two)},
+		{Args: "install --client claude --no-skill --no-hooks --no-service --status-line", Given: with(t, map[string]string{".claude/settings.json": `{"statusLine":{"type":"command","command":"mine"}}`})},
+		{Args: "install --client cursor", Given: with(t, two, func(w *clitest.World) { w.Unmanageable = true })},
+		{Args: "install --client cursor --json", Given: with(t, two, func(w *clitest.World) { w.Env["CI"] = "true" })},
+		{Args: "install --client cursor", Given: with(t, two, func(w *clitest.World) { w.Unstartable = true })},
+		{Args: "uninstall --no-service", Given: with(t, nil)},
 	})
+}
+
+// TestServiceComesAndGoes: install has the system start the daemon once, and uninstall no longer; with --client the service is
+// left to the other programs.
+func TestServiceComesAndGoes(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("the commands of this test are systemd's")
+	}
+	w := clitest.WithDaemon(t, cli.Run)
+	with(t, map[string]string{".cursor/mcp.json": "{}"})(w)
+	unit := filepath.Join(w.Root, ".config", "systemd", "user", "claudemesh-daemon.service")
+	for _, step := range []struct {
+		args, says string
+		there      bool
+		told       int // how often the manager was
+	}{
+		{"install --dry-run", "service would be added (" + unit + ")", false, 1},
+		{"install", "service: added (" + unit + ")", true, 3},
+		{"install", "service: unchanged", true, 0},
+		{"uninstall --client cursor", "Cursor: mcp server removed", true, 0},
+		{"uninstall --dry-run", "service would be removed", true, 0},
+		{"uninstall", "service: removed (" + unit + ")", false, 1},
+		{"uninstall", "nothing of claudemesh", false, 0},
+	} {
+		r := w.Run(strings.Fields(step.args)...)
+		_, err := os.Stat(unit)
+		if r.Exit != mesh.ExitOK || !strings.Contains(r.Out, step.says) || (err == nil) != step.there || len(w.Used) != step.told {
+			t.Errorf("%s: got exit %d, %q, the unit %v, and %q told, want %q", step.args, r.Exit, r.Out+r.Err, err == nil, w.Used, step.says)
+		}
+		w.Used = nil
+	}
 }

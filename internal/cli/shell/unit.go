@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/claudemesh/claudemesh/internal/install"
 	"github.com/claudemesh/claudemesh/internal/paths"
 	"github.com/claudemesh/claudemesh/internal/unit"
 )
@@ -65,3 +66,17 @@ func startUnit(ctx context.Context, a *App) (bool, error) {
 	}
 	return true, a.Sys.Services.Manage(ctx, s.Again(), a.Sys.Environ)
 }
+
+// UnitChange is what became of the daemon's service, or would become of it.
+type UnitChange struct {
+	Action  install.Action // or one of those below
+	Path    string         // of the unit
+	Reason  string         // why it is unavailable
+	Waiting []string       // meshes whose broker was not reached yet
+}
+
+// Actions of a service alone: there is no manager that could start it, and it could not be done.
+const (
+	UnitUnavailable install.Action = "unavailable"
+	UnitFailed      install.Action = "failed"
+)

@@ -110,6 +110,7 @@ func (s *Server) bind() {
 	handle(s, localapi.Sessions, h.sessions)
 	handle(s, localapi.Whoami, h.whoami)
 	handle(s, localapi.Hook, hookRoutes{s}.hook)
+	handle(s, localapi.StatusLine, hookRoutes{s}.statusLine)
 	p := presenceRoutes{s}
 	handle(s, localapi.ProfileSet, p.set)
 	handle(s, localapi.Profiles, p.profiles)
