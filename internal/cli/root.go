@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/claudemesh/claudemesh/internal/cli/doctor"
 	"github.com/claudemesh/claudemesh/internal/cli/grant"
 	"github.com/claudemesh/claudemesh/internal/cli/group"
 	"github.com/claudemesh/claudemesh/internal/cli/guard"
@@ -84,6 +85,7 @@ func contents() []section {
 			{[]string{"mcp"}, machine.NewMCP},
 		}},
 		{"Other", []verb{
+			{[]string{"doctor"}, newDoctor},
 			{[]string{"skill"}, newSkill},
 			{[]string{"config"}, machine.NewConfig},
 			{[]string{"completions", "completion"}, newCompletions},
@@ -119,6 +121,11 @@ func powers() []verb {
 // newInstall is the verb install, which gives the skill to who can use it.
 func newInstall(a *shell.App) *cobra.Command {
 	return setup.NewInstall(a, func() map[string]string { return skillFiles(fullTree(a)) }, machine.PutUnit)
+}
+
+// newDoctor is the verb doctor.
+func newDoctor(a *shell.App) *cobra.Command {
+	return doctor.New(a, func() map[string]string { return skillFiles(fullTree(a)) }, machine.PutUnit)
 }
 
 func newUninstall(a *shell.App) *cobra.Command { return setup.NewUninstall(a, machine.DropUnit) }

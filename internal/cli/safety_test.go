@@ -71,7 +71,7 @@ func TestTerminalSafety(t *testing.T) {
 	for _, line := range []string{
 		"send x hi", "inbox", "inbox list", "inbox delete x", "message status 01234567", "message dead", "message redeliver x", "peers", "list", "whoami", "create x", "join x", "leave x", "share --mesh x",
 		"invites list --mesh x", "daemon status", "daemon version", "daemon outbox", "daemon outbox inspect x", "daemon outbox requeue x", "daemon outbox cancel x", "share",
-		"kick x --yes", "disconnect x", "ban x --yes", "unban x", "bans", "grant x dm", "block x", "grants", "status-line",
+		"kick x --yes", "disconnect x", "ban x --yes", "unban x", "bans", "grant x dm", "block x", "grants", "status-line", "doctor",
 	} {
 		for _, args := range [][]string{strings.Fields(line), append(strings.Fields(line), "--json")} {
 			r := w.Run(args...)

@@ -64,6 +64,19 @@ func (in *Installer) Install(ctx context.Context, clients []Client, dry bool) ([
 	return in.change(ctx, clients, dry, (*file).install)
 }
 
+// Look says what Install would do, and touches nothing, not even a lock: a file that changes meanwhile is seen as it was.
+func (in *Installer) Look(clients []Client) ([]Step, error) {
+	mem, err := remember(in.State)
+	if err != nil {
+		return nil, err
+	}
+	files, err := in.plan(clients, mem, mem.within(in.Places.skillFolder()), (*file).install)
+	if err != nil {
+		return nil, err
+	}
+	return steps(files), nil
+}
+
 // Uninstall takes out what Install put in. A file that nobody else has changed since is what it was before, byte for byte.
 func (in *Installer) Uninstall(ctx context.Context, clients []Client, dry bool) ([]Step, error) {
 	return in.change(ctx, clients, dry, (*file).uninstall)

@@ -36,6 +36,10 @@ func Main(m *testing.M) int {
 // standIn is a daemon or broker as far as verbs can tell: it holds the lock, says its pid, answers, and ends when told,
 // by the signal alone.
 func standIn(args []string) error {
+	if args[0] == "mcp" { // as far as its hello
+		_, err := fmt.Println(`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{"experimental":{"claude/channel":{}}}}}`)
+		return err
+	}
 	fmt.Printf("started with %q\n", args)
 	if os.Getenv(programVariable) == "fails" {
 		return errors.New("refused to start")

@@ -337,6 +337,7 @@ func Samples() map[string]any {
 		localapi.InboxFlush.Route:       localapi.FlushAnswer{Removed: 3},
 		localapi.InboxDelete.Route:      localapi.InboxDeleteAnswer{Removed: 1, ID: "inbox-row-7"},
 		localapi.InboxSeen.Route:        localapi.SeenAnswer{MarkedSeen: 2},
+		localapi.Sessions.Route:         localapi.SessionsAnswer{Sessions: []localapi.Session{session()}},
 		localapi.StatusLine.Route:       StatusLine(),
 		localapi.Whoami.Route:           localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
 		localapi.InboxAcknowledge.Route: Acknowledged("due"),

@@ -107,6 +107,9 @@ func (a *App) sessionToken() string {
 	return strings.TrimSpace(string(token))
 }
 
+// CheckSocket refuses a socket whose path no system opens.
+func CheckSocket(a *App) error { return paths.CheckSocket(a.Home.Daemon.Socket()) }
+
 // Starter starts the daemon and tells whether it lives.
 func (a *App) Starter() *local.Starter {
 	return &local.Starter{

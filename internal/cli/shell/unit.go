@@ -45,13 +45,18 @@ func stablePath(executable string) string {
 	return executable
 }
 
-// HasUnit reports whether the system's service manager starts this user's daemon.
-func HasUnit(a *App) bool {
+// UnitState reports whether the system's service manager starts this user's daemon, and whether that is this program.
+func UnitState(a *App) (there, same bool) {
 	s, err := Unit(a)
 	if err != nil || a.Sys.Services.Manage == nil {
-		return false
+		return false, false
 	}
-	there, _ := s.Installed()
+	return s.Installed()
+}
+
+// HasUnit reports whether the system's service manager starts this user's daemon.
+func HasUnit(a *App) bool {
+	there, _ := UnitState(a)
 	return there
 }
 
