@@ -36,15 +36,15 @@ var needed = map[string]string{
 // settled are flags with the words that they are tried with, and the words of the run that they are compared with, where
 // they differ from what the flag's type and needed say.
 var settled = map[string]struct{ with, without string }{
-	"launch --name":                {"--name=api -- -p", "-- -p"},
-	"launch --message-mode":        {"--message-mode=off -- -p", "-- -p"},
-	"launch --mesh":                {"--mesh=team -- -p", "-- -p"},
-	"launch --join":                {"--join=https://mesh.example/i/Code -- -p", "-- -p"},
-	"launch --role":                {"--role=x -- -p", "-- -p"},
-	"launch --groups":              {"--groups=ops -- -p", "-- -p"},
-	"launch --system-prompt":       {"--system-prompt=x -- -p", "-- -p"},
-	"launch --resume":              {"--resume=5f -- -p", "-- -p"},
-	"launch --continue":            {"--continue -- -p", "-- -p"},
+	"launch --name":                {"-y --name=api -- -p", "-y -- -p"},
+	"launch --message-mode":        {"-y --message-mode=off -- -p", "-y -- -p"},
+	"launch --mesh":                {"--mesh=team -- -p", "-y -- -p"},
+	"launch --join":                {"-y --join=https://mesh.example/i/Code -- -p", "-y -- -p"},
+	"launch --role":                {"-y --role=x -- -p", "-y -- -p"},
+	"launch --groups":              {"-y --groups=ops -- -p", "-y -- -p"},
+	"launch --system-prompt":       {"-y --system-prompt=x -- -p", "-y -- -p"},
+	"launch --resume":              {"-y --resume=5f -- -p", "-y -- -p"},
+	"launch --continue":            {"-y --continue -- -p", "-y -- -p"},
 	"install --no-hooks":           {"--dry-run --client=claude --no-hooks", "--dry-run --client=claude"},
 	"install --no-skill":           {"--dry-run --client=claude --no-skill", "--dry-run --client=claude"},
 	"install --no-service":         {"--dry-run --client=claude --no-service", "--dry-run --client=claude"},
@@ -112,15 +112,16 @@ func TestEveryFlagReachesSomething(t *testing.T) {
 	_, root := tree(newWorld(t))
 	for path, leaf := range leaves(root) {
 		leaf.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
-			name := path + " --" + f.Name
+			same := strings.TrimPrefix(path, "workspace ") // the verbs of that noun are copies
+			name := same + " --" + f.Name
 			if elsewhere[name] != "" {
 				return
 			}
-			t.Run(name, func(t *testing.T) {
+			t.Run(path+" --"+f.Name, func(t *testing.T) {
 				t.Parallel()
 				words, ok := settled[name]
 				if !ok {
-					words.without = needed[path]
+					words.without = needed[same]
 					words.with = strings.TrimSpace(words.without + " " + example(f))
 				}
 				without, with := effect(t, path, words.without), effect(t, path, words.with)
@@ -153,7 +154,7 @@ func effect(t *testing.T, path, words string) string {
 	t.Helper()
 	w := withDaemon(t)
 	w.Stdin = "secret"
-	if path == "launch" { // with a program to start
+	if strings.HasSuffix(path, "launch") { // with a program to start
 		w.Env["CLAUDE_BIN"], _ = os.Executable()
 	}
 	_, text, _ := strings.Cut(w.Transcript(slices.Concat(strings.Fields(path), strings.Fields(words))...), "\n")

@@ -61,7 +61,9 @@ func writeHelp(s term.Stream, cmd *cobra.Command) {
 	title(s, "Usage")
 	s.Line("%s", s.Paint(term.Cyan, shell.UseLine(cmd)))
 	if also := otherForms(cmd); len(also) > 0 {
-		s.Line("%s", s.Paint(term.Dim, "also: "+strings.Join(also, ", ")))
+		for _, line := range term.Wrap("also: "+strings.Join(also, ", "), term.Columns-4) {
+			s.Line("%s", s.Paint(term.Dim, line))
+		}
 	}
 	if rows := verbRows(cmd); len(rows) > 0 {
 		title(s, "Verbs")

@@ -46,7 +46,8 @@ func contents() []section {
 			{[]string{"demo"}, machine.NewDemo},
 		}},
 		{"Sessions", []verb{
-			{[]string{"launch", "connect"}, launch.New},
+			{[]string{"launch", "connect"}, newLaunch},
+			{[]string{"workspace"}, newWorkspace},
 		}},
 		{"Messages", []verb{
 			{[]string{"send"}, message.NewSend},
@@ -58,6 +59,7 @@ func contents() []section {
 			{[]string{"peer"}, newPeer},
 			{[]string{"group", "groups"}, group.New},
 			{[]string{"whoami"}, peer.NewWhoami},
+			{[]string{"me"}, presence.NewMe},
 			{[]string{"verify"}, peer.NewVerify},
 			{[]string{"trust"}, trust.New},
 			{[]string{"status"}, presence.NewStatus},
@@ -142,11 +144,7 @@ func newPeer(a *shell.App) *cobra.Command {
 func newTree(a *shell.App) (*cobra.Command, error) {
 	root := newRoot(a)
 	args := append([]string{}, a.Sys.Args...) // cobra takes nil for the arguments of the process
-	word := firstWord(args)
-	if isInvite(word) { // to join is all that can be meant
-		args = slices.Insert(args, slices.Index(args, word), "join")
-		word = "join"
-	}
+	args, word := bareCall(a, args)
 	switch word {
 	case "", "help", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
 		addAll(root, a)
@@ -223,23 +221,10 @@ func firstWord(args []string) string {
 	return ""
 }
 
-// isInvite reports whether a word is an invite link: of a page below /i/ or /join/, or of one of the schemes for them
-// (cli 12).
-func isInvite(word string) bool {
-	scheme, where, ok := strings.Cut(word, "://")
-	switch {
-	case !ok:
-		return false
-	case scheme == "ic", scheme == "claudemesh":
-		return true
-	}
-	return (scheme == "https" || scheme == "http") && (strings.Contains(where, "/i/") || strings.Contains(where, "/join/"))
-}
-
 // isSwitch reports whether a flag of every verb takes no word behind it.
 func isSwitch(name string) bool {
 	switch name {
-	case "json", "quiet", "q", "verbose", "v", "strict", "no-daemon", "yes", "y", "help", "h", "version", "V":
+	case "json", "quiet", "q", "verbose", "v", "strict", "no-daemon", "yes", "y", "help", "h", "version", "V", "continue", "c":
 		return true
 	}
 	return false

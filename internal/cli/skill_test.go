@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
@@ -35,19 +36,19 @@ func TestSkillNamesVerbsThatAre(t *testing.T) {
 	_, root := tree(newWorld(t))
 	commands := 0
 	for name, text := range skillFiles(root) {
-		shell := false
+		code := false
 		for line := range strings.Lines(text) {
 			line = strings.TrimSpace(line)
 			if strings.HasPrefix(line, "```") {
-				shell = line == "```sh"
+				code = line == "```sh"
 				continue
 			}
 			words := strings.Fields(strings.ReplaceAll(line, `"`, ""))
-			if !shell || len(words) < 2 || words[0] != "claudemesh" {
+			if !code || len(words) < 2 || words[0] != "claudemesh" {
 				continue
 			}
 			words, _, _ = cutAt(words[1:], "#", "<", "|")
-			if isInvite(strings.Trim(words[0], "'")) {
+			if shell.IsInvite(strings.Trim(words[0], "'")) {
 				continue
 			}
 			cmd, rest, err := root.Find(words)

@@ -58,6 +58,7 @@ const (
 	HostMismatch      Code = "host_mismatch"
 	TwinIdentity      Code = "twin_identity"
 	PortInUse         Code = "port_in_use"
+	HostMissing       Code = "host_missing" // the program to launch is not found
 	DaemonDown        Code = "daemon_down"
 	DaemonStartFailed Code = "daemon_start_failed"
 	DaemonRunning     Code = "daemon_running"
@@ -158,6 +159,7 @@ var Codes = []Row{
 	{BadPassphrase, http.StatusForbidden, ExitInternal, false, "try again; without its passphrase nobody can read the backup"},
 	{HostMismatch, http.StatusConflict, ExitPermission, false, "`claudemesh daemon accept-host`, if you moved the folder here and the other machine no longer uses it; else join anew"},
 	{TwinIdentity, http.StatusConflict, ExitPermission, true, "stop the daemon of the other machine, or leave the mesh on one of them and join it anew"},
+	{HostMissing, http.StatusNotFound, ExitNoHost, false, "install Claude Code, or name its program in CLAUDE_BIN"},
 	{PortInUse, http.StatusConflict, ExitNetwork, true, "stop what listens there, or choose a port with --listen"},
 	{DaemonDown, http.StatusServiceUnavailable, ExitNetwork, true, "run `claudemesh daemon up`"},
 	{DaemonStartFailed, http.StatusServiceUnavailable, ExitNetwork, true, "read the log named above, then run `claudemesh daemon up --foreground`"},

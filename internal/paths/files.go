@@ -31,6 +31,9 @@ func (c Config) policy() string { return filepath.Join(c.Dir, "policy.yaml") }
 // Audit is the log of what was asked, refused and approved (cli 10.5). Older parts of it have a number behind the name.
 func (c Config) Audit() string { return filepath.Join(c.Dir, "audit.log") }
 
+// LastUsed is what was launched last; presets for the next time.
+func (c Config) LastUsed() string { return filepath.Join(c.Dir, "last-used.json") }
+
 // Grants is where the TypeScript client notes whom its user blocks, and whom it grants more. We only read it.
 func (c Config) Grants() string { return filepath.Join(c.Dir, "grants.json") }
 

@@ -1,22 +1,20 @@
-// Package launch is the verb that starts Claude Code as a session with a name, a role and groups on the mesh.
+// Package launch is the verb that starts Claude Code as a session with a name, a role and groups on the mesh, and the hooks
+// by which the session is heard of.
 package launch
 
 import (
 	"cmp"
-	"context"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
-	"github.com/claudemesh/claudemesh/internal/install"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-// options are what the words and flags say, whichever verb they were given to.
+// options are what the words and flags say, whichever verb they were given to, and what was asked for on the terminal.
 type options struct {
 	mesh, join       string
 	name, role, mode string
@@ -27,47 +25,70 @@ type options struct {
 	passed           []string // behind --, for the program alone
 }
 
+// Parts are what launch does with the verbs of other nouns.
+type Parts struct {
+	// SetUp makes this machine's broker and a first mesh, and says so (machine.SetUp).
+	SetUp Step
+}
+
 // New is the verb launch, also called connect.
-func New(a *shell.App) *cobra.Command {
-	cmd := Command(a, "launch [mesh] [-- argument...]")
+func New(a *shell.App, p Parts) *cobra.Command {
+	cmd := command(a, p, "launch [mesh] [-- argument...]")
 	cmd.Aliases = []string{"connect"}
+	cmd.Annotations = map[string]string{shell.AlsoKey: "workspace launch"}
 	return cmd
 }
 
-// Command makes a verb that launches.
-func Command(a *shell.App, use string) *cobra.Command {
+// NewUnder is launch under the noun workspace (cli 14).
+func NewUnder(a *shell.App, p Parts) *cobra.Command {
+	cmd := shell.CopyOf("launch", command(a, p, "launch [mesh] [-- argument...]"))
+	cmd.Aliases = []string{"connect", "open"}
+	return cmd
+}
+
+// NewBare is the noun workspace, which launches where no verb stands behind it.
+func NewBare(a *shell.App, p Parts) *cobra.Command {
+	cmd := command(a, p, "workspace [-- argument...]")
+	cmd.Short = "See and change the meshes that you are in; alone it launches"
+	cmd.Long = "The verbs about meshes under one noun; they are the same as those without it. With no verb behind it, it starts Claude Code as a " +
+		"session on the mesh, and takes what `claudemesh launch` takes."
+	cmd.Example = "claudemesh workspace --name api --role reviewer\nclaudemesh workspace list"
+	cmd.Annotations = map[string]string{shell.SelfKey: "workspace"}
+	launches := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if dash := cmd.ArgsLenAtDash(); len(args) > 0 && dash != 0 {
+			return shell.Unknown(cmd, args[0], shell.SubNames(cmd))
+		}
+		return launches(cmd, args)
+	}
+	cmd.ValidArgsFunction = nil
+	return cmd
+}
+
+// command makes a verb that launches: the same flags wherever it stands (cli 13.1).
+func command(a *shell.App, p Parts, use string) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: "Start Claude Code as a session on the mesh",
 		Long: "Start Claude Code in this terminal as a session with a name, a role and groups that others see. It is in every joined mesh, or in the one " +
-			"named. Nothing stays behind when it ends: its exit status, its signals and its terminal are its own, and no file is written. Where " +
+			"named. On a terminal it asks for what no flag says, with what was used last as its presets; --yes and --quiet ask nothing. " +
+			"Claude Code takes the place of this process: its exit status, its signals and its terminal are its own, and nothing is left behind. Where " +
 			"`claudemesh install` has not told Claude Code of our MCP server, this one session is told.\n\n" +
 			"What follows -- is for Claude Code, as it stands. No flag of its permissions is ever added: a session that is to act without asking is " +
 			"started with -- --permission-mode …, and messages of others are then held for you.\n\n" +
+			"`claudemesh` without a verb does the same on a terminal, and `claudemesh <link>` joins the link's mesh first. " +
 			"This is for a human in a terminal: a host session is refused. For a script, -- -p 'prompt' runs without a terminal.",
 		Example: "claudemesh launch --name api --role reviewer --groups backend:lead,ops\n" +
 			"claudemesh launch team --message-mode inbox -- --model opus\n" +
 			"claudemesh launch --join 'https://…/i/CODE#OWNER'\n" +
 			"claudemesh launch --continue",
-		Args: func(cmd *cobra.Command, args []string) error {
-			words := args
-			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
-				words, o.passed = args[:dash], args[dash:]
-			}
-			if len(words) > 1 {
-				return shell.Usage(cmd, "%q is one word too many; what Claude Code is to get stands behind --", words[1])
-			}
-			if len(words) == 1 {
-				o.mesh = words[0]
-			}
-			return nil
-		},
+		Args: func(cmd *cobra.Command, args []string) error { return o.take(cmd, args) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(cmd); err != nil {
 				return err
 			}
-			return run(cmd.Context(), a, o)
+			return run(cmd.Context(), a, p, o)
 		},
 		ValidArgsFunction: a.CompleteMeshes,
 	}
@@ -79,11 +100,26 @@ func Command(a *shell.App, use string) *cobra.Command {
 	f.StringSliceVar(&o.groups, "groups", nil, "groups to be in, each with a role behind a colon if it has one")
 	f.StringVar(&o.mode, "message-mode", "", "push shows messages, inbox announces them, off does neither (default push)")
 	f.StringVar(&o.systemPrompt, "system-prompt", "", "for Claude Code: in place of its own system prompt")
-	f.StringVar(&o.resume, "resume", "", "for Claude Code: go on with this session")
-	f.BoolVar(&o.continued, "continue", false, "for Claude Code: go on with the last session of this folder")
+	f.StringVarP(&o.resume, "resume", "r", "", "for Claude Code: go on with this `session`")
+	f.BoolVarP(&o.continued, "continue", "c", false, "for Claude Code: go on with the last session of this folder")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
 	shell.OfferWords(cmd, "message-mode", localapi.Modes()...)
 	return cmd
+}
+
+// take reads the words before -- and behind it; the word before it is as good as --mesh, and beats it.
+func (o *options) take(cmd *cobra.Command, args []string) error {
+	words := args
+	if dash := cmd.ArgsLenAtDash(); dash >= 0 {
+		words, o.passed = args[:dash], args[dash:]
+	}
+	if len(words) > 1 {
+		return shell.Usage(cmd, "%q is one word too many; what Claude Code is to get stands behind --", words[1])
+	}
+	if len(words) == 1 {
+		o.mesh = words[0]
+	}
+	return nil
 }
 
 // check refuses what can be seen to be wrong before anything is started.
@@ -101,137 +137,26 @@ func (o *options) check(cmd *cobra.Command) error {
 		return shell.Usage(cmd, "a message mode is push, inbox or off, not %q", o.mode)
 	case o.join != "" && o.mesh != "":
 		return shell.Usage(cmd, "--join names a mesh already, so there is no room for %q", o.mesh)
-	case strings.ContainsFunc(o.role, func(r rune) bool { return r < ' ' }):
-		return shell.Usage(cmd, "a role stands on one line")
+	}
+	return checkRole(o.role)
+}
+
+func checkRole(role string) error {
+	if strings.ContainsFunc(role, func(r rune) bool { return r < ' ' }) {
+		return mesh.Errorf(mesh.BadRequest, "a role stands on one line")
 	}
 	return nil
-}
-
-// unasked are arguments with which Claude Code needs no terminal.
-var unasked = []string{"-p", "--print", "-h", "--help", "-v", "--version"}
-
-func run(ctx context.Context, a *shell.App, o options) error {
-	if err := shell.Outside(a, "a session is launched"); err != nil {
-		return err
-	}
-	if !a.Out.TTY && !slices.ContainsFunc(o.passed, func(arg string) bool { return slices.Contains(unasked, arg) }) {
-		return mesh.Errorf(mesh.BadRequest, "a session needs a terminal, and the output is none; -- -p 'prompt' runs without")
-	}
-	places, err := shell.Places(a)
-	if err != nil {
-		return err
-	}
-	program, err := findClaude(a, places)
-	if err != nil {
-		return err
-	}
-	if o.mesh, err = settle(ctx, a, o); err != nil {
-		return err
-	}
-	argv, err := o.argv(a, program, places)
-	if err != nil {
-		return err
-	}
-	a.Notice("info launching claude%s", o.describe())
-	return a.Sys.Services.Exec(program, argv, o.environ(a.Sys.Environ))
-}
-
-// settle joins, and finds out which mesh the session is to be in alone; empty for all of them.
-func settle(ctx context.Context, a *shell.App, o options) (string, error) {
-	if o.join != "" {
-		answer, err := shell.Call(ctx, a, localapi.MeshJoin, shell.CallTime, localapi.MeshJoinRequest{Link: o.join})
-		if err != nil {
-			return "", err
-		}
-		if answer.Unpinned {
-			a.Warn("the link did not name the owner: compare the fingerprint %s with theirs", answer.Mesh.OwnerPrint)
-		}
-		return answer.Mesh.Slug, nil
-	}
-	answer, err := shell.Call(ctx, a, localapi.Meshes, shell.CallTime, localapi.None{})
-	if err != nil {
-		return "", err
-	}
-	var slugs []string
-	for _, m := range answer.Meshes {
-		slugs = append(slugs, m.Slug)
-	}
-	switch {
-	case len(slugs) == 0:
-		return "", mesh.Errorf(mesh.NothingJoined, "no mesh is joined: --join <link> joins one, and `claudemesh up` makes one on this machine")
-	case o.mesh != "" && !slices.Contains(slugs, o.mesh):
-		return "", mesh.Errorf(mesh.NotFound, "no mesh %q is joined; there is %s", o.mesh, strings.Join(slugs, ", "))
-	}
-	return o.mesh, nil
-}
-
-// findClaude looks where CLAUDE_BIN says, on PATH, and where its installers put it.
-func findClaude(a *shell.App, p install.Places) (string, error) {
-	if named := a.Env.Claude.Program; named != "" {
-		if !filepath.IsAbs(named) || !p.Runnable(named) {
-			return "", mesh.Errorf(mesh.NotFound, "CLAUDE_BIN names %s, which is no absolute path of a program", named)
-		}
-		return named, nil
-	}
-	usual := []string{filepath.Join(p.Home, ".local", "bin", "claude"), "/usr/local/bin/claude", filepath.Join(p.Home, ".claude", "bin", "claude")}
-	i := slices.IndexFunc(usual, p.Runnable)
-	if found := p.Find("claude"); found != "" {
-		return found, nil
-	}
-	if i < 0 {
-		return "", mesh.Errorf(mesh.NotFound, "claude is not on PATH; install Claude Code, or name it in CLAUDE_BIN")
-	}
-	return usual[i], nil
-}
-
-// argv is the command line of Claude Code.
-func (o *options) argv(a *shell.App, program string, p install.Places) ([]string, error) {
-	argv := []string{program}
-	if !install.Clients()[0].Told(p) {
-		config, err := install.Config(a.Sys.Executable)
-		if err != nil {
-			return nil, err
-		}
-		argv = append(argv, "--mcp-config", config)
-	}
-	if o.resume != "" {
-		argv = append(argv, "--resume", o.resume)
-	}
-	if o.continued {
-		argv = append(argv, "--continue")
-	}
-	if o.systemPrompt != "" {
-		argv = append(argv, "--system-prompt", o.systemPrompt)
-	}
-	return append(argv, o.passed...), nil
-}
-
-// environ tells our MCP server in the session what the session is. What another launch around this one said does not
-// count.
-func (o *options) environ(environ []string) []string {
-	said := [][2]string{
-		{"CLAUDEMESH_DISPLAY_NAME", o.name}, {"CLAUDEMESH_ROLE", o.role}, {"CLAUDEMESH_GROUPS", strings.Join(o.groups, ",")},
-		{"CLAUDEMESH_MESSAGE_MODE", o.mode}, {"CLAUDEMESH_SESSION_MESH", o.mesh},
-	}
-	environ = slices.DeleteFunc(slices.Clone(environ), func(variable string) bool {
-		name, _, _ := strings.Cut(variable, "=")
-		return slices.ContainsFunc(said, func(s [2]string) bool { return s[0] == name && (s[1] != "" || name != said[0][0]) })
-	})
-	for _, s := range said {
-		if s[1] != "" {
-			environ = append(environ, s[0]+"="+s[1])
-		}
-	}
-	return environ
 }
 
 // describe says what others will see.
 func (o *options) describe() string {
 	var b strings.Builder
-	for _, fact := range [][2]string{{" as ", o.name}, {", ", o.role}, {" in ", strings.Join(o.groups, ", ")}, {" on ", cmp.Or(o.mesh, "every joined mesh")}} {
+	for _, fact := range [][2]string{{" as ", o.name}, {", ", o.role}, {" in ", strings.Join(o.groups, ", ")}, {" on ", cmp.Or(o.mesh, everyMesh)}} {
 		if fact[1] != "" {
 			b.WriteString(fact[0] + fact[1])
 		}
 	}
 	return b.String()
 }
+
+const everyMesh = "every joined mesh"

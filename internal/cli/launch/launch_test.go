@@ -40,12 +40,15 @@ func TestLaunch(t *testing.T) {
 		}
 	}
 	clitest.Verbs(t, cli.Run, "launch", []clitest.Line{
+		{Args: "launch -- -p hi", Given: with(t, clitest.OneMesh)},
+		{Args: "launch -y -- -p hi", Given: with(t, told)},
 		{Args: "launch -- -p hi", Given: with(t)},
-		{Args: "launch -- -p hi", Given: with(t, told)},
 		{Args: "launch", Given: with(t)},
 		{Args: "connect team --name api --role reviewer --groups backend:lead,@ops --message-mode inbox --system-prompt be␣brief --resume 5f --continue -- -p --name Y --version", Given: with(t, told, env("CLAUDEMESH_ROLE", "other"))},
-		{Args: "launch --quiet -- -p hi", Given: with(t, told, env("CLAUDEMESH_ROLE", "other"), env("CLAUDEMESH_DISPLAY_NAME", "kept"))},
+		{Args: "launch --quiet --yes -- -p hi", Given: with(t, told, env("CLAUDEMESH_ROLE", "other"), env("CLAUDEMESH_DISPLAY_NAME", "kept"))},
 		{Args: "launch --join https://mesh.example/i/Code#own -- -p hi", Given: with(t, told)},
+		{Args: "launch --join https://mesh.example/i/Code#own -- -p hi"},
+		{Args: "launch -r 5f -c --mesh team -- -p hi", Given: with(t, told)},
 		{Args: "launch nowhere -- -p hi", Given: with(t)},
 		{Args: "launch one two"},
 		{Args: "launch team --join https://mesh.example/i/Code"},

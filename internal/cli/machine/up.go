@@ -24,7 +24,11 @@ import (
 type upFlags struct {
 	broker bool
 	listen string
+	brief  bool // what comes next is known
 }
+
+// SetUp is `up` as a step of something else.
+func SetUp(ctx context.Context, a *shell.App) error { return runUp(ctx, a, upFlags{brief: true}) }
 
 // NewUp sets this machine up.
 func NewUp(a *shell.App) *cobra.Command {
@@ -61,6 +65,7 @@ type upView struct {
 	Meshes  []meshUp   `json:"meshes"`
 	Program string     `json:"-"` // what starts this program
 	Shared  bool       `json:"-"` // other machines reach the broker
+	Brief   bool       `json:"-"` // without what comes next
 }
 
 // serviceUp is a service that runs.
@@ -87,7 +92,7 @@ func runUp(ctx context.Context, a *shell.App, f upFlags) error {
 		return err
 	}
 	defer release()
-	v := upView{Header: shell.NewHeader(), Program: program(a.Sys.Executable)}
+	v := upView{Header: shell.NewHeader(), Program: program(a.Sys.Executable), Brief: f.brief}
 	if err := settleHost(ctx, a); err != nil {
 		return err
 	}
@@ -282,6 +287,9 @@ func writeUp(s term.Stream, v upView) {
 	s.OK("the daemon "+startWord(v.Daemon.Started), "pid "+strconv.Itoa(v.Daemon.PID))
 	for _, m := range v.Meshes {
 		writeMeshUp(s, m)
+	}
+	if v.Brief {
+		return
 	}
 	s.Section("next")
 	next := [][2]string{

@@ -62,6 +62,7 @@ func NewShare(a *shell.App) *cobra.Command {
 			"--legacy makes a link for the TypeScript system, which cannot use others. Such a link holds the mesh's root key.",
 		Example: "claudemesh share\n" +
 			"claudemesh share --mesh team --uses 5 --expires 2d --copy",
+		Annotations: map[string]string{shell.AlsoKey: "workspace share"},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := shell.CheckRange(cmd, "uses", req.Uses, 1, 1000); err != nil {
 				return err

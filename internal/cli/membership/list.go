@@ -18,11 +18,12 @@ func NewList(a *shell.App) *cobra.Command {
 	var slug string
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"},
-		Short:   "List the joined meshes",
-		Long:    "List the joined meshes and whether their brokers answer.",
-		Example: "claudemesh list --json=slug,status",
-		Args:    a.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runList(cmd.Context(), a, slug) },
+		Short:       "List the joined meshes",
+		Long:        "List the joined meshes and whether their brokers answer.",
+		Example:     "claudemesh list --json=slug,status",
+		Annotations: map[string]string{shell.AlsoKey: "workspace list"},
+		Args:        a.NoArgs,
+		RunE:        func(cmd *cobra.Command, _ []string) error { return runList(cmd.Context(), a, slug) },
 	}
 	cmd.Flags().StringVar(&slug, "mesh", "", "this mesh only, by its short `name`")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)

@@ -27,7 +27,8 @@ func NewCreate(a *shell.App) *cobra.Command {
 			"is up to the broker: most want a create token.",
 		Example: "claudemesh create \"backend team\"\n" +
 			"claudemesh create team --broker wss://mesh.example.com/ws --token-file token",
-		Args: shell.Exactly("the name"),
+		Annotations: map[string]string{shell.AlsoKey: "workspace create"},
+		Args:        shell.Exactly("the name"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			req.Name = args[0]
 			if req.Token, err = readToken(a.Sys.Stdin, tokenFile); err != nil {
@@ -98,8 +99,9 @@ func NewJoin(a *shell.App) *cobra.Command {
 		Short: "Join a mesh by an invite link",
 		Long: "Join a mesh by an invite link, as `claudemesh share` prints it. Keep all of it, and quote it: what stands behind the # " +
 			"proves the owner. Links of the TypeScript system work, too. `claudemesh <link>`, without the word join, does the same.",
-		Example: "claudemesh join 'https://mesh.example.com/i/7dQm4xZt9BcA#q0Zr2v8mT5Wc1yN4kLxU3g'",
-		Args:    shell.Exactly("the link"),
+		Example:     "claudemesh join 'https://mesh.example.com/i/7dQm4xZt9BcA#q0Zr2v8mT5Wc1yN4kLxU3g'",
+		Annotations: map[string]string{shell.AlsoKey: "workspace join"},
+		Args:        shell.Exactly("the link"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Link = args[0]
 			return runJoin(cmd.Context(), a, req)

@@ -24,6 +24,7 @@ func NewRename(a *shell.App) *cobra.Command {
 			"word is its new short name; --name changes the name for people.",
 		Example: "claudemesh rename team backend\n" +
 			"claudemesh rename team --name \"Backend Team\"",
+		Annotations: map[string]string{shell.AlsoKey: "workspace rename"},
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0 || len(args) > 2:
@@ -77,7 +78,8 @@ func NewDelete(a *shell.App) *cobra.Command {
 			"disconnected, what was not delivered is lost, and nothing brings it back. That asks for the name of the mesh, unless --yes is given.",
 		Example: "claudemesh delete team\n" +
 			"claudemesh delete team --everywhere",
-		Args: shell.Exactly("the mesh"),
+		Annotations: map[string]string{shell.AlsoKey: "workspace delete"},
+		Args:        shell.Exactly("the mesh"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req := localapi.MeshLeaveRequest{Slug: args[0], Force: a.Flags.Yes, Everywhere: everywhere}
 			if everywhere && !a.Flags.Yes {

@@ -138,7 +138,8 @@ func (w *watcher) draw() error {
 	}
 	var text bytes.Buffer
 	writePeers(w.app.Out.To(&text), byMesh(answer), w.app.Now())
-	if _, err := w.app.Out.Write([]byte(clearScreen + cutRows(text.String(), w.app.Out.Height()))); err != nil {
+	_, height := w.app.Out.Size()
+	if _, err := w.app.Out.Write([]byte(clearScreen + cutRows(text.String(), height))); err != nil {
 		return mesh.Errorf(mesh.IOError, "write the list: %w", err)
 	}
 	return nil

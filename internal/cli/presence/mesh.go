@@ -23,12 +23,13 @@ const severalNote = "\n\nWith one mesh the JSON is an object, with several an ar
 func NewInfo(a *shell.App) *cobra.Command {
 	var req localapi.InfoRequest
 	cmd := &cobra.Command{
-		Use:     "info",
-		Short:   "See what a mesh is and what there is in it",
-		Long:    "See what a mesh is and what there is in it, as its broker tells it." + severalNote,
-		Example: "claudemesh info --mesh team",
-		Args:    a.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runInfo(cmd.Context(), a, req) },
+		Use:         "info",
+		Short:       "See what a mesh is and what there is in it",
+		Long:        "See what a mesh is and what there is in it, as its broker tells it." + severalNote,
+		Example:     "claudemesh info --mesh team",
+		Annotations: map[string]string{shell.AlsoKey: "workspace info"},
+		Args:        a.NoArgs,
+		RunE:        func(cmd *cobra.Command, _ []string) error { return runInfo(cmd.Context(), a, req) },
 	}
 	ofMesh(a, cmd, &req.Mesh)
 	return cmd

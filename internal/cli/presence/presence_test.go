@@ -81,3 +81,15 @@ func TestMesh(t *testing.T) {
 		{Args: "ping --json", Given: clitest.Answer(localapi.PingBrokers.Route, localapi.PingAnswer{})},
 	})
 }
+
+func TestOverview(t *testing.T) {
+	t.Parallel()
+	clitest.Verbs(t, cli.Run, "overview", []clitest.Line{
+		{Args: "me"},
+		{Args: "workspace overview --json"},
+		{Args: "me --json=totals"},
+		{Args: "me", Given: clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{User: "anna"})},
+		{Args: "me", Given: clitest.Answer(localapi.Peers.Route, mesh.Errorf(mesh.Internal, "no luck"))},
+		{Args: "me too"},
+	})
+}

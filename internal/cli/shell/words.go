@@ -116,3 +116,16 @@ func Offer(cmd *cobra.Command, flag string, fn cobra.CompletionFunc) {
 func OfferWords(cmd *cobra.Command, flag string, words ...string) {
 	Offer(cmd, flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }
+
+// IsInvite reports whether a word is an invite link: of a page below /i/ or /join/, or of one of the schemes for them
+// (cli 12).
+func IsInvite(word string) bool {
+	scheme, where, ok := strings.Cut(word, "://")
+	switch {
+	case !ok:
+		return false
+	case scheme == "ic", scheme == "claudemesh":
+		return true
+	}
+	return (scheme == "https" || scheme == "http") && (strings.Contains(where, "/i/") || strings.Contains(where, "/join/"))
+}

@@ -40,12 +40,18 @@ func (s Stream) To(w io.Writer) Stream {
 	return s
 }
 
-// Height is how many lines the terminal shows at once, at this moment; 0 where s is none, or nobody knows.
-func (s Stream) Height() int {
+// Size is how many columns and lines the terminal shows at once, at this moment; 0 where s is none, or nobody knows.
+func (s Stream) Size() (columns, lines int) {
 	if f, ok := s.Writer.(*os.File); ok && s.TTY {
-		return height(f)
+		return size(f)
 	}
-	return 0
+	return 0, 0
+}
+
+// Reads reports whether r is a terminal, and gives its file.
+func Reads(r io.Reader) (*os.File, bool) {
+	f, ok := r.(*os.File)
+	return f, ok && isatty.IsTerminal(f.Fd())
 }
 
 // Plainly is s without colour.
