@@ -155,19 +155,21 @@ func ensureDaemon(ctx context.Context, a *shell.App, settings map[string]string)
 	if health, err := shell.Ask(ctx, a, localapi.Health, shell.ProbeTime, localapi.None{}); err == nil {
 		return health.PID, false, nil
 	}
-	starter := a.Starter()
+	starter, before := a.Starter(), 0
 	for name, value := range settings {
 		if name == "meshes" {
 			name = "mesh" // as the flag is called
 		}
 		starter.Flags = append(starter.Flags, "--"+name+"="+value)
 	}
-	started = !starter.Lives()
+	if starter.Lives() { // it may be slow, or about to end
+		before = local.ReadPID(a.Home.Daemon.PID())
+	}
 	if _, err := starter.Start(ctx); err != nil {
 		return 0, false, err
 	}
 	health, err := shell.Ask(ctx, a, localapi.Health, shell.ProbeTime, localapi.None{})
-	return health.PID, started, err
+	return health.PID, health.PID != before, err
 }
 
 func newDaemonStatus(a *shell.App) *cobra.Command {
