@@ -90,9 +90,10 @@ bench: build ## ratios to systems you know, from one interleaved run, into docs/
 	$(STEP)
 	cd bench && $(PLAIN) go run . -page ../docs/benchmarks.md $(ARGS)
 
-docs: ## write the generated pages of docs/
+docs: ## write the generated pages of docs/, and the plugin of Claude Code
 	$(STEP)
 	$(PLAIN) go run $(MAIN) docs docs
+	$(PLAIN) go run $(MAIN) plugin .
 
 cross: ## build dist/ for linux, macOS and Windows, with checksums
 	$(STEP)

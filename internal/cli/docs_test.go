@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/claudemesh/claudemesh/internal/cli/clitest"
+	"github.com/claudemesh/claudemesh/internal/install"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
@@ -72,5 +74,42 @@ func TestCompletionScripts(t *testing.T) {
 		if out, err := check.CombinedOutput(); err != nil {
 			t.Errorf("got %v from %s -n, want a script that it can read:\n%s", err, shell, out)
 		}
+	}
+}
+
+// TestPlugin compares the plugin of Claude Code, and the marketplace that offers it, with what install would tell it now.
+func TestPlugin(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	_, all := tree(newWorld(t))
+	want, err := install.Plugin(skillFiles(all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if clitest.Update() {
+		if r := newWorld(t).Run("plugin", root); r.Exit != mesh.ExitOK {
+			t.Fatalf("got exit %d and %s", r.Exit, r.Err)
+		}
+	}
+	got := map[string]string{}
+	for _, folder := range []string{".claude-plugin", "plugin"} {
+		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			name, _ := filepath.Rel(root, path)
+			got[filepath.ToSlash(name)] = string(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("the plugin is stale, run make docs (-there +wanted):\n%s", diff)
+	}
+	if r := newWorld(t).Run("plugin", filepath.Join(root, "go.mod")); r.Exit != mesh.ExitIO {
+		t.Errorf("got exit %d, want 10 for a folder that cannot be made", r.Exit)
 	}
 }

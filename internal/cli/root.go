@@ -99,6 +99,7 @@ func contents() []section {
 			{[]string{"msg-status"}, message.NewMsgStatus},
 			{[]string{"hook"}, launch.NewHook},
 			{[]string{"docs"}, newDocs},
+			{[]string{"plugin"}, newPlugin},
 		}},
 	}
 }

@@ -52,8 +52,15 @@ const apiKey = "sk-ant-api03-of-nobody-0123456789abcdefghij"
 // turn.
 func (h *home) openClaude(t *testing.T, m *model, flags ...string) *claude {
 	t.Helper()
-	path := findClaude(t)
-	dir := mkdir(t, filepath.Join(h.dir, "project"))
+	dir := h.settleClaude(t)
+	h.must("install", "--client", "claude", "--no-service")
+	return h.startClaude(t, m, dir, flags...)
+}
+
+// settleClaude writes the settings of somebody who has used Claude Code before, and gives the folder of a project.
+func (h *home) settleClaude(t *testing.T) (dir string) {
+	t.Helper()
+	dir = mkdir(t, filepath.Join(h.dir, "project"))
 	settings, err := json.Marshal(map[string]any{
 		"hasCompletedOnboarding": true,
 		"customApiKeyResponses":  map[string]any{"approved": []string{apiKey[len(apiKey)-20:]}},
@@ -63,15 +70,27 @@ func (h *home) openClaude(t *testing.T, m *model, flags ...string) *claude {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(h.dir, ".claude.json"), string(settings))
-	h.must("install", "--client", "claude", "--no-service")
-	c := &claude{h: h, model: m}
-	c.cmd = exec.Command(path, append([]string{"-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"}, flags...)...)
-	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = dir, &c.log, &c.log
-	c.cmd.Env = append(slices.Clone(h.env), "ANTHROPIC_BASE_URL="+c.model.URL, "ANTHROPIC_API_KEY="+apiKey, "IS_SANDBOX=1",
+	return dir
+}
+
+// claudeEnv is the environment of Claude Code in a home: it asks nobody but the model at url.
+func (h *home) claudeEnv(url string) []string {
+	return append(slices.Clone(h.env), "ANTHROPIC_BASE_URL="+url, "ANTHROPIC_API_KEY="+apiKey, "IS_SANDBOX=1",
 		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_AUTOUPDATER=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1")
-	if c.in, err = c.cmd.StdinPipe(); err != nil {
+}
+
+// startClaude starts a session in a folder and lets it make its first turn.
+func (h *home) startClaude(t *testing.T, m *model, dir string, flags ...string) *claude {
+	t.Helper()
+	c := &claude{h: h, model: m}
+	c.cmd = exec.Command(findClaude(t), append([]string{"-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"}, flags...)...)
+	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = dir, &c.log, &c.log
+	c.cmd.Env = h.claudeEnv(m.URL)
+	in, err := c.cmd.StdinPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
+	c.in = in
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
