@@ -3,11 +3,13 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/cli"
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/paths"
 )
 
 func main() { os.Exit(int(run())) }
@@ -25,6 +27,6 @@ func run() mesh.Exit {
 	}
 	return cli.Run(interrupt.ctx, shell.System{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, Environ: os.Environ(),
-		Executable: executable, WorkDir: dir, Now: time.Now, Services: services(interrupt.begin),
+		Executable: executable, WorkDir: dir, Admin: paths.AdminPolicy(runtime.GOOS), Now: time.Now, Services: services(interrupt.begin),
 	})
 }

@@ -117,6 +117,7 @@ func powers() []verb {
 		{[]string{"ban"}, moderation.NewBan},
 		{[]string{"unban"}, moderation.NewUnban},
 		{[]string{"bans"}, moderation.NewBans},
+		{[]string{"policy"}, guard.NewPolicy},
 		{[]string{"audit"}, guard.NewAudit},
 	}
 }
@@ -258,6 +259,8 @@ func newRoot(a *shell.App) *cobra.Command {
 	f.BoolVar(&a.Flags.Strict, "strict", false, "fail when the daemon does not run, instead of starting it")
 	f.BoolVar(&a.Flags.NoDaemon, "no-daemon", false, "do the work in this process; refused while a daemon runs")
 	f.BoolVarP(&a.Flags.Yes, "yes", "y", false, "answer yes to questions")
+	f.StringVar(&a.Flags.Mode, "approval-mode", "", "plan, read-only, write or yolo: what this `mode` lets the verb do")
+	f.StringVar(&a.Flags.Policy, "policy", "", "ask this `file`, too, what verbs may do")
 	f.BoolP("help", "h", false, "print help for the verb")
 	f.BoolP("version", "V", false, "print the version of this program")
 	return root

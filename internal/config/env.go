@@ -16,6 +16,8 @@ type Env struct {
 	StrictDaemon bool   // CLAUDEMESH_STRICT_DAEMON, as --strict
 	NoDaemon     bool   // CLAUDEMESH_NO_DAEMON, as --no-daemon
 	Debug        bool   // CLAUDEMESH_DEBUG: debug lines on stderr
+	ApprovalMode string // CLAUDEMESH_APPROVAL_MODE, as --approval-mode, which wins outside of a session; it only tightens
+	PolicyFile   string // CLAUDEMESH_POLICY, beside what --policy names
 	DisplayName  string // CLAUDEMESH_DISPLAY_NAME, as --name
 	User         string // USER, LOGNAME or USERNAME: login name, for the member's name
 
@@ -69,6 +71,8 @@ func ReadEnv(lookup Lookup) Env {
 		StrictDaemon: on("CLAUDEMESH_STRICT_DAEMON"),
 		NoDaemon:     on("CLAUDEMESH_NO_DAEMON"),
 		Debug:        on("CLAUDEMESH_DEBUG"),
+		ApprovalMode: text("CLAUDEMESH_APPROVAL_MODE"),
+		PolicyFile:   text("CLAUDEMESH_POLICY"),
 		DisplayName:  text("CLAUDEMESH_DISPLAY_NAME"),
 		User:         firstOf(text, "USER", "LOGNAME", "USERNAME"),
 		NoColor:      text("NO_COLOR") != "" || text("TERM") == "dumb",

@@ -232,7 +232,7 @@ var Codes = []Row{
 	{NotOwner, http.StatusForbidden, ExitPermission, false, "run it on the device that created the mesh"},
 	{ConfigUnreadable, http.StatusInternalServerError, ExitIO, false, "mend or move the file named above"},
 	{SettingsRefused, http.StatusInternalServerError, ExitUsage, false, "`claudemesh config print` lists the settings"},
-	{PolicyDenied, http.StatusForbidden, ExitPermission, false, "whoever wrote the policy named above can change it"},
+	{PolicyDenied, http.StatusForbidden, ExitPermission, false, "`claudemesh policy show` says what is allowed here"},
 	{AuditBroken, http.StatusConflict, ExitIO, false, "keep the files; entries before that line are as they were written"},
 }
 

@@ -31,7 +31,7 @@ var fieldsFree = []string{"protocol", "localapi", "config", "broker/store"}
 var ranks = [][]string{
 	0: {"mesh", "logkey", "buildinfo"},
 	1: {"wire", "seal", "paths", "sqlite", "splice"},
-	2: {"protocol", "localapi", "config", "upkeep", "audit"},
+	2: {"protocol", "localapi", "config", "upkeep", "audit", "policy"},
 	3: {
 		"broker/store/...", "broker/session", "broker/hub", "broker/bus/...",
 		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "unit", "install", "host/...", "cli/term", "cli/projection", "reference",

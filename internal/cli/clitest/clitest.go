@@ -53,6 +53,7 @@ type World struct {
 	Unstartable  bool     // the service manager starts nothing
 	Unmanageable bool     // the service manager refuses everything
 	Faults       []string // of the stored data
+	Admin        string   // the administrator's policy
 
 	t *testing.T
 }
@@ -119,7 +120,7 @@ func (w *World) System(args []string, out, err io.Writer) shell.System {
 	}
 	return shell.System{
 		Args: args, Stdin: strings.NewReader(w.Stdin), Stdout: out, Stderr: err, Lookup: lookup, Environ: environ,
-		Executable: executable, WorkDir: "/", Now: func() time.Time { return Time }, Services: w.services(),
+		Executable: executable, WorkDir: "/", Admin: w.Admin, Now: func() time.Time { return Time }, Services: w.services(),
 	}
 }
 

@@ -32,6 +32,7 @@ type System struct {
 	Environ    []string
 	Executable string
 	WorkDir    string
+	Admin      string // policy file of the machine's administrator
 	Now        mesh.Clock
 	Services   Services
 }
@@ -79,6 +80,9 @@ type App struct {
 	Err   term.Stream // everything else
 	Flags Flags
 
+	Answers bool // standard input is a terminal
+
+	agreed bool          // the user said yes at the question of a policy
 	client localapi.Doer // made by the first call
 	closer io.Closer
 }
@@ -91,11 +95,13 @@ type Flags struct {
 	Strict   bool
 	NoDaemon bool
 	Yes      bool
+	Mode     string // --approval-mode
+	Policy   string // --policy
 }
 
 // New makes a run.
 func New(sys System) *App {
-	a := &App{Sys: sys, Env: config.ReadEnv(sys.Lookup)}
+	a := &App{Sys: sys, Env: config.ReadEnv(sys.Lookup), Answers: term.Reads(sys.Stdin)}
 	a.Out = term.NewStream(sys.Stdout, a.Env.NoColor)
 	a.Err = term.NewStream(sys.Stderr, a.Env.NoColor)
 	return a
@@ -120,13 +126,16 @@ func (a *App) Execute(ctx context.Context, root *cobra.Command) error {
 }
 
 // Begin runs before every verb, but neither before help nor when its words are wrong.
-func (a *App) Begin(*cobra.Command, []string) error {
+func (a *App) Begin(cmd *cobra.Command, _ []string) error {
 	home, err := paths.Find(a.Sys.Lookup)
 	a.Home = home
 	if home.Notice != "" && a.Err.TTY {
 		a.Notice("warn %s", home.Notice)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return guard(cmd, a)
 }
 
 // Notice writes one line about the machinery, in the form that the seed fixed, where it can disturb nobody
