@@ -42,6 +42,7 @@ var acts = [...]Act{
 	{"demo", "machine", "demo", Machine, false},
 	{"launch", "machine", "launch", Machine, false},
 	{"hook", "machine", "hook", Machine, false},
+	{"status-line", "machine", "status-line", Machine, false},
 	{"mcp", "machine", "mcp", Machine, false},
 	{"skill", "machine", "skill", Machine, false},
 	{"config print", "machine", "config", Machine, false},

@@ -8,7 +8,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/audit"
 	"github.com/claudemesh/claudemesh/internal/cli"
 	"github.com/claudemesh/claudemesh/internal/cli/clitest"
-	"github.com/claudemesh/claudemesh/internal/localapi"
 )
 
 func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
@@ -59,7 +58,6 @@ func ruled(text string) func(w *clitest.World) {
 		if err := os.WriteFile(w.Home.Policies()[0], []byte(text), 0o600); err != nil {
 			panic(err)
 		}
-		clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{})(w)
 	}
 }
 
@@ -67,16 +65,16 @@ func TestPolicy(t *testing.T) {
 	t.Parallel()
 	rules := ruled("default: prompt\nrules:\n  - resource: peer\n    verb: [kick, ban]\n    decision: deny\n    reason: never\n" +
 		"  - resource: peers\n    decision: alow\n    mesh: team\n")
-	outside := clitest.Answer(localapi.Whoami.Route, localapi.WhoamiAnswer{})
+	inside := func(w *clitest.World) { w.Env["CLAUDECODE"] = "1" }
 	clitest.Verbs(t, cli.Run, "policy", []clitest.Line{
 		{Args: "policy show"},
 		{Args: "policy show --approval-mode read-only", Given: rules},
 		{Args: "policy show --json", Given: rules},
 		{Args: "policy show", Given: ruled("nonsense")},
-		{Args: "policy init", Given: outside},
-		{Args: "policy init --json", Given: outside},
+		{Args: "policy init"},
+		{Args: "policy init --json"},
 		{Args: "policy init", Given: rules},
-		{Args: "policy init"}, // inside a session
+		{Args: "policy init", Given: inside},
 		{Args: "policy"},
 	})
 }

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -128,12 +127,12 @@ func newPolicyInit(a *shell.App) *cobra.Command {
 			"human in a terminal: a host session is refused. " + aboutPolicy,
 		Example: "claudemesh policy init",
 		Args:    a.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runPolicyInit(cmd.Context(), a) },
+		RunE:    func(*cobra.Command, []string) error { return runPolicyInit(a) },
 	}
 }
 
-func runPolicyInit(ctx context.Context, a *shell.App) error {
-	if err := shell.HumanOnly(ctx, a); err != nil {
+func runPolicyInit(a *shell.App) error {
+	if err := shell.Outside(a, "a policy is begun"); err != nil {
 		return err
 	}
 	path := a.Home.Policies()[0]
