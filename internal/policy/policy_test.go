@@ -122,7 +122,6 @@ func TestDecide(t *testing.T) {
 		{"read-only: the daemon", "daemon up", ReadOnly, "", nil, Allow},
 		{"a rule", "kick", Writing, "", []Policy{kicks}, Prompt},
 		{"another verb", "ban", Writing, "", []Policy{kicks}, Allow},
-		{"the same verb under its other name", "peer kick", Writing, "", []Policy{kicks}, Prompt},
 		{"a pattern", "kick", Writing, "", []Policy{denies}, Deny},
 		{"the stricter file", "kick", Writing, "", []Policy{kicks, denies}, Deny},
 		{"in any order", "kick", Writing, "", []Policy{denies, kicks}, Deny},

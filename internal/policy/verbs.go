@@ -20,7 +20,7 @@ type Act struct {
 	Edits    bool // with flags of its own it writes
 }
 
-// Acts has a line for every verb, one that stands in two places in both of them.
+// Acts has a line for every verb. One that stands in two places has it where the other one is said to be its copy.
 func Acts() []Act { return acts[:] }
 
 // Of is the act of a verb by its path. A verb that nobody declared counts as one that writes.
@@ -44,6 +44,7 @@ var acts = [...]Act{
 	{"hook", "machine", "hook", Machine, false},
 	{"status-line", "machine", "status-line", Machine, false},
 	{"mcp", "machine", "mcp", Machine, false},
+	{"doctor", "machine", "doctor", Machine, false},
 	{"skill", "machine", "skill", Machine, false},
 	{"config print", "machine", "config", Machine, false},
 	{"completions", "machine", "completions", Machine, false},
@@ -69,12 +70,10 @@ var acts = [...]Act{
 	{"broker status", "broker", "status", Machine, false},
 
 	{"send", "message", "send", Write, false},
-	{"message send", "message", "send", Write, false},
 	{"inbox", "message", "inbox", Read, false},
 	{"inbox list", "message", "inbox", Read, false},
 	{"inbox delete", "message", "delete", Destroy, false},
 	{"inbox flush", "message", "flush", Destroy, false},
-	{"message inbox", "message", "inbox", Read, false},
 	{"message inbox list", "message", "inbox", Read, false},
 	{"message inbox delete", "message", "delete", Destroy, false},
 	{"message inbox flush", "message", "flush", Destroy, false},
@@ -82,7 +81,6 @@ var acts = [...]Act{
 	{"message dead", "message", "dead", Read, false},
 	{"message redeliver", "message", "redeliver", Write, false},
 	{"message status", "message", "status", Read, false},
-	{"msg-status", "message", "status", Read, false},
 	{"message trace", "message", "trace", Read, false},
 	{"daemon outbox", "outbox", "list", Read, false},
 	{"daemon outbox list", "outbox", "list", Read, false},
@@ -91,31 +89,23 @@ var acts = [...]Act{
 	{"daemon outbox cancel", "outbox", "cancel", Write, false},
 
 	{"peers", "peer", "list", Read, false},
-	{"peer list", "peer", "list", Read, false},
 	{"verify", "peer", "verify", Read, false},
-	{"peer verify", "peer", "verify", Read, false},
 	{"kick", "peer", "kick", Destroy, false},
-	{"peer kick", "peer", "kick", Destroy, false},
 	{"disconnect", "peer", "disconnect", Destroy, false},
-	{"peer disconnect", "peer", "disconnect", Destroy, false},
 	{"ban", "peer", "ban", Destroy, false},
-	{"peer ban", "peer", "ban", Destroy, false},
 	{"unban", "peer", "unban", Write, false},
-	{"peer unban", "peer", "unban", Write, false},
 	{"bans", "peer", "bans", Read, false},
-	{"peer bans", "peer", "bans", Read, false},
 	{"group join", "group", "join", Write, false},
 	{"group leave", "group", "leave", Write, false},
 	{"group list", "group", "list", Read, false},
 	{"whoami", "profile", "whoami", Read, false},
 	{"profile", "profile", "view", Read, true},
 	{"status set", "profile", "status", Write, false},
-	{"profile status set", "profile", "status", Write, false},
 	{"summary", "profile", "summary", Write, false},
-	{"profile summary", "profile", "summary", Write, false},
 	{"visible", "profile", "visible", Write, false},
-	{"profile visible", "profile", "visible", Write, false},
 
+	{"me", "mesh", "overview", Read, false},
+	{"workspace", "mesh", "overview", Read, false},
 	{"list", "mesh", "list", Read, false},
 	{"info", "mesh", "info", Read, false},
 	{"stats", "mesh", "stats", Read, false},
@@ -129,7 +119,6 @@ var acts = [...]Act{
 	{"invites list", "invite", "list", Read, false},
 	{"invites revoke", "invite", "revoke", Write, false},
 	{"members", "member", "list", Read, false},
-	{"member list", "member", "list", Read, false},
 	{"member role", "member", "role", Write, false},
 	{"trust list", "trust", "list", Read, false},
 	{"trust accept", "trust", "accept", Write, false},

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -74,7 +75,7 @@ func actOf(cmd *cobra.Command) policy.Act {
 	if !cmd.HasParent() || cmd.HasSubCommands() && cmd.Annotations[SelfKey] == "" || cmd.Name() == cobra.ShellCompRequestCmd {
 		return policy.Act{Kind: policy.Machine}
 	}
-	act := policy.Of(PathOf(cmd))
+	act := policy.Of(cmp.Or(cmd.Annotations[CopyKey], PathOf(cmd)))
 	if act.Edits {
 		cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
 			if f.Changed && f.Name != "mesh" {

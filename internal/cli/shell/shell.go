@@ -101,7 +101,8 @@ type Flags struct {
 
 // New makes a run.
 func New(sys System) *App {
-	a := &App{Sys: sys, Env: config.ReadEnv(sys.Lookup), Answers: term.Reads(sys.Stdin)}
+	a := &App{Sys: sys, Env: config.ReadEnv(sys.Lookup)}
+	_, a.Answers = term.Reads(sys.Stdin)
 	a.Out = term.NewStream(sys.Stdout, a.Env.NoColor)
 	a.Err = term.NewStream(sys.Stderr, a.Env.NoColor)
 	return a

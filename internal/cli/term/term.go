@@ -34,12 +34,6 @@ func NewStream(w io.Writer, noColour bool) Stream {
 	return s
 }
 
-// Reads reports whether what is read comes from a terminal, where somebody can answer.
-func Reads(r io.Reader) bool {
-	f, ok := r.(*os.File)
-	return ok && (isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()))
-}
-
 // To is s with its text going to w: what is written for a terminal can be collected first.
 func (s Stream) To(w io.Writer) Stream {
 	s.Writer = w
