@@ -45,6 +45,7 @@ var acts = [...]Act{
 	{"status-line", "machine", "status-line", Machine, false},
 	{"mcp", "machine", "mcp", Machine, false},
 	{"doctor", "machine", "doctor", Machine, false},
+	{"plugin", "machine", "plugin", Machine, false},
 	{"skill", "machine", "skill", Machine, false},
 	{"config print", "machine", "config", Machine, false},
 	{"completions", "machine", "completions", Machine, false},
