@@ -46,7 +46,7 @@ func Run(ctx context.Context, opt Options) error {
 	if err != nil {
 		return mesh.Errorf(mesh.IOError, "make a temporary folder: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, opt.Executable, "demo", "--stage", dir)
+	cmd := exec.CommandContext(ctx, opt.Executable, "demo", "--stage", dir, "--channels", "claudemesh")
 	cmd.Args[0] = "claude"                                                // the name of the host program that it plays; its rules are read from its command line
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it cleans up by itself
 	cmd.WaitDelay = cleanTime

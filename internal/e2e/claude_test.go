@@ -54,6 +54,9 @@ func (h *home) openClaude(t *testing.T, m *model, flags ...string) *claude {
 	t.Helper()
 	dir := h.settleClaude(t)
 	h.must("install", "--client", "claude", "--no-service")
+	if m.serverEnv != nil {
+		h.giveServer(m.serverEnv)
+	}
 	return h.startClaude(t, m, dir, flags...)
 }
 
@@ -152,8 +155,20 @@ func (c *claude) userTurns(t *testing.T) []string {
 			var entry struct {
 				Type    string
 				Message struct{ Content json.RawMessage }
+
+				Attachment struct {
+					Type   string
+					Prompt string
+				}
 			}
-			if json.Unmarshal(lines.Bytes(), &entry) != nil || entry.Type != "user" {
+			if json.Unmarshal(lines.Bytes(), &entry) != nil {
+				continue
+			}
+			if entry.Attachment.Type == "queued_command" { // it came in the middle of a turn
+				turns = append(turns, entry.Attachment.Prompt)
+				continue
+			}
+			if entry.Type != "user" {
 				continue
 			}
 			var text string

@@ -20,8 +20,11 @@ type model struct {
 	*httptest.Server
 	reply func(request string) string // a shell command, or nothing; called from any goroutine
 
+	serverEnv map[string]string // for our MCP server in the host; nil: as install has it
+
 	mu       sync.Mutex
 	requests []string
+	tools    int // calls of tools so far: their ids are toolu_1, toolu_2 and so on
 }
 
 func newModel(t *testing.T, reply func(request string) string) *model {
@@ -48,6 +51,17 @@ func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// first gives the first request that holds a text; empty when there is none.
+func (m *model) first(text string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.requests, func(r string) bool { return strings.Contains(r, text) })
+	if i < 0 {
+		return ""
+	}
+	return m.requests[i]
+}
+
 // seen counts the requests that hold a text.
 func (m *model) seen(text string) int {
 	m.mu.Lock()
@@ -67,7 +81,10 @@ func (m *model) answer(w http.ResponseWriter, request string) {
 		if err != nil {
 			panic(err)
 		}
-		block = `{"type":"tool_use","id":"toolu_1","name":"Bash","input":{}}`
+		m.mu.Lock()
+		m.tools++
+		block = fmt.Sprintf(`{"type":"tool_use","id":"toolu_%d","name":"Bash","input":{}}`, m.tools)
+		m.mu.Unlock()
 		delta, stop = `{"type":"input_json_delta","partial_json":`+string(partial)+`}`, "tool_use"
 	}
 	w.Header().Set("Content-Type", "text/event-stream")

@@ -196,7 +196,7 @@ func (h *home) hostCommand(id string, flags ...string) *exec.Cmd {
 		h.t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Args = append([]string{"claude", "--session-id", id}, flags...)
+	cmd.Args = append([]string{"claude", "--session-id", id, "--dangerously-load-development-channels", "server:claudemesh"}, flags...)
 	cmd.Env, cmd.Dir = append(slices.Clone(h.env), hostVariable+"="+program), h.dir
 	return cmd
 }

@@ -90,6 +90,34 @@ func (f flags) reads(source string) bool {
 	return f.sources == nil || slices.Contains(f.sources, source)
 }
 
+// Channelled reports whether the process of a session shows channel notifications of an MCP server of ours, as far as its
+// command line tells: Claude Code has to be told at its start which servers are channels (claude-code 1). What cannot be
+// read might.
+func Channelled(pid int, server string) bool {
+	args, err := commandLine(pid)
+	if err != nil || args[len(args)-1] == "" || !isClaude(args) {
+		return true
+	}
+	named := false // the words behind one of the flags, up to the next
+	for _, arg := range args[1:] {
+		name, value, given := strings.Cut(arg, "=")
+		switch {
+		case arg == "--":
+			return false
+		case strings.HasPrefix(arg, "-"):
+			if named = name == "--channels" || name == "--dangerously-load-development-channels"; !named || !given {
+				continue
+			}
+		default:
+			value = arg
+		}
+		if named && strings.Contains(value, server) {
+			return true
+		}
+	}
+	return false
+}
+
 // ClaudeAncestor returns the nearest of a process and its ancestors that is Claude Code, and whether there is one.
 func ClaudeAncestor(pid int) (Process, bool) {
 	for p := range Ancestry(pid) {

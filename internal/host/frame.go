@@ -28,7 +28,10 @@ type Frame struct {
 
 // Wrap puts a body into the frame (design E1). The first byte is ours, and nothing that a sender wrote leaves its
 // place. The host shows from-name as the sender; the rest is for the model and for our hook.
-func Wrap(f Frame, body string) string {
+func Wrap(f Frame, body string) string { return wrap(f, Body(body)) }
+
+// wrap is Wrap for a body that is safe.
+func wrap(f Frame, body string) string {
 	var b strings.Builder
 	b.WriteString("<" + frameTag)
 	attribute(&b, "from-name", Name(f.From)+"·"+Line(f.Mesh)+"·"+Line(string(f.Key[:min(len(f.Key), 8)])))
@@ -42,7 +45,7 @@ func Wrap(f Frame, body string) string {
 	if f.ReplyTo != "" {
 		attribute(&b, "reply-to", f.ReplyTo)
 	}
-	b.WriteString(">\n" + Body(body) + "\n</" + frameTag + ">")
+	b.WriteString(">\n" + body + "\n</" + frameTag + ">")
 	return b.String()
 }
 
@@ -84,15 +87,18 @@ const pointer = "\n[cut here; the message has %d bytes. All of it: claudemesh in
 
 // Body makes a sender's text safe to stand in a frame of ours or of the host: no delimiter in any spelling, no control,
 // reordering or hidden characters, valid UTF-8, at most MaxBodyBytes and a pointer to the inbox.
-func Body(text string) string {
+func Body(text string) string { return within(text, MaxBodyBytes) }
+
+// within is Body with a bound of its own, which is at most MaxBodyBytes.
+func within(text string, limitBytes int) string {
 	whole := len(text)
-	text = text[:min(whole, MaxBodyBytes)] // escaping only makes it longer
+	text = text[:min(whole, limitBytes)] // escaping only makes it longer
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	safe := disarm(visible(text, true))
-	if whole <= MaxBodyBytes && len(safe) <= MaxBodyBytes {
+	if whole <= limitBytes && len(safe) <= limitBytes {
 		return safe
 	}
-	return strings.ToValidUTF8(safe[:min(len(safe), MaxBodyBytes)], "") + fmt.Sprintf(pointer, whole)
+	return strings.ToValidUTF8(safe[:min(len(safe), limitBytes)], "") + fmt.Sprintf(pointer, whole)
 }
 
 // maxLineBytes bounds a name or an id within a line.

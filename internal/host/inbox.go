@@ -26,6 +26,9 @@ type Inbox struct {
 	Token config.Secret
 }
 
+// Exists reports whether there is an inbox where the host said that it would be.
+func (i Inbox) Exists() bool { return i.Path != "" && inboxExists(i.Path) }
+
 // authLine proves that the sender was started by the session.
 type authLine struct {
 	Type  string `json:"type"`

@@ -18,6 +18,11 @@ var errForeign = errors.New("it is not a socket of this user")
 // socketConn is a Unix socket.
 type socketConn struct{ *net.UnixConn }
 
+func inboxExists(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().Type() == fs.ModeSocket
+}
+
 // dialInbox connects after checking that the socket is the user's own: the token is for the host alone.
 func dialInbox(ctx context.Context, path string) (inboxConn, error) {
 	info, err := os.Lstat(path)

@@ -8,6 +8,9 @@ import (
 // pipeConn is a named pipe.
 type pipeConn struct{ *os.File }
 
+// inboxExists: a pipe cannot be looked for without being opened.
+func inboxExists(string) bool { return true }
+
 // dialInbox opens a named pipe; an open one needs no time.
 func dialInbox(_ context.Context, path string) (inboxConn, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

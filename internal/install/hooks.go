@@ -20,9 +20,22 @@ type matcher struct {
 }
 
 type command struct {
-	Type    string `json:"type"`
-	Command string `json:"command"`
-	Timeout int    `json:"timeout,omitzero"`
+	Type        string `json:"type"`
+	Command     string `json:"command"`
+	Timeout     int    `json:"timeout,omitzero"`
+	AsyncRewake bool   `json:"asyncRewake,omitzero"`
+}
+
+// wakeTimeout is for how long the hook that waits beside a session that rests may do that, in seconds: a day.
+const wakeTimeout = 24 * 60 * 60
+
+// commands are those of ours at an event; program is a word of a shell.
+func commands(program, event string) []command {
+	all := []command{{Type: "command", Command: program + " hook " + event, Timeout: hookTimeout}}
+	if event == "Stop" { // it ends at once where it is not needed
+		all = append(all, command{Type: "command", Command: program + " hook wake", Timeout: wakeTimeout, AsyncRewake: true})
+	}
+	return all
 }
 
 // hooksPart is the hooks of Claude Code.
@@ -57,7 +70,7 @@ func hooksPart(path, program string) part {
 
 // setHook makes ours the only one of ours at an event.
 func setHook(text []byte, program, event string) ([]byte, error) {
-	want, err := wire.Encode(matcher{[]command{{"command", shellWord(program) + " hook " + event, hookTimeout}}})
+	want, err := wire.Encode(matcher{commands(shellWord(program), event)})
 	if err != nil {
 		return nil, err
 	}

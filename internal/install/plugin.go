@@ -51,7 +51,7 @@ func Plugin(skill map[string]string) (map[string]string, error) {
 	files := map[string]string{}
 	hooks := map[string][]matcher{}
 	for _, event := range events {
-		hooks[event] = []matcher{{[]command{{"command", pluginProgram + " hook " + event, hookTimeout}}}}
+		hooks[event] = []matcher{{commands(pluginProgram, event)}}
 	}
 	maker := author{pluginName}
 	for name, value := range map[string]any{

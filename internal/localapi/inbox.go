@@ -42,6 +42,7 @@ type InboxItem struct {
 	Announced          bool          `json:"announced,omitzero" jsonschema:"the session takes messages by its inbox: no text on its stream"`
 	Subtype            string        `json:"subtype,omitzero"`
 	Attempt            string        `json:"attempt,omitzero" jsonschema:"random token of this offer to a host; on the event stream of a deliverer only"`
+	Path               string        `json:"path,omitzero" jsonschema:"by which it is to be shown; on the event stream of a deliverer only, and of one that said which paths it has"`
 }
 
 // InboxAnswer is a page of the inbox.
@@ -88,7 +89,7 @@ type InboxDeleteAnswer struct {
 // OfferedRequest confirms that rows were written to the host (design D5: offered, not surfaced).
 type OfferedRequest struct {
 	Attempts []string `json:"attempts" jsonschema:"attempt tokens, at most 1000"`
-	Path     string   `json:"path" jsonschema:"socket or channel"`
+	Path     string   `json:"path" jsonschema:"socket, channel or tool"`
 }
 
 // OfferedAnswer counts the rows.
@@ -96,9 +97,22 @@ type OfferedAnswer struct {
 	Marked int `json:"marked"`
 }
 
+// ReturnRequest gives back rows that were certainly not written to the host: another path is tried.
+type ReturnRequest struct {
+	Attempts []string `json:"attempts" jsonschema:"attempt tokens, at most 1000"`
+	Path     string   `json:"path" jsonschema:"socket, channel or tool"`
+	Reason   string   `json:"reason,omitzero" jsonschema:"why nothing could be written, at most 200 bytes"`
+}
+
+// ReturnAnswer counts the rows.
+type ReturnAnswer struct {
+	Returned int `json:"returned"`
+}
+
 // EventsRequest opens the event stream.
 type EventsRequest struct {
-	Deliver bool `json:"deliver,omitzero" jsonschema:"this subscriber shows messages to the session's host: rows are claimed for it, once"`
+	Deliver bool   `json:"deliver,omitzero" jsonschema:"this subscriber shows messages to the session's host: rows are claimed for it, once"`
+	Paths   string `json:"paths,omitzero" jsonschema:"the paths that a deliverer has, parted by commas; the daemon chooses among them and its own. None: the deliverer chooses"`
 }
 
 // The kinds of the event stream (daemon 9). A message's event id is its inbox seq.
@@ -115,7 +129,7 @@ const (
 // Notice is a constant sentence of the daemon for a session: held or possibly unshown messages wait (design E3).
 type Notice struct {
 	TS    string `json:"ts"`
-	Kind  string `json:"kind" jsonschema:"held or unconfirmed"`
+	Kind  string `json:"kind" jsonschema:"held, unconfirmed or digest"`
 	Count int    `json:"count"`
 	Text  string `json:"text"`
 }
@@ -156,6 +170,10 @@ var (
 	InboxOffered = Define[OfferedRequest, OfferedAnswer](Spec{
 		Route: "POST /v1/inbox/offered", Feature: "inbox", Scope: User,
 		Summary: "Confirm that messages were written to the host.",
+	})
+	InboxReturn = Define[ReturnRequest, ReturnAnswer](Spec{
+		Route: "POST /v1/inbox/return", Feature: "inbox", Scope: User,
+		Summary: "Give back messages that could not be written to the host.",
 	})
 	Events = Define[EventsRequest, None](Spec{
 		Route: "GET /v1/events", Feature: "events", Scope: User, Stream: true,

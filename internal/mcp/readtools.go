@@ -116,7 +116,7 @@ func checked(ctx context.Context, c *local.Client, page localapi.InboxAnswer) (s
 	var frames, seen []string
 	size, unread := 0, page.Unread
 	for _, item := range page.Items {
-		frame := host.Wrap(frameOf(item), bodyOf(item))
+		frame := host.Message(item, host.MaxBodyBytes)
 		if size += len(frame); size > checkLimitBytes && len(frames) > 0 {
 			break
 		}

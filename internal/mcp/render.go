@@ -8,34 +8,6 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-// What stands in place of a text that is not given.
-const (
-	undecryptable = "[this message could not be decrypted]"
-	announced     = "[a message waits in this session's inbox, which is how it takes them; to read it: claudemesh inbox]"
-	withheld      = "[the text is withheld, because its sender is not proved; your user can read it with: claudemesh inbox]"
-)
-
-// bodyOf is the text of a message, or why there is none.
-func bodyOf(item localapi.InboxItem) string {
-	switch {
-	case item.Body != nil:
-		return *item.Body
-	case item.Undecryptable:
-		return undecryptable
-	case item.Announced:
-		return announced
-	}
-	return withheld
-}
-
-// frameOf is what is said of a message in the inbox.
-func frameOf(item localapi.InboxItem) host.Frame {
-	return host.Frame{
-		From: item.SenderName, Mesh: item.Mesh, Key: item.SenderPubkey, MessageID: messageID(item), Attempt: item.Attempt,
-		ReplyTo: text(item.ReplyToID), Encrypted: item.Encrypted, Verified: item.Verified,
-	}
-}
-
 // badges are written before a message that is not of the usual urgency (mcp 2.1).
 var badges = map[mesh.Priority]string{mesh.Now: "[URGENT] ", mesh.Low: "[low] "}
 
@@ -45,7 +17,7 @@ func contentOf(item localapi.InboxItem) string {
 	if item.Topic != nil {
 		content += " (#" + host.Line(*item.Topic) + ")"
 	}
-	return content + ": " + host.Body(bodyOf(item))
+	return content + ": " + host.Body(host.Text(item))
 }
 
 // metaOf are the attributes of a channel notification: strings only, the host drops a notification with anything else and
@@ -68,10 +40,10 @@ func metaOf(item localapi.InboxItem) map[string]string {
 		"from_pubkey":         string(item.SenderPubkey),
 		"mesh_slug":           item.Mesh,
 		"priority":            string(item.Priority),
-		"message_id":          messageID(item),
+		"message_id":          host.MessageID(item),
 		"client_message_id":   string(item.ClientMessageID),
-		"topic":               text(item.Topic),
-		"reply_to_id":         text(item.ReplyToID),
+		"topic":               deref(item.Topic),
+		"reply_to_id":         deref(item.ReplyToID),
 		"subtype":             item.Subtype,
 		"sent_at":             item.CreatedAt,
 		"attempt":             item.Attempt,
@@ -88,15 +60,7 @@ func metaOf(item localapi.InboxItem) map[string]string {
 	return meta
 }
 
-// messageID is the broker's id of a message, else that of the inbox.
-func messageID(item localapi.InboxItem) string {
-	if item.BrokerMessageID != "" {
-		return string(item.BrokerMessageID)
-	}
-	return item.ID
-}
-
-func text(s *string) string {
+func deref(s *string) string {
 	if s == nil {
 		return ""
 	}

@@ -15,14 +15,19 @@ import (
 
 // The paths to a host (design E1), as the daemon is told.
 const (
-	pathSocket  = "socket"
-	pathChannel = "channel"
+	pathSocket  = localapi.PathSocket
+	pathChannel = localapi.PathChannel
 )
 
 var (
 	errHostHolds = errors.New("the host's settings hold or refuse messages of others")
 	errTwice     = errors.New("it was shown before")
 )
+
+// unwritten is an error after which a message is certainly not with the host, and another path may be tried.
+type unwritten struct{ error }
+
+func (u unwritten) Unwrap() error { return u.error }
 
 // screen is the way into the host. It is used by one goroutine.
 type screen struct {
@@ -32,6 +37,8 @@ type screen struct {
 	log    *slog.Logger
 	shown  recent
 	silent bool // the inbox was not there when it was asked last
+
+	channelled bool // the host shows channel notifications, as far as can be known
 }
 
 func newScreen(s *server, inbox host.Inbox, rules *host.Reader, log *slog.Logger) *screen {
@@ -55,13 +62,29 @@ func (c *screen) show(ctx context.Context, item localapi.InboxItem) (path string
 	if !c.shown.add(item.ID) {
 		return "", errTwice
 	}
-	if c.inbox.Path != "" {
-		err := c.post(ctx, host.Wrap(frameOf(item), bodyOf(item)), item.Priority)
+	if c.inbox.Path != "" && item.Path != pathChannel {
+		err := c.post(ctx, host.Message(item, host.MaxBodyBytes), item.Priority)
 		if !mesh.IsCode(err, mesh.DaemonDown) {
 			return pathSocket, err
 		}
+		if item.Path == pathSocket { // the daemon chooses what is tried next
+			c.shown.remove(item.ID)
+			return pathSocket, unwritten{err}
+		}
 	}
 	return pathChannel, c.server.channel(contentOf(item), metaOf(item))
+}
+
+// paths lists those that the host has now. Claude Code shows channels that were named at its start; what other programs do
+// with them is their own affair.
+func (c *screen) paths() (all []string) {
+	if c.inbox.Exists() {
+		all = append(all, pathSocket)
+	}
+	if c.channelled {
+		all = append(all, pathChannel)
+	}
+	return all
 }
 
 // notice puts a sentence of the daemon into the host. It is in no hurry.
@@ -112,6 +135,14 @@ const recentLimit = 4096
 type recent struct {
 	seen  map[string]bool
 	order []string
+}
+
+// remove forgets the id that was added last.
+func (r *recent) remove(id string) {
+	if last := len(r.order) - 1; last >= 0 && r.order[last] == id {
+		r.order = r.order[:last]
+		delete(r.seen, id)
+	}
 }
 
 // add reports whether an id is new.

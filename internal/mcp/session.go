@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -80,6 +81,7 @@ func newSession(opt Options, program info, s *server, log *slog.Logger) *session
 	v.client.Token = v.currentToken
 	rules := host.NewReader(host.Subject{Program: program.Name, PID: v.request.PID, WorkDir: v.request.CWD})
 	v.screen = newScreen(s, inbox, rules, log)
+	v.screen.channelled = program.Name != claudeCode || host.Channelled(v.request.PID, "claudemesh")
 	v.offers = newOffers(v.client, log)
 	return v
 }
@@ -182,7 +184,54 @@ func (v *session) follow(ctx context.Context, connected func()) error {
 		}
 	}
 	connected()
-	return v.client.Events(ctx, localapi.EventsRequest{Deliver: true}, "", func(e local.Event) error { return v.event(ctx, e) })
+	paths := v.paths()
+	ctx, cancel := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		v.watchPaths(ctx, paths)
+	}()
+	defer func() { cancel(); <-watched }()
+	ask := localapi.EventsRequest{Deliver: true, Paths: strings.Join(paths, ",")}
+	take := func(e local.Event) error { return v.event(ctx, e) }
+	err := v.client.Events(ctx, ask, "", take)
+	if mesh.IsCode(err, mesh.BadRequest) { // a daemon of an older version leaves the choice to us
+		err = v.client.Events(ctx, localapi.EventsRequest{Deliver: true}, "", take)
+	}
+	return err
+}
+
+// paths lists those into the session, as the daemon is told. It chooses among them and its own; one that has none is told
+// that messages wait to be asked for.
+func (v *session) paths() []string { return append(v.screen.paths(), localapi.PathPoll) }
+
+// pathsStep is how often is looked whether there are other paths: a host may open its inbox late, and lose it.
+const pathsStep = time.Second
+
+// watchPaths tells the daemon when the paths change, until ctx ends.
+func (v *session) watchPaths(ctx context.Context, told []string) {
+	step := time.NewTicker(pathsStep)
+	defer step.Stop()
+	for {
+		select {
+		case <-step.C:
+		case <-ctx.Done():
+			return
+		}
+		now := v.paths()
+		if slices.Equal(now, told) {
+			continue
+		}
+		call, cancel := context.WithTimeout(ctx, callTime)
+		_, err := localapi.OpenPaths.Do(call, v.client, localapi.OpenPathsRequest{Paths: now})
+		cancel()
+		if err != nil {
+			v.log.Warn("paths are not told", slog.Any(logkey.Err, err))
+			continue
+		}
+		v.log.Info("paths into the session changed", slog.String(logkey.Path, strings.Join(now, ",")))
+		told = now
+	}
 }
 
 // known asks whether the daemon still knows the registration.
@@ -269,12 +318,26 @@ func (v *session) event(ctx context.Context, e local.Event) error {
 func (v *session) message(ctx context.Context, item localapi.InboxItem) {
 	path, err := v.screen.show(ctx, item)
 	id := slog.String(logkey.MessageID, string(item.BrokerMessageID))
+	if errors.As(err, &unwritten{}) && v.giveBack(ctx, item, path, err) {
+		v.log.Info("message was not taken, and is given back", id, slog.String(logkey.Path, path), slog.Any(logkey.Err, err))
+		return
+	}
 	if err != nil {
 		v.log.Warn("message was not shown", id, slog.Any(logkey.Err, err))
 		return
 	}
 	v.log.Info("message was offered to the host", id, slog.String(logkey.Path, path))
 	v.offers.add(ctx, offer{item.Attempt, path})
+}
+
+// giveBack has the daemon try another path for a message that was not written to one.
+func (v *session) giveBack(ctx context.Context, item localapi.InboxItem, path string, why error) bool {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	_, err := localapi.InboxReturn.Do(ctx, v.client, localapi.ReturnRequest{
+		Attempts: []string{item.Attempt}, Path: path, Reason: host.Line(mesh.PublicText(why)[:min(len(mesh.PublicText(why)), 100)]),
+	})
+	return err == nil
 }
 
 // leave ends a registration that nobody can take up again.

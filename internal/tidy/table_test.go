@@ -34,7 +34,7 @@ var ranks = [][]string{
 	2: {"protocol", "localapi", "config", "upkeep", "audit", "policy"},
 	3: {
 		"broker/store/...", "broker/session", "broker/hub", "broker/bus/...",
-		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "local", "unit", "install", "host/...", "cli/term", "cli/projection", "reference",
+		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "daemon/pathway", "local", "unit", "install", "host/...", "cli/term", "cli/projection", "reference",
 	},
 	4: {"broker/queue", "broker/presence", "broker/authority", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate", "daemon/events", "daemon/order", "daemon/trust", "cli/shell", "cli/prompt"},
 	5: {"broker/...", "daemon/..."},

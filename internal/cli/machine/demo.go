@@ -8,7 +8,7 @@ import (
 
 // NewDemo shows messages between two homes.
 func NewDemo(a *shell.App) *cobra.Command {
-	var stage string
+	var stage, channels string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show messages between two homes on this machine, then clean up",
@@ -16,10 +16,16 @@ func NewDemo(a *shell.App) *cobra.Command {
 			"Nothing outside the folder is touched, and it is removed at the end.",
 		Args: a.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.Sys.Services.Demo(cmd.Context(), a.DaemonService(map[string]string{"stage": stage}))
+			flags := map[string]string{"stage": stage}
+			if channels != "" {
+				flags["channels"] = channels
+			}
+			return a.Sys.Services.Demo(cmd.Context(), a.DaemonService(flags))
 		},
 	}
 	cmd.Flags().StringVar(&stage, "stage", "", "`folder` to play in, for the program itself")
 	_ = cmd.Flags().MarkHidden("stage") // the flag was made a line above
+	cmd.Flags().StringVar(&channels, "channels", "", "`servers` whose channels the program shows: it plays a host, and is asked for its command line")
+	_ = cmd.Flags().MarkHidden("channels") // as above
 	return cmd
 }

@@ -47,6 +47,17 @@ func Follow[Req any](ctx context.Context, a *App, c localapi.Call[Req, localapi.
 	}
 }
 
+// Listen reads a stream of a daemon that runs, until it or ctx ends or take fails, and starts none.
+func Listen[Req any](ctx context.Context, a *App, c localapi.Call[Req, localapi.None], req Req, take func(local.Event) error) error {
+	r, err := c.Request(req)
+	if err != nil {
+		return err
+	}
+	client := a.newClient()
+	defer func() { _ = client.Close() }() // nothing was written that could be lost
+	return client.Follow(ctx, r, nil, take)
+}
+
 // How long a stream waits for the daemon to come back, how often it looks, and how often it may find the one that has just
 // ended the stream: that is no restart.
 const (

@@ -2,8 +2,10 @@ package inbox
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
@@ -13,6 +15,7 @@ type Surface struct {
 	ID    string // host session id
 	Scope Scope
 	Since time.Time // when the session was registered
+	Path  string    // by which it is shown; empty: its deliverer chooses, and says so afterwards
 }
 
 // Claimed is a row that this deliverer, and nobody else for the same surface, writes to the host.
@@ -22,11 +25,12 @@ type Claimed struct {
 }
 
 // claimable is the condition of Claim behind inScope: $3 is the surface, $4 its time of registration, $5 a seq below
-// which there is nothing. What came to a session key is offered once in all. Rows of the TypeScript daemon have no
-// mesh id; it has shown them.
+// which there is nothing, $6 the path. What came to a session key is offered once in all, unless that was by a path that
+// showed nothing: then to the same session by another one. Rows of the TypeScript daemon have no mesh id; it has shown them.
 const claimable = ` AND i.seq >= $5 AND i.mesh_id != '' AND i.seen_at IS NULL
-	AND NOT EXISTS (SELECT 1 FROM offer o WHERE o.surface = $3 AND o.seq = i.seq)
-	AND (i.recipient_kind = 'member' AND i.received_at >= $4 OR NOT EXISTS (SELECT 1 FROM offer o WHERE o.seq = i.seq))`
+	AND NOT EXISTS (SELECT 1 FROM offer o WHERE o.surface = $3 AND o.seq = i.seq AND (o.again = 0 OR $6 IN (o.path, o.earlier_path)))
+	AND (i.recipient_kind = 'member' AND i.received_at >= $4 OR NOT EXISTS (
+		SELECT 1 FROM offer o WHERE o.seq = i.seq AND NOT (o.surface = $3 AND o.again = 1)))`
 
 // Claim takes the oldest rows that were never offered to s and that admit lets through (nil: all), and returns them
 // when the claim is on the disk: each is returned once, whatever happens afterwards (design E1). Rows that admit
@@ -37,7 +41,7 @@ func (b *Inbox) Claim(ctx context.Context, s Surface, limit int, admit func(Row)
 		return nil, mesh.Errorf(mesh.BadRequest, "a claim has a surface and takes 1 to %d rows", maxLimit)
 	}
 	floor := b.floors.find(s)
-	args, err := s.Scope.args(s.ID, s.Since.UnixMilli(), floor)
+	args, err := s.Scope.args(s.ID, s.Since.UnixMilli(), floor, s.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +71,7 @@ func unclaimed(ctx context.Context, b *Inbox, args []any, limit int, admit func(
 			}
 			rest = min(rest, r.Seq)
 			return len(rows) < limit
-		}, "SELECT "+columns+" FROM inbox i WHERE "+inScope+claimable+" ORDER BY i.seq LIMIT $6", with(args, maxScan)...)
+		}, "SELECT "+columns+" FROM inbox i WHERE "+inScope+claimable+" ORDER BY i.seq LIMIT $7", with(args, maxScan)...)
 	})
 	return rows, rest, err
 }
@@ -82,8 +86,8 @@ func take(ctx context.Context, b *Inbox, args []any, rows []Row) ([]Claimed, err
 		for _, r := range rows {
 			token := mesh.NewToken()
 			// Asked again in the transaction: another session may have been faster.
-			n, err := tx.Exec("INSERT INTO offer (surface, seq, attempt, claimed_at) SELECT $3, i.seq, $6, $7 FROM inbox i WHERE "+
-				inScope+claimable+" AND i.seq = $8", with(args, token, b.now().UnixMilli(), r.Seq)...)
+			n, err := tx.Exec("INSERT INTO offer (surface, seq, attempt, claimed_at, path) SELECT $3, i.seq, $7, $8, $6 FROM inbox i WHERE "+
+				inScope+claimable+" AND i.seq = $9"+anew, with(args, token, b.now().UnixMilli(), r.Seq)...)
 			if err != nil {
 				return err
 			}
@@ -96,14 +100,18 @@ func take(ctx context.Context, b *Inbox, args []any, rows []Row) ([]Claimed, err
 	return claimed, err
 }
 
+// anew makes another offer of a message that the same session was offered before.
+const anew = ` ON CONFLICT (surface, seq) DO UPDATE SET earlier = attempt, earlier_path = path, attempt = excluded.attempt, path = excluded.path,
+	claimed_at = excluded.claimed_at, offered_at = NULL, told_at = NULL, lapsed_at = NULL, again = 0, partly = 0`
+
 // with gives a list of its own with more parameters.
 func with(args []any, more ...any) []any { return append(args[:len(args):len(args)], more...) }
 
-// Offered confirms that claimed rows were written to the host by a path, socket or channel, and counts them. Tokens of
-// other surfaces, unknown ones and repeated ones count nothing.
+// Offered confirms that claimed rows were written to the host by a path, and counts them. Tokens of other surfaces,
+// unknown ones and repeated ones count nothing.
 func (b *Inbox) Offered(ctx context.Context, surface string, attempts []string, path string) (int, error) {
-	if path != "socket" && path != "channel" {
-		return 0, mesh.Errorf(mesh.BadRequest, "path %q is not socket or channel", path)
+	if !slices.Contains(localapi.Paths(), path) {
+		return 0, mesh.Errorf(mesh.BadRequest, "%q is no path into a session", path)
 	}
 	if len(attempts) > maxLimit {
 		return 0, mesh.Errorf(mesh.BadRequest, "at most %d attempts at once", maxLimit)

@@ -16,10 +16,12 @@ type floors struct {
 	all map[string]floor
 }
 
-// floor holds only for the scope and the time with which it was found: other keys may have older rows.
+// floor holds only for the scope, the time and the path with which it was found: other keys may have older rows, and what
+// one path showed nobody another one may.
 type floor struct {
 	keys  []mesh.Key
 	since time.Time
+	path  string
 	seq   int64
 }
 
@@ -27,7 +29,7 @@ func (f *floors) find(s Surface) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known, ok := f.all[s.ID]
-	if !ok || s.Scope.all || !known.since.Equal(s.Since) || !slices.Equal(known.keys, s.Scope.keys) {
+	if !ok || s.Scope.all || !known.since.Equal(s.Since) || known.path != s.Path || !slices.Equal(known.keys, s.Scope.keys) {
 		return 0
 	}
 	return known.seq
@@ -39,5 +41,12 @@ func (f *floors) set(s Surface, seq int64) {
 	if f.all == nil {
 		f.all = map[string]floor{}
 	}
-	f.all[s.ID] = floor{keys: slices.Clone(s.Scope.keys), since: s.Since, seq: seq}
+	f.all[s.ID] = floor{keys: slices.Clone(s.Scope.keys), since: s.Since, path: s.Path, seq: seq}
+}
+
+// drop forgets the floor of a surface to which older rows are given again.
+func (f *floors) drop(surface string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.all, surface)
 }

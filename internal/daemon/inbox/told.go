@@ -36,22 +36,26 @@ type Notices struct{ b *Inbox }
 // NoticesOf gives those of an inbox.
 func NoticesOf(b *Inbox) Notices { return Notices{b} }
 
-// Surfaced notes that a host showed what was offered to a surface by these attempts, and counts them: the host itself has
-// given the tokens back (design E1). Tokens of other surfaces, unknown ones and repeated ones count nothing. What came to
-// the key of a session is read by that.
-func (o Notices) Surfaced(ctx context.Context, surface string, attempts []string) (int, error) {
+// Surfaced notes that a host showed what was offered to a surface by these attempts, and gives the path of each: the host
+// itself has given the tokens back (design E1). Tokens of other surfaces, unknown ones and repeated ones count nothing.
+// What came to the key of a session is read by that.
+func (o Notices) Surfaced(ctx context.Context, surface string, attempts []string) (paths []string, err error) {
 	if len(attempts) > maxLimit {
-		return 0, mesh.Errorf(mesh.BadRequest, "at most %d attempts at once", maxLimit)
+		return nil, mesh.Errorf(mesh.BadRequest, "at most %d attempts at once", maxLimit)
 	}
 	tokens, err := list(attempts)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	var n int
 	now := o.b.now().UnixMilli()
 	err = o.b.db.Write(ctx, func(tx *sqlite.Tx) error {
-		seqs, err := surfaced(tx, surface, tokens, now)
-		if n = len(seqs); err != nil {
+		// Of what was only announced nothing is proved but that its announcement was shown.
+		if _, err := tx.Exec(`UPDATE offer SET told_at = $3, offered_at = coalesce(offered_at, $3)
+			WHERE surface = $1 AND attempt IN (SELECT value FROM json_each($2)) AND partly = 1 AND told_at IS NULL`, surface, tokens, now); err != nil {
+			return err
+		}
+		var seqs []int64
+		if seqs, paths, err = surfaced(tx, surface, tokens, now); err != nil {
 			return err
 		}
 		for _, seq := range seqs {
@@ -64,28 +68,31 @@ func (o Notices) Surfaced(ctx context.Context, surface string, attempts []string
 		}
 		return nil
 	})
-	if err == nil && n > 0 {
+	if err == nil && len(paths) > 0 {
 		o.tell()
+		o.b.broadcast() // what waits for room may come now
 	}
-	return n, sqlite.Coded(err)
+	return paths, sqlite.Coded(err)
 }
 
-// surfaced stamps offers and gives the rows that they were of.
-func surfaced(tx *sqlite.Tx, surface, tokens string, now int64) ([]int64, error) {
-	rows, err := tx.Query(`UPDATE offer SET surfaced_at = $3, offered_at = coalesce(offered_at, $3)
-		WHERE surface = $1 AND attempt IN (SELECT value FROM json_each($2)) AND surfaced_at IS NULL RETURNING seq`, surface, tokens, now)
+// surfaced stamps offers and gives the rows that they were of, and their paths.
+func surfaced(tx *sqlite.Tx, surface, tokens string, now int64) (seqs []int64, paths []string, err error) {
+	rows, err := tx.Query(`UPDATE offer SET surfaced_at = $3, offered_at = coalesce(offered_at, $3), again = 0
+		WHERE surface = $1 AND surfaced_at IS NULL AND partly = 0 AND (attempt IN (SELECT value FROM json_each($2))
+			OR earlier != '' AND earlier IN (SELECT value FROM json_each($2)))
+		RETURNING seq, CASE WHEN attempt IN (SELECT value FROM json_each($2)) THEN path ELSE earlier_path END`, surface, tokens, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var seqs []int64
 	for rows.Next() {
 		var seq int64
-		if err := rows.Scan(&seq); err != nil {
-			return nil, err
+		var path string
+		if err := rows.Scan(&seq, &path); err != nil {
+			return nil, nil, err
 		}
-		seqs = append(seqs, seq)
+		seqs, paths = append(seqs, seq), append(paths, path)
 	}
-	return seqs, rows.Err()
+	return seqs, paths, rows.Err()
 }
 
 // Acknowledge notes that a row was acknowledged by its reader, or with reply answered to its sender, and that it is read.
@@ -172,7 +179,7 @@ func (o Notices) tell() {
 // Offer is one showing of a row to a host session.
 type Offer struct {
 	Surface  string // host session id
-	Path     string // socket or channel; empty while it is not confirmed
+	Path     string // one of localapi.Paths; empty while it is not known
 	Claimed  time.Time
 	Offered  time.Time // zero: not confirmed
 	Surfaced time.Time // zero: not proved

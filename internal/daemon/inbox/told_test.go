@@ -45,8 +45,8 @@ func TestSurfaced(t *testing.T) {
 	got := claim(t, b, s, nil)
 	marked := func(surface string, want int, attempts ...string) {
 		t.Helper()
-		if n, err := NoticesOf(b).Surfaced(ctx, surface, attempts); n != want || err != nil {
-			t.Errorf("surfaced at %s: got %d, %v, want %d", surface, n, err, want)
+		if n, err := NoticesOf(b).Surfaced(ctx, surface, attempts); len(n) != want || err != nil {
+			t.Errorf("surfaced at %s: got %q, %v, want %d", surface, n, err, want)
 		}
 	}
 	more := NoticesOf(b).ToTell()

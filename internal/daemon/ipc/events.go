@@ -9,10 +9,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/events"
-	"github.com/claudemesh/claudemesh/internal/daemon/gate"
-	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
 	"github.com/claudemesh/claudemesh/internal/localapi"
-	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
@@ -94,8 +91,9 @@ type deliverers struct {
 
 func newDeliverers() deliverers { return deliverers{&sync.Mutex{}, map[string]chan struct{}{}} }
 
-// take gives the place of a session's deliverer; the channel is closed when another takes it. Call done at the end.
-func (d deliverers) take(session string) (ended <-chan struct{}, done func()) {
+// take gives the place of a session's deliverer; the channel is closed when another takes it. Call done at the end; it
+// says whether nobody has.
+func (d deliverers) take(session string) (ended <-chan struct{}, done func() (last bool)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if older, ok := d.end[session]; ok {
@@ -103,12 +101,14 @@ func (d deliverers) take(session string) (ended <-chan struct{}, done func()) {
 	}
 	mine := make(chan struct{})
 	d.end[session] = mine
-	return mine, func() {
+	return mine, func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.end[session] == mine {
+		last := d.end[session] == mine
+		if last {
 			delete(d.end, session)
 		}
+		return last
 	}
 }
 
@@ -122,10 +122,12 @@ func (s *Server) events(ctx context.Context, c caller, req localapi.EventsReques
 	var source messages
 	var err error
 	if req.Deliver {
-		ended, done := s.deliver.take(c.id())
+		d, done, fail := newDelivery(ctx, s, c, req)
+		if fail != nil {
+			return fail
+		}
 		defer done()
-		source = &delivery{server: s, session: c.session.ID, surface: inbox.Surface{ID: c.id(), Scope: c.scope(), Since: c.session.Registered}, ended: ended}
-		err = s.unconfirmed(ctx, c.id(), sub)
+		source, err = d, s.unconfirmed(ctx, c.id(), sub)
 	} else {
 		source, err = s.follow(ctx, c, sub.lastID)
 	}
@@ -146,7 +148,7 @@ func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source mes
 	keepalive := time.NewTicker(s.Settings.SSEKeepalive)
 	defer keepalive.Stop()
 	for {
-		changed, rules := s.Inbox.Changed(), s.Registry.Changed()
+		changed, rules, paths := s.Inbox.Changed(), s.Registry.Changed(), s.paths.Changed()
 		more, err := source.next(ctx, sub)
 		if err == nil {
 			err = sub.flush.Flush()
@@ -166,6 +168,7 @@ func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source mes
 			return nil
 		case <-changed:
 		case <-rules:
+		case <-paths:
 		case <-keepalive.C: // also the moment at which a changed mode of the host lets held messages through
 			err = sub.comment("keepalive")
 		case ev, ok := <-other:
@@ -231,74 +234,4 @@ func (c *cursor) next(ctx context.Context, sub *subscriber) (bool, error) {
 		c.seq = r.Seq
 	}
 	return len(rows) == page, nil
-}
-
-// delivery claims messages for the process that shows them to a session's host: each is given out once.
-type delivery struct {
-	server  *Server
-	session string
-	surface inbox.Surface
-	ended   <-chan struct{}
-}
-
-func (d *delivery) over() <-chan struct{} { return d.ended }
-
-func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
-	s := d.server
-	is, _ := s.Registry.Find(d.session) // one that has ended takes nothing any more, in whatever mode
-	if is.MessageMode == localapi.ModeOff {
-		return false, nil
-	}
-	v := s.verdicts(ctx, d.session)
-	held := gate.None
-	claimed, err := s.Inbox.Claim(ctx, d.surface, page, func(r inbox.Row) bool {
-		verdict, reason := v.judge(r)
-		if verdict == gate.Hold {
-			held = reason
-		}
-		// What is offered is offered once: a sender of whom nobody can be asked now is asked about when that is possible.
-		return verdict == gate.Show || verdict == gate.HeaderOnly && !v.unasked[r.Sender]
-	})
-	if err != nil {
-		return false, err
-	}
-	for _, r := range claimed {
-		item := v.item(r.Row)
-		item.Attempt = r.Attempt
-		if is.MessageMode == localapi.ModeInbox && !item.Held {
-			item.Body, item.Announced = nil, true
-		}
-		if err := sub.event(strconv.FormatInt(r.Seq, 10), localapi.EventMessage, item); err != nil {
-			return false, err
-		}
-	}
-	if held != gate.None && s.notices.Allow(d.session, held, s.Now()) {
-		err = sub.event("", localapi.EventNotice, localapi.Notice{TS: mesh.FormatTime(s.Now()), Kind: "held", Text: gate.HeldText})
-	}
-	return len(claimed) == page, err
-}
-
-// unconfirmedText tells a session of messages that may or may not have been shown: the process that showed them died
-// before it said so. They are never offered twice.
-const unconfirmedText = "Some messages may not have reached this session. Read them with: claudemesh inbox"
-
-// unconfirmed tells a new deliverer what its predecessor left open.
-func (s *Server) unconfirmed(ctx context.Context, session string, sub *subscriber) error {
-	n, err := s.Inbox.Unconfirmed(ctx, session)
-	if err != nil || n == 0 {
-		return err
-	}
-	err = sub.event("", localapi.EventNotice, localapi.Notice{
-		TS: mesh.FormatTime(s.Now()), Kind: "unconfirmed", Count: n, Text: unconfirmedText,
-	})
-	if err == nil {
-		err = sub.flush.Flush()
-	}
-	if err != nil {
-		return err
-	}
-	if err := s.Inbox.Told(ctx, session); err != nil {
-		s.Log.Warn("unconfirmed messages still counted", logkey.Err, err)
-	}
-	return nil
 }

@@ -20,34 +20,38 @@ const statusEvery = 20 * time.Second
 
 func (s hookRoutes) hook(ctx context.Context, c caller, req localapi.HookRequest) (localapi.HookAnswer, error) {
 	var answer localapi.HookAnswer
-	hooks := registry.Hooks{Registry: s.Registry}
-	if c.session == nil {
-		around, ok := hooks.Around(c.process.PID)
-		if !ok {
-			return answer, mesh.Errorf(mesh.SessionUnknown, "no registered session runs this hook")
-		}
-		c.session = &around
+	proved := c.session != nil // by its token: a process that is merely inside a session gets no texts (design C6)
+	c, err := s.within(ctx, c)
+	if err != nil {
+		return answer, err
 	}
-	if len(req.Attempts) > maxAttempts {
+	if len(req.Attempts) > maxAttempts || len(req.Offered) > maxAttempts {
 		return answer, mesh.Errorf(mesh.BadRequest, "at most %d attempts at once", maxAttempts)
+	}
+	if len(req.Offered) > 0 {
+		n, err := s.Inbox.Offered(ctx, c.id(), req.Offered, localapi.PathHook)
+		s.paths.Offered(c.id(), localapi.PathHook, n)
+		return answer, err
 	}
 	var mode host.Mode
 	if req.PermissionMode != "" {
 		mode = host.ParseMode(req.PermissionMode)
 	}
-	if err := hooks.Heard(ctx, c.id(), mode, req.SessionID); err != nil {
+	if err := (registry.Hooks{Registry: s.Registry}).Heard(ctx, c.id(), mode, req.SessionID); err != nil {
 		return answer, err
 	}
-	if len(req.Attempts) > 0 {
-		n, err := inbox.NoticesOf(s.Inbox).Surfaced(ctx, c.id(), req.Attempts)
-		if err != nil {
-			return answer, err
-		}
-		answer.Surfaced = n
+	turn := s.paths.Heard(c.id(), req.Event)
+	if answer.Surfaced, err = s.seen(ctx, c, req, turn); err != nil {
+		return answer, err
 	}
 	if req.Status != "" && s.moods.news(c.id(), req.Status, s.Now()) {
 		change := localapi.ProfileRequest{Status: &req.Status, Source: "hook"}
 		if _, err := s.Node.Presence().SetProfile(ctx, c.id(), change); err != nil {
+			return answer, err
+		}
+	}
+	if req.TakesContext && proved {
+		if answer.Context, answer.Attempts, err = s.context(ctx, c, req); err != nil {
 			return answer, err
 		}
 	}
@@ -56,6 +60,42 @@ func (s hookRoutes) hook(ctx context.Context, c caller, req localapi.HookRequest
 		answer.Meshes = append(answer.Meshes, l.Slug)
 	}
 	return answer, nil
+}
+
+// within finds the session that a hook runs in: the one of its token, or else of the process around it.
+func (s hookRoutes) within(ctx context.Context, c caller) (caller, error) {
+	if c.session == nil {
+		around, ok := (registry.Hooks{Registry: s.Registry}).Around(c.process.PID)
+		if !ok {
+			return c, mesh.Errorf(mesh.SessionUnknown, "no registered session runs this hook")
+		}
+		c.session, c.nobody = &around, false
+	}
+	return c, s.paths.Load(ctx, c.id())
+}
+
+// seen takes the proofs that a hook brings. What was not seen when a turn ends that began after it was offered is
+// tried by another path; turn is the zero time within one.
+func (s hookRoutes) seen(ctx context.Context, c caller, req localapi.HookRequest, turn time.Time) (int, error) {
+	n, err := s.prove(ctx, c.id(), req.Attempts)
+	if err != nil {
+		return n, err
+	}
+	offers := inbox.OfferingsOf(s.Inbox)
+	open, err := offers.Outstanding(ctx, c.id())
+	if err != nil || open == 0 {
+		return n, err
+	}
+	written := s.transcripts.tokens(c.id(), req.Transcript)
+	more, err := s.prove(ctx, c.id(), written[:min(len(written), maxAttempts)])
+	if n += more; err != nil || turn.IsZero() {
+		return n, err
+	}
+	again, err := offers.Lapse(ctx, c.id(), turn, c.session.Registered, s.paths.Untried(c.id()))
+	for _, path := range again {
+		s.paths.Doubt(c.id(), path)
+	}
+	return n, err
 }
 
 // moods remembers what hooks said last, so that a busy session costs the broker one frame in a while.

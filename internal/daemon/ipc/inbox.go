@@ -87,10 +87,12 @@ func (s inboxRoutes) offered(ctx context.Context, c caller, req localapi.Offered
 		return localapi.OfferedAnswer{}, mesh.Errorf(mesh.SessionUnknown, "only a session is offered messages")
 	case len(req.Attempts) > maxAttempts:
 		return localapi.OfferedAnswer{}, mesh.Errorf(mesh.BadRequest, "at most %d attempts at once", maxAttempts)
-	case req.Path != "socket" && req.Path != "channel":
-		return localapi.OfferedAnswer{}, mesh.Errorf(mesh.BadRequest, "path is socket or channel")
+	}
+	if err := checkPaths([]string{req.Path}); err != nil {
+		return localapi.OfferedAnswer{}, err
 	}
 	n, err := s.Inbox.Offered(ctx, c.id(), req.Attempts, req.Path)
+	s.paths.Offered(c.id(), req.Path, n)
 	return localapi.OfferedAnswer{Marked: n}, err
 }
 

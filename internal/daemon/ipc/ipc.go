@@ -48,16 +48,17 @@ type Server struct {
 	streams  chan struct{} // places for event streams
 	notices  gate.Limiter
 	moods    moods
-	began    time.Time
-	tcp      bool // what is served comes by TCP: the bearer token is needed
-	ending   chan struct{}
-	deliver  deliverers
+	showing
+	began   time.Time
+	tcp     bool // what is served comes by TCP: the bearer token is needed
+	ending  chan struct{}
+	deliver deliverers
 }
 
 // New returns a server with every route of package localapi.
 func New(opt Options) *Server {
 	s := &Server{
-		Options: opt, mux: http.NewServeMux(), began: opt.Now(), ending: make(chan struct{}), deliver: newDeliverers(),
+		Options: opt, mux: http.NewServeMux(), began: opt.Now(), ending: make(chan struct{}), deliver: newDeliverers(), showing: newShowing(opt),
 		requests: make(chan struct{}, opt.Settings.IPCRequests), streams: make(chan struct{}, opt.Settings.IPCStreams),
 	}
 	s.bind()
@@ -111,6 +112,10 @@ func (s *Server) bind() {
 	handle(s, localapi.Whoami, h.whoami)
 	handle(s, localapi.Hook, hookRoutes{s}.hook)
 	handle(s, localapi.StatusLine, hookRoutes{s}.statusLine)
+	stream(s, localapi.HookWake, hookRoutes{s}.wake)
+	handle(s, localapi.SessionPathsList, pathRoutes{s}.list)
+	handle(s, localapi.OpenPaths, pathRoutes{s}.open)
+	handle(s, localapi.InboxReturn, pathRoutes{s}.giveBack)
 	p := presenceRoutes{s}
 	handle(s, localapi.ProfileSet, p.set)
 	handle(s, localapi.Profiles, p.profiles)

@@ -22,7 +22,7 @@ func (s receiptRoutes) surfaced(ctx context.Context, c caller, req localapi.Surf
 	case len(req.Attempts) > maxAttempts:
 		return localapi.SurfacedAnswer{}, mesh.Errorf(mesh.BadRequest, "at most %d attempts at once", maxAttempts)
 	}
-	n, err := inbox.NoticesOf(s.Inbox).Surfaced(ctx, c.id(), req.Attempts)
+	n, err := s.prove(ctx, c.id(), req.Attempts)
 	return localapi.SurfacedAnswer{Marked: n}, err
 }
 
