@@ -59,5 +59,18 @@ func completionScript(cmd *cobra.Command, name string, names []string) (string, 
 	if err != nil {
 		return "", mesh.Errorf(mesh.Internal, "make the script: %w", err)
 	}
-	return script.String(), nil
+	return strings.Replace(script.String(), bashWords, bashWordsAnywhere, 1), nil
 }
+
+// What cobra's script for bash calls is in the package bash-completion, which not every machine has loaded: without it the shell
+// says itself what was typed, with words that are parted at : and =.
+const (
+	bashWords         = "    _get_comp_words_by_ref \"$@\" cur prev words cword\n"
+	bashWordsAnywhere = `    if declare -F _get_comp_words_by_ref >/dev/null 2>&1; then
+        _get_comp_words_by_ref "$@" cur prev words cword
+    else
+        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+        cur=${words[cword]} prev=${words[cword - 1]}
+    fi
+`
+)

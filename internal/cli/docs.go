@@ -42,12 +42,13 @@ func pages(a *shell.App) (map[string]string, error) {
 		return nil, err
 	}
 	return map[string]string{
-		"protocol.md": reference.Protocol(),
-		"localapi.md": reference.LocalAPI(),
-		"errors.md":   reference.Errors(),
-		"config.md":   settings,
-		"metrics.md":  reference.Metrics(),
-		"cli.md":      verbsPage(fullTree(a)),
+		"protocol.md":  reference.Protocol(),
+		"localapi.md":  reference.LocalAPI(),
+		"errors.md":    reference.Errors(),
+		"config.md":    settings,
+		"metrics.md":   reference.Metrics(),
+		"cli.md":       verbsPage(fullTree(a)),
+		"claudemesh.1": manPage(fullTree(a)),
 	}, nil
 }
 

@@ -65,6 +65,9 @@ func TestCompletionScripts(t *testing.T) {
 		if r.Exit != mesh.ExitOK || !strings.Contains(r.Out, "__complete") || !strings.Contains(r.Out, "claudemesh") {
 			t.Errorf("got exit %d and %.200q, want a script for %s", r.Exit, r.Out, shell)
 		}
+		if shell == "bash" && !strings.Contains(r.Out, bashWordsAnywhere) {
+			t.Error("the script for bash needs the package bash-completion")
+		}
 		interpreter, err := exec.LookPath(shell)
 		if err != nil || shell == "powershell" {
 			continue // not on this machine
@@ -111,5 +114,43 @@ func TestPlugin(t *testing.T) {
 	}
 	if r := newWorld(t).Run("plugin", filepath.Join(root, "go.mod")); r.Exit != mesh.ExitIO {
 		t.Errorf("got exit %d, want 10 for a folder that cannot be made", r.Exit)
+	}
+}
+
+// TestManPages: troff reads the page of the program and of each verb without a complaint, and they say what help says.
+func TestManPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, root := tree(w)
+	pages := []string{w.Run("man").Out}
+	for path, leaf := range leaves(root) {
+		r := w.Run(append([]string{"man"}, strings.Fields(path)...)...)
+		if r.Exit != mesh.ExitOK || !strings.Contains(r.Out, ".SH NAME\n"+roff(manName(leaf))) {
+			t.Errorf("got exit %d and %.80q for %s, want its page", r.Exit, r.Out, path)
+		}
+		pages = append(pages, r.Out)
+	}
+	if r := w.Run("man", "nonsense"); r.Exit != mesh.ExitUsage {
+		t.Errorf("got exit %d for no verb, want 3", r.Exit)
+	}
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		t.Skip("there is no groff")
+	}
+	check := exec.CommandContext(t.Context(), groff, "-man", "-ww", "-z", "-K", "utf8")
+	check.Stdin = strings.NewReader(strings.Join(pages, ""))
+	if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("got %v from groff:\n%s", err, out)
+	}
+}
+
+func TestRoff(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		".so /etc/passwd": `\&.so /etc/passwd`, "'br": `\(aqbr`, `a\b`: `a\eb`, "a\n.b": "a\n\\&.b", "--json": `\-\-json`, "`x`": `\(gax\(ga`,
+	} {
+		if got := roff(text); got != want {
+			t.Errorf("got %q of %q, want %q", got, text, want)
+		}
 	}
 }

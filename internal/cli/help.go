@@ -19,24 +19,14 @@ func newHelp(a *shell.App) *cobra.Command {
 		Short: "Print help for a verb",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			at := cmd.Root()
-			for _, word := range args {
-				i := slices.IndexFunc(at.Commands(), func(c *cobra.Command) bool { return c.Name() == word || c.HasAlias(word) })
-				if i < 0 {
-					return shell.Unknown(at, word, shell.SubNames(at))
-				}
-				at = at.Commands()[i]
+			at, err := verbAt(cmd.Root(), args)
+			if err != nil {
+				return err
 			}
 			writeHelp(a.Out.Plainly(), at) // this verb never paints (cli 11)
 			return nil
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			at, _, err := cmd.Root().Find(args)
-			if err != nil {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return shell.SubNames(at), cobra.ShellCompDirectiveNoFileComp
-		},
+		ValidArgsFunction: completeVerbs,
 	}
 }
 

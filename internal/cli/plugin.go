@@ -29,8 +29,11 @@ func newPlugin(a *shell.App) *cobra.Command {
 	}
 }
 
-// writeTree writes files by their paths below a folder, with the folders on their way.
+// writeTree writes files by their paths below a folder that is there, with the folders on their way.
 func writeTree(folder string, files map[string]string) error {
+	if _, err := os.Stat(folder); err != nil {
+		return mesh.Errorf(mesh.IOError, "find the folder: %w", err)
+	}
 	for name, text := range files {
 		path := filepath.Join(folder, filepath.FromSlash(name))
 		err := os.MkdirAll(filepath.Dir(path), 0o755)

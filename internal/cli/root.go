@@ -92,6 +92,7 @@ func contents() []section {
 			{[]string{"config"}, machine.NewConfig},
 			{[]string{"completions", "completion"}, newCompletions},
 			{[]string{"status-line"}, statusline.New},
+			{[]string{"man"}, newMan},
 			{[]string{"version"}, newVersion},
 			{[]string{"help"}, newHelp},
 		}},

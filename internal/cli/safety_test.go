@@ -177,6 +177,25 @@ func TestCompletionOffersPlainNamesOnly(t *testing.T) {
 	}
 }
 
+// TestCompletionIsSoonOver: who presses Tab does not wait for a daemon that hangs, however often it is asked.
+func TestCompletionIsSoonOver(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"send", "leave", "unban", "group leave"} {
+		w := withDaemon(t)
+		w.Patience = 0
+		ended := make(chan struct{})
+		hang := func() any { <-ended; return nil }
+		for _, route := range []string{localapi.Peers.Route, localapi.Groups.Route, localapi.Meshes.Route, localapi.Bans.Route} {
+			w.Daemon.Answers[route] = hang
+		}
+		r := w.Run(append([]string{"__complete"}, append(strings.Fields(args), "")...)...)
+		close(ended)
+		if r.Exit != mesh.ExitOK || r.Out != ":4\n" {
+			t.Errorf("%s: got exit %d and %q, want no words, and an end", args, r.Exit, r.Out)
+		}
+	}
+}
+
 // TestCompletionStartsNothing: pressing Tab has no effect.
 func TestCompletionStartsNothing(t *testing.T) {
 	t.Parallel()

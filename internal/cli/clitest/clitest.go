@@ -49,11 +49,12 @@ type World struct {
 	Daemon  *Daemon  // nil where none runs
 	Used    []string // services that were started, and with what
 
-	Moved        error    // of the daemon's folder
-	Unstartable  bool     // the service manager starts nothing
-	Unmanageable bool     // the service manager refuses everything
-	Faults       []string // of the stored data
-	Admin        string   // the administrator's policy
+	Moved        error         // of the daemon's folder
+	Unstartable  bool          // the service manager starts nothing
+	Unmanageable bool          // the service manager refuses everything
+	Faults       []string      // of the stored data
+	Admin        string        // the administrator's policy
+	Patience     time.Duration // of a shell that waits for words; 0 is the usual one, which a slow machine does not hold
 
 	t *testing.T
 }
@@ -69,7 +70,7 @@ func New(t *testing.T, program Program) *World {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) }) // the system's to tidy
-	w := &World{t: t, Program: program, Root: root, Mode: "samples", Home: paths.At(filepath.Join(root, ".claudemesh"))}
+	w := &World{t: t, Program: program, Root: root, Mode: "samples", Patience: time.Minute, Home: paths.At(filepath.Join(root, ".claudemesh"))}
 	t.Cleanup(w.end)
 	w.Env = map[string]string{"HOME": root, "USER": "anna", "PATH": "/nowhere", listenVariable: FreeAddress(t)}
 	if err := os.MkdirAll(w.Home.Daemon.Dir, 0o700); err != nil {
@@ -121,6 +122,7 @@ func (w *World) System(args []string, out, err io.Writer) shell.System {
 	return shell.System{
 		Args: args, Stdin: strings.NewReader(w.Stdin), Stdout: out, Stderr: err, Lookup: lookup, Environ: environ,
 		Executable: executable, WorkDir: "/", Admin: w.Admin, Now: func() time.Time { return Time }, Services: w.services(),
+		CompletionTime: w.Patience,
 	}
 }
 

@@ -247,14 +247,11 @@ func runBans(ctx context.Context, a *shell.App, req localapi.BansRequest) error 
 	})
 }
 
-// completionTime is how long a shell may wait for the daemon's answer.
-const completionTime = time.Second
-
 // completeBanned offers the names of who is banned; it never starts a daemon.
 func completeBanned(a *shell.App) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		slug, _ := cmd.Flags().GetString("mesh") // without it the only one
-		answer, err := shell.Ask(cmd.Context(), a, localapi.Bans, completionTime, localapi.BansRequest{Mesh: slug})
+		answer, err := shell.Soon(cmd, a, localapi.Bans, localapi.BansRequest{Mesh: slug})
 		if err != nil || len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp // nobody is there to read why
 		}

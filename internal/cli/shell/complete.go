@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -11,8 +12,17 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-// completionTime is how long a shell may wait for the daemon's answer.
-const completionTime = time.Second
+// completionTime is how long a shell may wait for all that the daemon is asked.
+const completionTime = 200 * time.Millisecond
+
+// Soon is Ask for what a shell waits for while somebody types: all calls of one completion share its time.
+func Soon[Req, Resp any](cmd *cobra.Command, a *App, c localapi.Call[Req, Resp], req Req) (Resp, error) {
+	limit := cmp.Or(a.Sys.CompletionTime, completionTime)
+	if a.completing.IsZero() {
+		a.completing = a.Now()
+	}
+	return Ask(cmd.Context(), a, c, limit-a.Now().Sub(a.completing), req)
+}
 
 // CompletePeers offers the names of the rosters; it never starts a daemon.
 func (a *App) CompletePeers(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -20,7 +30,7 @@ func (a *App) CompletePeers(cmd *cobra.Command, args []string, _ string) ([]stri
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	slug, _ := cmd.Flags().GetString("mesh") // without it every mesh
-	answer, err := Ask(cmd.Context(), a, localapi.Peers, completionTime, localapi.PeersRequest{Mesh: slug, Offline: true})
+	answer, err := Soon(cmd, a, localapi.Peers, localapi.PeersRequest{Mesh: slug, Offline: true})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp // nobody is there to read why
 	}
@@ -60,7 +70,7 @@ func CompleteGroups(a *App, own bool) cobra.CompletionFunc {
 // groupsOf lists groups with names that can be put on a command line.
 func groupsOf(a *App, cmd *cobra.Command) []localapi.Group {
 	slug, _ := cmd.Flags().GetString("mesh") // without it every mesh
-	answer, err := Ask(cmd.Context(), a, localapi.Groups, completionTime, localapi.GroupsRequest{Mesh: slug})
+	answer, err := Soon(cmd, a, localapi.Groups, localapi.GroupsRequest{Mesh: slug})
 	if err != nil {
 		return nil // nobody is there to read why
 	}
@@ -69,7 +79,7 @@ func groupsOf(a *App, cmd *cobra.Command) []localapi.Group {
 
 // CompleteMeshes offers the slugs of the joined meshes; it never starts a daemon.
 func (a *App) CompleteMeshes(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	answer, err := Ask(cmd.Context(), a, localapi.Meshes, completionTime, localapi.None{})
+	answer, err := Soon(cmd, a, localapi.Meshes, localapi.None{})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp // as above
 	}

@@ -35,6 +35,8 @@ type System struct {
 	Admin      string // policy file of the machine's administrator
 	Now        mesh.Clock
 	Services   Services
+	// CompletionTime is how long a shell may wait for words to complete; 0 is the usual time.
+	CompletionTime time.Duration
 }
 
 // Services are the long-running parts, handed in so that verbs do not link them.
@@ -85,6 +87,8 @@ type App struct {
 	agreed bool          // the user said yes at the question of a policy
 	client localapi.Doer // made by the first call
 	closer io.Closer
+
+	completing time.Time // since when a shell waits for words
 }
 
 // Flags are those of every verb (cli 3).
