@@ -43,6 +43,7 @@ var acts = [...]Act{
 	{"launch", "machine", "launch", Machine, false},
 	{"hook", "machine", "hook", Machine, false},
 	{"status-line", "machine", "status-line", Machine, false},
+	{"man", "machine", "man", Machine, false},
 	{"mcp", "machine", "mcp", Machine, false},
 	{"doctor", "machine", "doctor", Machine, false},
 	{"plugin", "machine", "plugin", Machine, false},
