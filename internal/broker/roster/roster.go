@@ -183,6 +183,10 @@ func (r *Roster) cut(entries []entry, after place, wanted int) protocol.PeersAns
 	return page
 }
 
+// maxGone is how many sessions of one member, each of another name, are listed when they have gone. Whoever is not among
+// them is found by its key.
+const maxGone = 64
+
 // known is what the store remembers of a mesh.
 type known struct {
 	members  []store.Member
@@ -194,7 +198,7 @@ func (r *Roster) read(ctx context.Context, meshID mesh.ID) (k known, err error) 
 		if k.members, err = store.ListMembers(tx, meshID); err != nil {
 			return err
 		}
-		k.sessions, err = store.ListSessions(tx, meshID, r.Now().Add(-r.Seen))
+		k.sessions, err = store.ListLatestSessions(tx, meshID, r.Now().Add(-r.Seen), maxGone)
 		return err
 	})
 	return k, err

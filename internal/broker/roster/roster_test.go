@@ -83,6 +83,7 @@ func (w *world) addSessions(tx *sqlite.Tx) error {
 		{Key: key(11), Member: w.members[0].N, Name: "alice-1", Proved: true, LastSeen: start},
 		{Key: key(12), Member: w.members[0].N, Name: "alice-2", LastSeen: start.Add(-time.Hour)},
 		{Key: key(13), Member: w.members[0].N, Name: "alice-old", LastSeen: start.Add(-31 * 24 * time.Hour)},
+		{Key: key(14), Member: w.members[0].N, Name: "Alice-2", LastSeen: start.Add(-2 * time.Hour)}, // the one before
 	} {
 		s.Mesh = "m"
 		if _, err := store.ClaimSession(tx, s); err != nil {

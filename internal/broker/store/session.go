@@ -74,9 +74,24 @@ func FindSession(tx *sqlite.Tx, meshID mesh.ID, key mesh.Key) (Session, error) {
 // ListSessions reads the sessions of a mesh that were seen since a time, oldest first, without those of
 // members whose membership has ended.
 func ListSessions(tx *sqlite.Tx, meshID mesh.ID, since time.Time) ([]Session, error) {
-	rows, err := tx.Query(`SELECT s.n, s.mesh_id, s.pubkey, s.member, s.proved, s.display_name, s.first_seen, s.last_seen, s.vouch
+	return querySessions(tx, `SELECT s.n, s.mesh_id, s.pubkey, s.member, s.proved, s.display_name, s.first_seen, s.last_seen, s.vouch
 		FROM session s JOIN member m ON m.n = s.member
 		WHERE s.mesh_id = $1 AND s.last_seen >= $2 AND m.revoked_at = 0 ORDER BY s.n`, meshID, ms(since))
+}
+
+// ListLatestSessions is ListSessions with the last one of each name that a member used, and at most so many of a member:
+// whoever opens a session for every errand leaves hundreds of them.
+func ListLatestSessions(tx *sqlite.Tx, meshID mesh.ID, since time.Time, most int) ([]Session, error) {
+	return querySessions(tx, `SELECT n, mesh_id, pubkey, member, proved, display_name, first_seen, last_seen, vouch FROM
+		(SELECT *, row_number() OVER (PARTITION BY member ORDER BY last_seen DESC, n DESC) AS place FROM
+			(SELECT s.*, row_number() OVER (PARTITION BY s.member, lower(s.display_name) ORDER BY s.last_seen DESC, s.n DESC) AS turn
+			FROM session s JOIN member m ON m.n = s.member WHERE s.mesh_id = $1 AND s.last_seen >= $2 AND m.revoked_at = 0)
+		WHERE turn = 1)
+		WHERE place <= $3 ORDER BY n`, meshID, ms(since), most)
+}
+
+func querySessions(tx *sqlite.Tx, query string, args ...any) ([]Session, error) {
+	rows, err := tx.Query(query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}

@@ -280,6 +280,43 @@ func TestSessionKeysAreClaimed(t *testing.T) {
 	})
 }
 
+// TestLatestSessions: of what a member called alike the last one is listed, and of the names the last ones.
+func TestLatestSessions(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	addMesh(t, db, "m1", "team")
+	must(t, db, func(tx *sqlite.Tx) error {
+		var n []int64
+		for _, id := range []mesh.ID{"ann", "ben"} {
+			row, _, err := AddMember(tx, Member{ID: id, Mesh: "m1", Key: key(string(id)), Name: string(id), Role: RoleMember, JoinedAt: noon})
+			if err != nil {
+				return err
+			}
+			n = append(n, row.N)
+		}
+		for i, s := range []Session{
+			{Member: n[0], Name: "api", LastSeen: noon}, {Member: n[0], Name: "API", LastSeen: noon.Add(time.Hour)},
+			{Member: n[0], Name: "web", LastSeen: noon.Add(-time.Hour)}, {Member: n[1], Name: "api", LastSeen: noon},
+		} {
+			s.Mesh, s.Key = "m1", key(fmt.Sprint(i))
+			if _, err := ClaimSession(tx, s); err != nil {
+				return err
+			}
+		}
+		for most, want := range map[int]string{9: "API web api", 1: "API api"} {
+			list, err := ListLatestSessions(tx, "m1", noon.Add(-2*time.Hour), most)
+			var got []string
+			for _, s := range list {
+				got = append(got, s.Name)
+			}
+			if strings.Join(got, " ") != want || err != nil {
+				t.Errorf("at most %d: got %q, %v; want %q", most, got, err, want)
+			}
+		}
+		return nil
+	})
+}
+
 func TestMessageIDsSortByTimeAndCannotBeGuessed(t *testing.T) {
 	t.Parallel()
 	var ids []string

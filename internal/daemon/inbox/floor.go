@@ -9,12 +9,15 @@ import (
 )
 
 // floors remembers for each surface below which seq Claim will never find anything again: all was taken there, read,
-// or given to others. It saves reading the whole inbox for each message. There is one entry for each session of the
-// daemon's life. Its zero value is ready.
+// or given to others. It saves reading the whole inbox for each message. Its zero
+// value is ready.
 type floors struct {
 	mu  sync.Mutex
 	all map[string]floor
 }
+
+// maxFloors is how many surfaces are remembered: far more than live at once.
+const maxFloors = 1024
 
 // floor holds only for the scope, the time and the path with which it was found: other keys may have older rows, and what
 // one path showed nobody another one may.
@@ -40,6 +43,9 @@ func (f *floors) set(s Surface, seq int64) {
 	defer f.mu.Unlock()
 	if f.all == nil {
 		f.all = map[string]floor{}
+	}
+	if len(f.all) >= maxFloors {
+		clear(f.all) // they are found again
 	}
 	f.all[s.ID] = floor{keys: slices.Clone(s.Scope.keys), since: s.Since, path: s.Path, seq: seq}
 }

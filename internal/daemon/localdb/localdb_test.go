@@ -85,6 +85,10 @@ func TestPeers(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.EquateApproxTime(0)); diff != "" || err != nil {
 		t.Errorf("got %v, difference %s", err, diff)
 	}
+	check(t, d.SeePeers(ctx, []Peer{{MeshID: "m1", Key: "s0", MemberKey: "k1", Name: "Beta", Session: true, LastSeen: noon}}))
+	if names, err := ListNames(ctx, d, "m1"); len(names) != 2 || names[0].Key != "s1" || err != nil {
+		t.Errorf("got %+v, %v, want the last session called beta, and its member", names, err)
+	}
 	one, found, err := d.FindPeer(ctx, "m1", "s1")
 	if diff := cmp.Diff(want[0], one, cmpopts.EquateApproxTime(0)); diff != "" || !found || err != nil {
 		t.Errorf("got %t, %v, difference %s", found, err, diff)

@@ -84,9 +84,21 @@ func (d *DB) FindPeer(ctx context.Context, id mesh.ID, key mesh.Key) (p Peer, fo
 }
 
 // ListPeers returns the known peers of a mesh, last seen first.
-func (d *DB) ListPeers(ctx context.Context, id mesh.ID) (list []Peer, err error) {
+func (d *DB) ListPeers(ctx context.Context, id mesh.ID) ([]Peer, error) {
+	return listPeers(ctx, d, "SELECT "+peerColumns+" FROM peer WHERE mesh_id = $1 ORDER BY last_seen DESC, key", id)
+}
+
+// ListNames is ListPeers without the sessions after which their member called another one alike.
+func ListNames(ctx context.Context, d *DB, id mesh.ID) ([]Peer, error) {
+	return listPeers(ctx, d, "SELECT "+peerColumns+` FROM
+		(SELECT *, row_number() OVER (PARTITION BY member_key, is_session, lower(name) ORDER BY last_seen DESC, key) AS turn
+		FROM peer WHERE mesh_id = $1)
+		WHERE turn = 1 OR is_session = 0 ORDER BY last_seen DESC, key`, id)
+}
+
+func listPeers(ctx context.Context, d *DB, query string, id mesh.ID) (list []Peer, err error) {
 	err = d.read(ctx, "list the known peers", func(tx *sqlite.Tx) error {
-		rows, err := tx.Query("SELECT "+peerColumns+" FROM peer WHERE mesh_id = $1 ORDER BY last_seen DESC, key", id)
+		rows, err := tx.Query(query, id)
 		if err != nil {
 			return err
 		}

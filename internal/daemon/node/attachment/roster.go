@@ -191,7 +191,7 @@ func (r *Roster) readMet() []address.Known {
 	a := r.at
 	ctx, cancel := context.WithTimeout(context.Background(), localTime) // a read of our own file
 	defer cancel()
-	rows, err := a.opt.DB.ListPeers(ctx, a.Mesh.ID)
+	rows, err := localdb.ListNames(ctx, a.opt.DB, a.Mesh.ID)
 	if err != nil {
 		a.opt.Log.Warn("known peers unreadable", logkey.Mesh, a.Mesh.Slug, logkey.Err, err)
 		return nil
