@@ -43,11 +43,13 @@ build: ## build bin/claudemesh
 	$(STEP)
 	$(PLAIN) go build -ldflags '$(LDFLAGS)' -o bin/$(APP) $(MAIN)
 
-deps: ## fetch and verify what the module needs, a C compiler where there is none, and the real host of some tests
+deps: ## fetch and verify what the module needs; a C compiler and tmux where there is none, and the real host of some tests
 	$(STEP)
 	go mod download
 	go mod verify
 	@command -v $${CC:-cc} >/dev/null || { apt-get update && apt-get install -y --no-install-recommends $(APT_PACKAGES); }
+	@command -v tmux >/dev/null || { apt-get update && apt-get install -y --no-install-recommends tmux; } || \
+		echo "*** there is no tmux: the tests on a terminal will be skipped ***" >&2
 	@scripts/fetch-host
 
 # The steps of `test` stand one after the other, cheapest first. `build` comes before `vet`, which reads what it compiled.

@@ -6,6 +6,7 @@ import "github.com/claudemesh/claudemesh/internal/mesh"
 type HookRequest struct {
 	SessionID      string      `json:"session_id,omitzero" jsonschema:"as the host calls it now; it changes when a conversation is cleared"`
 	Event          string      `json:"event" jsonschema:"the host's name of it"`
+	Source         string      `json:"source,omitzero" jsonschema:"of a beginning: startup, resume, clear, compact or fork"`
 	Status         mesh.Status `json:"status,omitzero" jsonschema:"idle or working, if the event says that"`
 	PermissionMode string      `json:"permission_mode,omitzero" jsonschema:"how much the session does without asking, as the host calls it"`
 	Attempts       []string    `json:"attempts,omitzero" jsonschema:"attempt tokens that the host showed outside of any text, at most 1000"`

@@ -93,7 +93,7 @@ func whoIsThere(ctx context.Context, a *shell.App, slug string) (title string, r
 		return "nobody can be asked who is online", nil
 	}
 	for _, p := range answer.Peers {
-		if shell.Online(p) {
+		if self := p.IsSelf && p.Pubkey == p.MemberPubkey; shell.Online(p) && !self {
 			rows = append(rows, shell.Facts(p.DisplayName, string(p.Status), p.Role, p.Mesh))
 		}
 	}

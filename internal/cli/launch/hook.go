@@ -34,6 +34,7 @@ type hookInput struct {
 	Prompt         string `json:"prompt"`
 	Transcript     string `json:"transcript_path"`
 	Again          bool   `json:"stop_hook_active"`
+	Source         string `json:"source"`
 }
 
 // hookOutput is what Claude Code takes from one.
@@ -92,7 +93,7 @@ type hookView struct {
 func hook(ctx context.Context, a *shell.App, event string) (heard bool, surfaced int) {
 	in := readInput(ctx, a.Sys.Stdin)
 	req := localapi.HookRequest{
-		SessionID: in.SessionID, Event: event, Status: statuses[event], PermissionMode: in.PermissionMode,
+		SessionID: in.SessionID, Event: event, Source: in.Source, Status: statuses[event], PermissionMode: in.PermissionMode,
 		Transcript: in.Transcript, Again: in.Again, TakesContext: slices.Contains(takers, event) && !a.Flags.JSON.On,
 	}
 	if event == "UserPromptSubmit" {

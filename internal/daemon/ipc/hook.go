@@ -37,8 +37,12 @@ func (s hookRoutes) hook(ctx context.Context, c caller, req localapi.HookRequest
 	if req.PermissionMode != "" {
 		mode = host.ParseMode(req.PermissionMode)
 	}
-	if err := (registry.Hooks{Registry: s.Registry}).Heard(ctx, c.id(), mode, req.SessionID); err != nil {
+	news := registry.News{Mode: mode, Called: req.SessionID, Source: req.Source}
+	if err := (registry.Hooks{Registry: s.Registry}).Heard(ctx, c.id(), news); err != nil {
 		return answer, err
+	}
+	if now, ok := s.Registry.Find(c.id()); ok { // by another name, perhaps
+		c.session = &now
 	}
 	turn := s.paths.Heard(c.id(), req.Event)
 	if answer.Surfaced, err = s.seen(ctx, c, req, turn); err != nil {

@@ -32,15 +32,26 @@ func (d *DB) EndSession(ctx context.Context, id string, now time.Time) error {
 	})
 }
 
-// FindDeparted returns a session that has ended; not_found when none of that id has in the last 30 days.
-func FindDeparted(ctx context.Context, d *DB, id string) (Departed, error) {
-	s := Departed{ID: id}
-	err := d.read(ctx, "find a session that ended", func(tx *sqlite.Tx) error {
-		found, err := find(tx.QueryRow("SELECT name, role, cwd FROM departed WHERE session_id = $1", id), &s.Name, &s.Role, &s.CWD)
-		if err == nil && !found {
-			return mesh.Errorf(mesh.NotFound, "no session %s has ended", id)
-		}
+// Depart notes a session that has ended, though its program goes on as another one.
+func Depart(ctx context.Context, d *DB, s Departed, now time.Time) error {
+	return d.write(ctx, "note a session that ended", func(tx *sqlite.Tx) error {
+		_, err := tx.Exec("INSERT OR REPLACE INTO departed (session_id, name, role, cwd, ended_at) VALUES ($1, $2, $3, $4, $5)",
+			s.ID, s.Name, s.Role, s.CWD, now.UnixMilli())
 		return err
+	})
+}
+
+// FindDeparted returns the first of some sessions that has ended; not_found when none of them has in the last 30 days.
+func FindDeparted(ctx context.Context, d *DB, ids ...string) (Departed, error) {
+	var s Departed
+	err := d.read(ctx, "find a session that ended", func(tx *sqlite.Tx) error {
+		for _, s.ID = range ids {
+			found, err := find(tx.QueryRow("SELECT name, role, cwd FROM departed WHERE session_id = $1", s.ID), &s.Name, &s.Role, &s.CWD)
+			if err != nil || found {
+				return err
+			}
+		}
+		return mesh.Errorf(mesh.NotFound, "no session %q has ended", ids)
 	})
 	return s, err
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -237,9 +238,22 @@ func TestFindSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	pub := mesh.Key(key.Public().String())
-	id, secret, err := b.FindSession("m1", pub)
-	if id != sessionID || secret.Public() != key.Public() || err != nil {
-		t.Errorf("got %q, %v, want %s with its key", id, err, sessionID)
+	ids, secret, err := b.FindSession("m1", pub)
+	if !slices.Equal(ids, []string{sessionID}) || secret.Public() != key.Public() || err != nil {
+		t.Errorf("got %q, %v, want %s with its key", ids, err, sessionID)
+	}
+	m := Mesh{ID: "m1", Slug: "one"}
+	for range 2 {
+		if err := CopySession(b, m, sessionID, "after-clear", noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := CopySession(b, m, sessionID, "another", noon); err != nil {
+		t.Fatal(err)
+	}
+	ids, _, err = b.FindSession("m1", pub)
+	if slices.Sort(ids); err != nil || !slices.Equal(ids, slices.Sorted(slices.Values([]string{sessionID, "after-clear"}))) {
+		t.Errorf("got %q, %v, want the session by both its ids, and nothing of one that has a key", ids, err)
 	}
 	if _, _, err := b.FindSession("m2", pub); !mesh.IsCode(err, mesh.NotFound) {
 		t.Errorf("got %v in another mesh, want not_found", err)

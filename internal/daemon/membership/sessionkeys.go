@@ -50,17 +50,36 @@ func (b *Book) SessionSecret(id mesh.ID, slug, sessionID string, now time.Time) 
 	return key, nil
 }
 
-// FindSession finds the host session of a key in a mesh, and the secret; not_found when no file here has the key.
-func (b *Book) FindSession(id mesh.ID, key mesh.Key) (sessionID string, secret seal.SecretKey, err error) {
+// FindSession finds the host sessions of a key in a mesh, and the secret; not_found when no file here has the key. They are
+// several where a conversation was cleared: the peer went on under another id.
+func (b *Book) FindSession(id mesh.ID, key mesh.Key) (sessionIDs []string, secret seal.SecretKey, err error) {
 	err = eachSession(b, id, func(f keyFile, found seal.SecretKey) {
 		if f.PublicKey == string(key) {
-			sessionID, secret = f.SessionID, found
+			sessionIDs, secret = append(sessionIDs, f.SessionID), found
 		}
 	})
 	if err == nil && secret.IsZero() {
 		err = mesh.Errorf(mesh.NotFound, "the session key %s is not kept here", key.Short())
 	}
-	return sessionID, secret, err
+	return sessionIDs, secret, err
+}
+
+// CopySession gives a host session the key of another one, which goes on under its id. A key that it has already stays.
+func CopySession(b *Book, m Mesh, from, to string, now time.Time) error {
+	key, err := b.SessionSecret(m.ID, m.Slug, from, now)
+	if err != nil {
+		return err
+	}
+	path, err := b.config.SessionKey(m.ID, fileName(to))
+	if err != nil {
+		return err
+	}
+	b.editing.Lock()
+	defer b.editing.Unlock()
+	if _, err := b.keptSession(path, to); err == nil {
+		return nil
+	}
+	return writeKey(path, keyFile{MeshID: string(m.ID), MeshSlug: m.Slug, SessionID: to}, key, now)
 }
 
 // SessionSecrets lists the keys that are kept for sessions of a mesh, in no order.

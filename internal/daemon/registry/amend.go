@@ -18,6 +18,14 @@ type Amendment struct {
 	MessageMode *string `json:"message_mode,omitzero"` // push, inbox or off
 }
 
+// kept is what is known of a session beside what its program says when it registers; it outlives the daemon.
+type kept struct {
+	Amendment
+	Given  string `json:"given,omitzero"`  // the name that it was started with
+	Called string `json:"called,omitzero"` // the id by which the host calls it now; empty for the one that it registered with
+	Copy   int    `json:"copy,omitzero"`   // from 2, where another session with the same conversation was there first
+}
+
 // Amend changes a session: on the disk, and for who sees it. It holds until the session's process ends, also when the
 // host registers it anew. session_unknown, bad_request, bad_name.
 func (r *Registry) Amend(ctx context.Context, id string, change Amendment) error {
@@ -40,8 +48,8 @@ func (r *Registry) Amend(ctx context.Context, id string, change Amendment) error
 		return mesh.Errorf(mesh.SessionUnknown, "the session has ended")
 	}
 	e := *old
-	e.amended = old.amended.with(change)
-	r.table.amend(&e, localapi.RegisterRequest{SessionID: id, CWD: e.CWD, Role: e.Role, MessageMode: e.MessageMode})
+	e.kept.Amendment = old.kept.with(change)
+	r.table.amend(&e, localapi.RegisterRequest{CWD: e.CWD, Role: e.Role, MessageMode: e.MessageMode})
 	if err := r.opt.DB.SaveSession(ctx, e.row()); err != nil {
 		return err
 	}
@@ -53,14 +61,20 @@ func (r *Registry) Amend(ctx context.Context, id string, change Amendment) error
 // amend gives an entry its name, role and message mode: as its user wants them, else as its host does.
 func (t *table) amend(e *entry, said localapi.RegisterRequest) {
 	e.Role, e.MessageMode = said.Role, said.MessageMode
-	if e.amended.Role != nil {
-		e.Role = *e.amended.Role
+	if e.kept.Role != nil {
+		e.Role = *e.kept.Role
 	}
-	if mode := deref(e.amended.MessageMode); mode != "" {
+	if mode := deref(e.kept.MessageMode); mode != "" {
 		e.MessageMode = mode
 	}
-	said.DisplayName = cmp.Or(deref(e.amended.Name), said.DisplayName)
-	e.Name = t.freeName(e.ID, proposeName(said, e.rules))
+	t.name(e)
+}
+
+// name gives an entry its name: the one that its user set, else the one that it was started with, else its host's, else its
+// folder's (design C5).
+func (t *table) name(e *entry) {
+	e.proposed = proposeName(cmp.Or(deref(e.kept.Name), e.kept.Given), e.rules.SessionName(e.hostID()), e.CWD)
+	e.Name = t.freeName(e.ID, e.proposed)
 }
 
 // with is an amendment after another one.
@@ -81,24 +95,24 @@ func (a Amendment) Fields() (names []string) {
 	return names
 }
 
-// text is how an amendment is kept; empty for none.
-func (a Amendment) text() string {
-	if a == (Amendment{}) {
+// text is how it is stored; empty for nothing.
+func (k kept) text() string {
+	if k == (kept{}) {
 		return ""
 	}
-	text, err := wire.Encode(a)
+	text, err := wire.Encode(k)
 	if err != nil {
 		return "" // strings always encode
 	}
 	return string(text)
 }
 
-// readAmendment reads what text writes. What cannot be read changed nothing.
-func readAmendment(text string) (a Amendment) {
-	if text == "" || wire.Decode([]byte(text), &a) != nil {
-		return Amendment{}
+// readKept reads what text writes. What cannot be read is nothing.
+func readKept(text string) (k kept) {
+	if text == "" || wire.Decode([]byte(text), &k) != nil {
+		return kept{}
 	}
-	return a
+	return k
 }
 
 func deref(s *string) string {

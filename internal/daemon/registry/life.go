@@ -11,6 +11,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/host"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
+	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 // Restore takes the sessions of the last run whose process lives still, and forgets the others. Call it once, before
@@ -50,11 +51,14 @@ func (r *Registry) revive(row localdb.Session, joined []membership.Mesh) *entry 
 	if err != nil || p.Start != row.StartTime || len(row.TokenHash) != len(hash("")) {
 		return nil
 	}
-	e := &entry{only: row.Meshes, amended: readAmendment(row.Amended), Session: Session{
+	e := &entry{only: row.Meshes, kept: readKept(row.Amended), Session: Session{
 		ID: row.ID, Process: p, CWD: row.CWD, Name: row.Name, Role: row.Role, Groups: row.Groups, MessageMode: row.MessageMode,
 		Host: localapi.Host{Name: row.HostName, Version: row.HostVersion}, Registered: row.Registered,
 	}}
 	e.rules = reader(e.Session)
+	if name := mesh.SafeName(e.rules.SessionName(e.hostID()), ""); numbered(e.Name, name) {
+		e.proposed = name
+	}
 	e.setToken(row.TokenHash)
 	e.Lines = r.linesOrLess(e, joined)
 	return e
@@ -121,6 +125,9 @@ func (r *Registry) forget(ctx context.Context, s Session) error {
 		return err
 	}
 	if e := r.table.find(s.ID); e != nil {
+		if err := r.depart(ctx, e); err != nil {
+			return err
+		}
 		for _, alias := range e.aliases {
 			r.drop(r.opt.Daemon.SessionToken(alias))
 		}
@@ -135,16 +142,21 @@ func (r *Registry) forget(ctx context.Context, s Session) error {
 	return nil
 }
 
-// Run watches the processes of the sessions until ctx ends: one that exited is forgotten within 5 s (daemon 18.2).
+// Run watches the processes of the sessions until ctx ends: one that exited is forgotten within 5 s (daemon 18.2), and one
+// that its host calls by another name is called so here.
 func (r *Registry) Run(ctx context.Context) error {
 	var watchers sync.WaitGroup
 	defer watchers.Wait()
+	look := time.NewTicker(renameEvery)
+	defer look.Stop()
 	for {
 		for _, p := range r.watched.take() {
 			watchers.Go(func() { r.reap(ctx, p) })
 		}
 		select {
 		case <-r.watched.wake:
+		case <-look.C:
+			r.followNames(ctx)
 		case <-ctx.Done():
 			return nil
 		}

@@ -50,6 +50,9 @@ func (r *Registry) Register(ctx context.Context, req localapi.RegisterRequest, c
 		return localapi.RegisterAnswer{}, err
 	}
 	defer r.turn.release()
+	if old := r.table.calledBy(req.SessionID, p); old != nil { // its program was started again after the host gave it another id
+		req.SessionID = old.ID
+	}
 	if err := r.mayReplace(req); err != nil {
 		return localapi.RegisterAnswer{}, err
 	}
@@ -116,7 +119,7 @@ func (r *Registry) mayReplace(req localapi.RegisterRequest) error {
 		}
 		return nil
 	}
-	if p, err := host.Find(old.Process.PID); err != nil || p.Start != old.Process.Start || old.has(hash(req.OldToken)) {
+	if !old.lives() || old.has(hash(req.OldToken)) {
 		return nil
 	}
 	return mesh.Errorf(mesh.Forbidden, "session %s is registered and runs: replacing it takes its token", req.SessionID)
@@ -131,14 +134,17 @@ func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entr
 	e := &entry{Session: Session{
 		ID: req.SessionID, Process: p, CWD: req.CWD, Groups: req.Groups, Host: req.Host, Registered: r.opt.Now(),
 	}}
-	if old := r.table.find(e.ID); old != nil && old.Process.PID == p.PID && old.Process.Start == p.Start {
-		e.Registered, e.amended = old.Registered, old.amended // the session goes on
+	linesOf := r.ownLines
+	if old := r.table.find(e.ID); old != nil && old.of(p) { // the session goes on
+		e.Registered, e.kept, e.heard, e.aliases = old.Registered, old.kept, old.heard, old.aliases
+		linesOf = r.lines
 	}
+	e.kept.Given = req.DisplayName
 	e.rules = reader(e.Session)
 	if e.only, err = limit(joined, req.Mesh); err != nil {
 		return nil, err
 	}
-	if e.Lines, err = r.lines(e, joined); err != nil {
+	if e.Lines, err = linesOf(e, joined); err != nil {
 		return nil, err
 	}
 	r.table.amend(e, req)
@@ -171,7 +177,7 @@ func (r *Registry) lines(e *entry, joined []membership.Mesh) ([]Line, error) {
 		if len(e.only) > 0 && !slices.Contains(e.only, m.ID) {
 			continue
 		}
-		secret, err := r.opt.Book.SessionSecret(m.ID, m.Slug, e.ID, r.opt.Now())
+		secret, err := r.opt.Book.SessionSecret(m.ID, m.Slug, e.keyID(), r.opt.Now())
 		if err != nil {
 			return nil, fmt.Errorf("get the session's key in %s: %w", m.Slug, err)
 		}
@@ -179,6 +185,17 @@ func (r *Registry) lines(e *entry, joined []membership.Mesh) ([]Line, error) {
 	}
 	slices.SortFunc(lines, func(a, b Line) int { return strings.Compare(a.Slug, b.Slug) })
 	return lines, nil
+}
+
+// ownLines is lines for a session that has just become what it is. Where another one that lives has its keys, because a
+// conversation was taken up in two places, it gets others.
+func (r *Registry) ownLines(e *entry, joined []membership.Mesh) ([]Line, error) {
+	for e.kept.Copy = 0; ; e.kept.Copy = max(2, e.kept.Copy+1) {
+		lines, err := r.lines(e, joined)
+		if err != nil || !r.table.taken(e.ID, lines) {
+			return lines, err
+		}
+	}
 }
 
 // install makes an entry the session of its id, for everyone to see, and brings its connections in line.
@@ -203,7 +220,7 @@ func (e *entry) row() localdb.Session {
 	return localdb.Session{
 		ID: e.ID, PID: e.Process.PID, StartTime: e.Process.Start, CWD: e.CWD, Name: e.Name, Role: e.Role, Groups: e.Groups,
 		MessageMode: e.MessageMode, HostName: e.Host.Name, HostVersion: e.Host.Version, HostMode: string(e.rules.Rules().Mode),
-		TokenHash: e.tokenHash, Meshes: e.only, Registered: e.Registered, Amended: e.amended.text(),
+		TokenHash: e.tokenHash, Meshes: e.only, Registered: e.Registered, Amended: e.kept.text(),
 	}
 }
 
@@ -220,9 +237,9 @@ func (e *entry) views() []localapi.SessionMesh {
 const fallbackName = "session"
 
 // proposeName is the name a session wants: given, else its host's, else its folder's (design C5).
-func proposeName(req localapi.RegisterRequest, rules *host.Reader) string {
-	folder := strings.Trim(filepath.Base(req.CWD), `/\`) // the root has no name
-	for _, text := range []string{req.DisplayName, rules.SessionName(req.SessionID), folder} {
+func proposeName(given, hostName, cwd string) string {
+	folder := strings.Trim(filepath.Base(cwd), `/\`) // the root has no name
+	for _, text := range []string{given, hostName, folder} {
 		if name := mesh.SafeName(text, ""); name != "" {
 			return name
 		}

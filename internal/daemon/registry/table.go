@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"slices"
@@ -17,10 +18,31 @@ type entry struct {
 	Session
 	tokenHash string
 	only      []mesh.ID // meshes it is limited to; none: all
-	amended   Amendment
+	kept      kept
 	rules     *host.Reader
 	heard     host.Mode // of the latest hook; empty before the first
 	aliases   []string  // ids by which the host called the session later
+	proposed  string    // the name that it would have if nobody had it
+}
+
+// hostID is the id by which the host calls the session now.
+func (e *entry) hostID() string { return cmp.Or(e.kept.Called, e.ID) }
+
+// keyID is the id by which its keys are kept.
+func (e *entry) keyID() string {
+	if e.kept.Copy == 0 {
+		return e.hostID()
+	}
+	return e.hostID() + "~" + strconv.Itoa(e.kept.Copy)
+}
+
+// of reports whether it is a session of a process.
+func (e *entry) of(p host.Process) bool { return e.Process.PID == p.PID && e.Process.Start == p.Start }
+
+// lives reports whether its process runs; one that has just ended may still be in the table.
+func (e *entry) lives() bool {
+	p, err := host.Find(e.Process.PID)
+	return err == nil && e.of(p)
 }
 
 // has reports whether the token of that hash is the session's.
@@ -63,6 +85,28 @@ func (t *table) list() []*entry {
 	return all
 }
 
+// calledBy returns the session of a process that its host calls by an id now; nil when there is none.
+func (t *table) calledBy(id string, p host.Process) *entry {
+	for _, e := range t.list() {
+		if e.of(p) && e.hostID() == id {
+			return e
+		}
+	}
+	return nil
+}
+
+// taken reports whether a session that lives, other than the one of an id, has one of the keys.
+func (t *table) taken(id string, lines []Line) bool {
+	for _, e := range t.list() {
+		for _, l := range lines {
+			if has, ok := e.Line(l.MeshID); ok && e.ID != id && has.Pubkey() == l.Pubkey() && e.lives() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // change replaces or, for a nil entry, removes a session, and tells of it.
 func (t *table) change(id string, e *entry) {
 	t.mu.Lock()
@@ -88,19 +132,26 @@ const maxNameRunes = 64
 
 // freeName adds -2, -3, … to a name that another session of this machine has, or one that looks like it.
 func (t *table) freeName(id, name string) string {
-	taken := map[string]bool{}
+	taken := map[string]*entry{}
 	for _, e := range t.list() {
 		if e.ID != id {
-			taken[mesh.Fold(e.Name)] = true
+			taken[mesh.Fold(e.Name)] = e
 		}
 	}
 	free := name
-	for n := 2; taken[mesh.Fold(free)]; n++ {
+	for n := 2; taken[mesh.Fold(free)] != nil && taken[mesh.Fold(free)].lives(); n++ {
 		suffix := "-" + strconv.Itoa(n)
 		runes := []rune(name)
 		free = strings.TrimSpace(string(runes[:min(len(runes), maxNameRunes-len(suffix))])) + suffix
 	}
 	return free
+}
+
+// numbered reports whether freeName may have made a name of another.
+func numbered(name, from string) bool {
+	number, ok := strings.CutPrefix(name, from+"-")
+	n, err := strconv.Atoi(number)
+	return name == from || ok && err == nil && n > 1
 }
 
 // turn is held by one at a time, and waiting for it ends with a context.

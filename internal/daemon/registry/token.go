@@ -31,8 +31,10 @@ func (r *Registry) keep(ctx context.Context, e *entry, token string) error {
 	if err == nil {
 		err = host.WriteMark(r.opt.Daemon.SessionProcess(e.ID), e.Process)
 	}
-	if err == nil {
-		err = paths.WriteSecret(r.opt.Daemon.SessionToken(e.ID), []byte(token+"\n"))
+	for _, id := range append([]string{e.ID}, e.aliases...) {
+		if err == nil {
+			err = paths.WriteSecret(r.opt.Daemon.SessionToken(id), []byte(token+"\n"))
+		}
 	}
 	if err == nil {
 		return nil

@@ -136,16 +136,16 @@ func (a *Attachment) Heed(ctx context.Context, sender mesh.Key) {
 
 // leave gives connections to sessions that ended before their messages had left, and whose key is kept still.
 func (a *Attachment) leave(ctx context.Context, key mesh.Key) error {
-	id, secret, err := a.opt.Book.FindSession(a.Mesh.ID, key)
+	ids, secret, err := a.opt.Book.FindSession(a.Mesh.ID, key)
 	if err != nil {
 		return err
 	}
-	was, err := localdb.FindDeparted(ctx, a.opt.DB, id)
+	was, err := localdb.FindDeparted(ctx, a.opt.DB, ids...)
 	if err != nil {
 		return err
 	}
 	l := Line{
-		Session: registry.Session{ID: id, Name: was.Name, Role: was.Role, CWD: was.CWD},
+		Session: registry.Session{ID: was.ID, Name: was.Name, Role: was.Role, CWD: was.CWD},
 		Line:    registry.Line{MeshID: a.Mesh.ID, Slug: a.Mesh.Slug, Member: a.Mesh.Pubkey(), Secret: secret},
 	}
 	return a.Sessions.bringBack(l)

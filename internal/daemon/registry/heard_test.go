@@ -1,0 +1,252 @@
+package registry
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/host"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
+)
+
+// key is the key of a session in its first mesh; empty without one.
+func (g *rig) key(id string) mesh.Key {
+	s, ok := g.Find(id)
+	if !ok || len(s.Lines) == 0 {
+		return ""
+	}
+	return s.Lines[0].Pubkey()
+}
+
+func (g *rig) hear(t *testing.T, id, called, source string) {
+	t.Helper()
+	if err := (Hooks{g.Registry}).Heard(t.Context(), id, News{Called: called, Source: source}); err != nil {
+		t.Fatalf("%s of %s: %v", source, id, err)
+	}
+}
+
+// hostOf starts a host program and gives a registration of a session in it.
+func hostOf(t *testing.T, id string) (localapi.RegisterRequest, Caller) {
+	t.Helper()
+	cmd := startHost(t)
+	req := request(id)
+	req.PID = cmd.Process.Pid
+	return req, Caller{req.PID, os.Getuid()}
+}
+
+// TestIdentity holds who a session is over everything that its host does with its conversation.
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, t.TempDir(), "work")
+	g.run(t)
+	req, c := hostOf(t, "first")
+	token := g.mustRegister(t, req, c).Token
+	key := g.key("first")
+	g.lines.took()
+
+	g.hear(t, "first", "first", "compact")
+	g.hear(t, "first", "first", "")
+	if got := g.lines.took(); g.key("first") != key || got != "" {
+		t.Errorf("compacted: got another key, or %q, want nothing changed", got)
+	}
+	g.hear(t, "first", "cleared", "clear")
+	if g.key("first") != key {
+		t.Error("cleared: got another key, want the same peer")
+	}
+	g.hear(t, "first", "forked", "fork")
+	fork := g.key("first")
+	if fork == key {
+		t.Error("forked: got the same key, want a new peer")
+	}
+	if got := g.lines.took(); got != "+project@work -project@work +project@work" {
+		t.Errorf("connections: %q, want that of the peer before closed", got)
+	}
+	for _, id := range []string{"first", "cleared"} {
+		g.hear(t, "first", id, "resume")
+		if g.key("first") != key {
+			t.Errorf("went on with %s: got another key, want that of the conversation", id)
+		}
+	}
+	g.hear(t, "first", "forked", "resume")
+	if g.key("first") != fork {
+		t.Error("went back to the copy: got another key")
+	}
+
+	again := req
+	again.SessionID, again.OldToken = "forked", token
+	answer := g.mustRegister(t, again, c)
+	if g.key("first") != fork || answer.Sessions[0].SessionPubkey != fork || len(g.List()) != 1 {
+		t.Errorf("registered anew by the id that it has now: got %d sessions, want the one that it is", len(g.List()))
+	}
+	for _, id := range []string{"first", "cleared", "forked"} {
+		if got, err := os.ReadFile(g.home.Daemon.SessionToken(id)); strings.TrimSpace(string(got)) != answer.Token {
+			t.Errorf("the token of %s is not the new one (%v)", id, err)
+		}
+	}
+	g = newRigOn(g)
+	if err := g.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if g.key("first") != fork {
+		t.Error("after a restart of the daemon: got another key")
+	}
+}
+
+// TestResumedElsewhere holds that a conversation that is resumed in another process is the same peer, once it is not one any
+// more in the process before.
+func TestResumedElsewhere(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, t.TempDir(), "work")
+	g.run(t)
+	req, c := hostOf(t, "first")
+	token := g.mustRegister(t, req, c).Token
+	key := g.key("first")
+	g.hear(t, "first", "cleared", "clear")
+
+	twin, other := hostOf(t, "cleared")
+	g.mustRegister(t, twin, other)
+	if g.key("cleared") == key || g.key("cleared") == "" || g.key("first") != key {
+		t.Error("resumed while it lives elsewhere: got one key twice, want a peer of its own")
+	}
+	second := g.key("cleared")
+	if err := g.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Deregister(t.Context(), token, c); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if g.key("cleared") != second {
+		t.Error("the first one ended: the other became another peer in the middle of its life")
+	}
+	third, last := hostOf(t, "first")
+	g.mustRegister(t, third, last)
+	if g.key("first") != key {
+		t.Error("resumed when the process before had ended: got another key, want the same peer")
+	}
+}
+
+// TestDepartedByEveryID holds that what a peer left behind finds it, by whichever id its key is kept.
+func TestDepartedByEveryID(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, t.TempDir(), "work")
+	token := g.mustRegister(t, request("first"), self()).Token
+	s, _ := g.Find("first")
+	key := g.key("first")
+	g.hear(t, "first", "cleared", "clear")
+	g.hear(t, "first", "forked", "fork")
+	fork := g.key("first")
+	if _, err := g.Deregister(t.Context(), token, self()); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []mesh.Key{key, fork} {
+		ids, _, err := g.book.FindSession(s.Lines[0].MeshID, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if was, err := localdb.FindDeparted(t.Context(), g.db, ids...); err != nil || was.Name != s.Name {
+			t.Errorf("%q: got %+v and %v, want the name of the session", ids, was, err)
+		}
+	}
+}
+
+// TestNamesFollowTheHost holds that a session is called as its host calls it, unless its user has said otherwise, also after
+// its conversation was cleared.
+func TestNamesFollowTheHost(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, t.TempDir(), "work")
+	g.run(t)
+	cmd := startHost(t)
+	_, home, _ := strings.Cut(cmd.Env[0], "=")
+	folder := filepath.Join(home, ".claude")
+	said := func(id, name string) {
+		t.Helper()
+		path := filepath.Join(folder, "sessions", strconv.Itoa(cmd.Process.Pid)+".json")
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(`{"sessionId":"`+id+`","name":"`+name+`"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	register := func(given string) {
+		t.Helper()
+		req := request("first")
+		req.PID, req.DisplayName, req.Host.Name = cmd.Process.Pid, given, "claude-code"
+		if s, ok := g.Find("first"); ok {
+			data, err := os.ReadFile(g.home.Daemon.SessionToken(s.ID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.OldToken = strings.TrimSpace(string(data))
+		}
+		g.mustRegister(t, req, Caller{req.PID, os.Getuid()})
+	}
+	want := func(name string) {
+		t.Helper()
+		g.followNames(t.Context())
+		if s, _ := g.Find("first"); s.Name != name {
+			t.Errorf("got %q, want %q", s.Name, name)
+		}
+	}
+	said("first", "project-c2")
+	register("")
+	want("project-c2")
+	said("first", "backend api")
+	want("backend api")
+	said("other", "of another session")
+	want("backend api")
+	g.hear(t, "first", "other", "clear")
+	want("of another session")
+	if err := g.Amend(t.Context(), "first", Amendment{Name: new("mine")}); err != nil {
+		t.Fatal(err)
+	}
+	said("other", "again")
+	want("mine")
+	if err := g.Amend(t.Context(), "first", Amendment{Name: new("")}); err != nil {
+		t.Fatal(err)
+	}
+	want("again")
+	register("given")
+	want("given")
+	if err := g.Amend(t.Context(), "first", Amendment{Role: new("reviewer")}); err != nil {
+		t.Fatal(err)
+	}
+	want("given")
+}
+
+// TestHeardModes holds that a mode is kept over a registration anew of the same process.
+func TestHeardModes(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, t.TempDir(), "work")
+	req := request("first")
+	req.OldToken = g.mustRegister(t, req, self()).Token
+	if err := (Hooks{g.Registry}).Heard(t.Context(), "first", News{Mode: host.Plan}); err != nil {
+		t.Fatal(err)
+	}
+	g.mustRegister(t, req, self())
+	if got := g.Rules("first").Mode; got != host.Plan {
+		t.Errorf("got %s, want what the hook said", got)
+	}
+	if err := (Hooks{g.Registry}).Heard(t.Context(), "gone", News{}); !mesh.IsCode(err, mesh.SessionUnknown) {
+		t.Errorf("got %v, want session_unknown", err)
+	}
+}
+
+func TestNumbered(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, from string
+		want       bool
+	}{{"api", "api", true}, {"api-2", "api", true}, {"api-1", "api", false}, {"api-x", "api", false}, {"apis", "api", false}, {"web", "api", false}} {
+		if got := numbered(tt.name, tt.from); got != tt.want {
+			t.Errorf("%s of %s: got %t", tt.name, tt.from, got)
+		}
+	}
+}
