@@ -110,11 +110,11 @@ func (r Hooks) succeed(ctx context.Context, e *entry, news News) error {
 	}
 	before := e.keyID()
 	if news.Source == "resume" || news.Source == "fork" {
-		if err := r.depart(ctx, e); err != nil {
+		if err := depart(ctx, r.Registry, e); err != nil {
 			return err
 		}
 		e.kept.Called = news.Called
-		e.Lines, err = r.ownLines(e, joined)
+		e.Lines, err = ownLines(r.Registry, e, joined)
 	} else {
 		e.kept.Called, e.kept.Copy = news.Called, 0
 		for _, m := range joined {
@@ -134,7 +134,7 @@ func (r Hooks) succeed(ctx context.Context, e *entry, news News) error {
 }
 
 // depart notes that the peer which a session is by its host's id has ended.
-func (r *Registry) depart(ctx context.Context, e *entry) error {
+func depart(ctx context.Context, r *Registry, e *entry) error {
 	was := localdb.Departed{ID: e.keyID(), Name: e.Name, Role: e.Role, CWD: e.CWD}
 	return localdb.Depart(ctx, r.opt.DB, was, r.opt.Now())
 }
@@ -146,15 +146,15 @@ const maxAliases = 8
 const renameEvery = 3 * time.Second
 
 // followNames calls sessions as their hosts call them now, where their user has set no name.
-func (r *Registry) followNames(ctx context.Context) {
+func followNames(ctx context.Context, r *Registry) {
 	for _, e := range r.table.list() {
-		if err := r.followName(ctx, e); err != nil && ctx.Err() == nil {
+		if err := followName(ctx, r, e); err != nil && ctx.Err() == nil {
 			r.opt.Log.Warn("session is not called as its host calls it", slog.String(logkey.Session, e.ID), slog.Any(logkey.Err, err))
 		}
 	}
 }
 
-func (r *Registry) followName(ctx context.Context, seen *entry) error {
+func followName(ctx context.Context, r *Registry, seen *entry) error {
 	name := mesh.SafeName(seen.rules.SessionName(seen.hostID()), "")
 	if name == "" || name == seen.proposed || seen.kept.Given != "" || deref(seen.kept.Name) != "" {
 		return nil

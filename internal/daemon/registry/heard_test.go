@@ -190,7 +190,7 @@ func TestNamesFollowTheHost(t *testing.T) {
 	}
 	want := func(name string) {
 		t.Helper()
-		g.followNames(t.Context())
+		followNames(t.Context(), g.Registry)
 		if s, _ := g.Find("first"); s.Name != name {
 			t.Errorf("got %q, want %q", s.Name, name)
 		}

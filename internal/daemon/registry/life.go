@@ -125,19 +125,19 @@ func (r *Registry) forget(ctx context.Context, s Session) error {
 		return err
 	}
 	if e := r.table.find(s.ID); e != nil {
-		if err := r.depart(ctx, e); err != nil {
+		if err := depart(ctx, r, e); err != nil {
 			return err
 		}
 		for _, alias := range e.aliases {
 			r.drop(r.opt.Daemon.SessionToken(alias))
 		}
 	}
+	r.drop(r.opt.Daemon.SessionToken(s.ID))
+	r.drop(r.opt.Daemon.SessionLock(s.ID))
 	r.table.change(s.ID, nil)
 	for _, l := range s.Lines {
 		r.opt.Lines.Detach(s, l)
 	}
-	r.drop(r.opt.Daemon.SessionToken(s.ID))
-	r.drop(r.opt.Daemon.SessionLock(s.ID))
 	r.drop(r.opt.Daemon.SessionProcess(s.ID))
 	return nil
 }
@@ -156,7 +156,7 @@ func (r *Registry) Run(ctx context.Context) error {
 		select {
 		case <-r.watched.wake:
 		case <-look.C:
-			r.followNames(ctx)
+			followNames(ctx, r)
 		case <-ctx.Done():
 			return nil
 		}

@@ -134,7 +134,7 @@ func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entr
 	e := &entry{Session: Session{
 		ID: req.SessionID, Process: p, CWD: req.CWD, Groups: req.Groups, Host: req.Host, Registered: r.opt.Now(),
 	}}
-	linesOf := r.ownLines
+	linesOf := func(e *entry, joined []membership.Mesh) ([]Line, error) { return ownLines(r, e, joined) }
 	if old := r.table.find(e.ID); old != nil && old.of(p) { // the session goes on
 		e.Registered, e.kept, e.heard, e.aliases = old.Registered, old.kept, old.heard, old.aliases
 		linesOf = r.lines
@@ -189,7 +189,7 @@ func (r *Registry) lines(e *entry, joined []membership.Mesh) ([]Line, error) {
 
 // ownLines is lines for a session that has just become what it is. Where another one that lives has its keys, because a
 // conversation was taken up in two places, it gets others.
-func (r *Registry) ownLines(e *entry, joined []membership.Mesh) ([]Line, error) {
+func ownLines(r *Registry, e *entry, joined []membership.Mesh) ([]Line, error) {
 	for e.kept.Copy = 0; ; e.kept.Copy = max(2, e.kept.Copy+1) {
 		lines, err := r.lines(e, joined)
 		if err != nil || !r.table.taken(e.ID, lines) {
