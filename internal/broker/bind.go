@@ -8,6 +8,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/broker/ownership"
 	"github.com/claudemesh/claudemesh/internal/broker/roster"
 	"github.com/claudemesh/claudemesh/internal/broker/session"
+	"github.com/claudemesh/claudemesh/internal/broker/skill"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/wire"
@@ -34,6 +35,7 @@ func (s *server) bind() {
 	(&ownership.Ownership{
 		DB: s.db, Owner: s.parts.invites.Owner, Now: s.now, Tell: s.crowd.tell, TellMember: s.crowd.tellMember, Close: s.crowd.dismiss,
 	}).Bind(m)
+	(&skill.Skills{DB: s.db, Limit: s.set.MemberSkills, Reached: s.count.reached, Tell: s.crowd.tell, Now: s.now}).Bind(m)
 	s.presence.Bind(m)
 	(&roster.Roster{
 		DB: s.db, Connections: s.queue.Connections, Complete: s.presence.Complete, Permits: guard.Permits, Seen: s.set.SessionSeen, Now: s.now,

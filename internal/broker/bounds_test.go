@@ -71,6 +71,7 @@ func atBounds() map[config.Bound]meet {
 		config.BoundHelloTimeout: meetHelloTimeout,
 		config.BoundDeadAfter:    meetDeadAfter,
 		config.BoundPeersPage:    meetPeersPage,
+		config.BoundMemberSkills: meetMemberSkills,
 	}
 }
 

@@ -230,3 +230,18 @@ func meetPeersPage(t *testing.T, row config.BoundRow) {
 	}
 	s.wantMet(t, row.Bound, 1)
 }
+
+func meetMemberSkills(t *testing.T, row config.BoundRow) {
+	s := openSite(t, settings(func(set *config.Broker) { set.MemberSkills = 2 }))
+	m := s.found(t)
+	alice := m.enter(t, m.first, nil)
+	for _, try := range []struct{ name, frame, want string }{
+		{"one", "skill_ack", "shared"}, {"two", "skill_ack", "shared"}, {"three", "error", string(row.Code)}, {"two", "skill_ack", "shared"},
+	} {
+		alice.send(t, must(protocol.ShareSkill.Encode("1", protocol.SkillShareRequest{Name: try.name, Instructions: "x"})))
+		if got := alice.nextOf(t, try.frame); !strings.Contains(got, try.want) {
+			t.Errorf("%s: got %s, want %s", try.name, got, try.want)
+		}
+	}
+	s.wantMet(t, row.Bound, 1)
+}

@@ -36,6 +36,8 @@ const (
 	BoundHelloTimeout Bound = "hello_timeout"
 	BoundDeadAfter    Bound = "dead_after"
 	BoundPeersPage    Bound = "peers_page"
+
+	BoundMemberSkills Bound = "member_skills"
 )
 
 // BoundRow says what happens at a bound.
@@ -76,5 +78,7 @@ func Bounds() []BoundRow {
 		{BoundHelloTimeout, mesh.HelloTimeout, "the connection is closed with 1008"},
 		{BoundDeadAfter, "", "the connection is cut; what waits for it is kept"},
 		{BoundPeersPage, "", "the answer has `next`, where the next page begins"},
+
+		{BoundMemberSkills, mesh.SkillsFull, "the skill is refused; those that the member has can be changed"},
 	}
 }

@@ -54,6 +54,7 @@ type Broker struct {
 	TrustedProxies []string `key:"trusted_proxies" default:"127.0.0.0/8,::1" env:"CLAUDEMESH_BROKER_TRUSTED_PROXIES" doc:"Addresses and networks of the proxies in front, whose X-Forwarded-For says who asks. A word of anybody else is not taken."`
 
 	PeersPage    int           `key:"peers_page" default:"1000" min:"1" max:"10000" env:"CLAUDEMESH_BROKER_PEERS_PAGE" doc:"Rows of one page of list_peers, at most."`
+	MemberSkills int           `key:"member_skills" default:"100" min:"1" env:"CLAUDEMESH_BROKER_MEMBER_SKILLS" doc:"Names under which one member may publish skills; a removed one keeps its name."`
 	FrameBytes   int64         `key:"frame_bytes" default:"65536" min:"4096" env:"CLAUDEMESH_BROKER_FRAME_BYTES" doc:"Largest frame of a client."`
 	HelloBytes   int64         `key:"hello_bytes" default:"16384" min:"4096" env:"CLAUDEMESH_BROKER_HELLO_BYTES" doc:"Largest frame of a client that has not said hello."`
 	HelloTimeout time.Duration `key:"hello_timeout" default:"5s" min:"10ms" env:"CLAUDEMESH_BROKER_HELLO_TIMEOUT" doc:"How long a connection may take to say hello."`

@@ -41,7 +41,7 @@ func TestBrokerDefaults(t *testing.T) {
 		Listen: "127.0.0.1:7900", Create: "token",
 		MessageTTL: 7 * 24 * time.Hour, DedupeTTL: 14 * 24 * time.Hour, SessionSeen: 30 * 24 * time.Hour, Lease: 30 * time.Second,
 		PresenceLease: 90 * time.Second, StatusTTL: time.Minute, StatusFresh: 30 * time.Second,
-		PairRows: 1000, PairBytes: 16 << 20, RecipientBytes: 64 << 20, MeshBytes: 1 << 30, DedupeRows: 100_000,
+		PairRows: 1000, PairBytes: 16 << 20, RecipientBytes: 64 << 20, MeshBytes: 1 << 30, DedupeRows: 100_000, MemberSkills: 100,
 		SendPerSecond: 20, SendBurst: 200,
 		Connections: 20_000, MeshConnections: 10_000, MemberConnections: 64, MemberHellos: 600, MemberRequests: 6000,
 		AddressConnections: 1024, AddressConnects: 3000, AddressFailures: 120, AddressRequests: 60,

@@ -128,6 +128,9 @@ const (
 	InviteUntrusted  Code = "invite_untrusted"
 	SessionUnknown   Code = "session_unknown"
 	NotOwner         Code = "not_owner"
+	SkillNotFound    Code = "skill_not_found"
+	SkillTaken       Code = "skill_taken"
+	SkillsFull       Code = "skills_full"
 	ConfigUnreadable Code = "config_unreadable"
 	SettingsRefused  Code = "settings_refused"
 	PolicyDenied     Code = "policy_denied"
@@ -230,6 +233,9 @@ var Codes = []Row{
 	{InviteUntrusted, http.StatusBadGateway, ExitPermission, false, "nothing was written; ask the owner for the link again"},
 	{SessionUnknown, http.StatusUnauthorized, ExitAuth, false, ""},
 	{NotOwner, http.StatusForbidden, ExitPermission, false, "run it on the device that created the mesh"},
+	{SkillNotFound, http.StatusNotFound, ExitNotFound, false, "`claudemesh skill list` shows what is published"},
+	{SkillTaken, http.StatusConflict, ExitExists, false, "choose another name"},
+	{SkillsFull, http.StatusConflict, ExitPermission, false, "publish under a name that is yours already"},
 	{ConfigUnreadable, http.StatusInternalServerError, ExitIO, false, "mend or move the file named above"},
 	{SettingsRefused, http.StatusInternalServerError, ExitUsage, false, "`claudemesh config print` lists the settings"},
 	{PolicyDenied, http.StatusForbidden, ExitPermission, false, "`claudemesh policy show` says what is allowed here"},

@@ -38,7 +38,7 @@ var threats = []struct {
 	22: {"search texts with operators", "recall"},
 	23: {"names that lead out of a folder", ""},
 	24: {"a link that is swapped between check and use", ""},
-	25: {"bundles that lead out, link out or inflate", "mcp_deploy skill_deploy share_skill"},
+	25: {"bundles that lead out, link out or inflate", "mcp_deploy skill_deploy"},
 	26: {"watched addresses on this machine or its network", "watch"},
 	27: {"watched names that change their address, and redirects", "watch"},
 	28: {"watched pages without an end", "watch"},

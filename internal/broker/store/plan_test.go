@@ -48,6 +48,9 @@ func TestLesson239QueriesThatRunOftenUseAnIndex(t *testing.T) {
 		{"copies", listCopiesOf, 1, []string{"SEARCH d USING PRIMARY KEY (message=?)"}},
 		{"group", groupMembers, 3, []string{"SEARCH group_seat USING INDEX group_seat_name (name=?)", "SEARCH group_seat USING INDEX group_seat_name (name>? AND name<?)", "SEARCH m USING INTEGER PRIMARY KEY"}},
 		{"hello", findCaller, 3, []string{"SEARCH h USING PRIMARY KEY (id=?)", "SEARCH m USING INDEX member_key (mesh_id=? AND peer_pubkey=?)", "SEARCH s USING INDEX sqlite_autoindex_session_1 (mesh_id=? AND pubkey=?)", "SEARCH o USING COVERING INDEX member_key (mesh_id=? AND peer_pubkey=?)"}},
+		{"skills", listSkills, 2, []string{"SEARCH s USING INDEX sqlite_autoindex_skill_1 (mesh_id=? AND name>?)", "SEARCH m USING INTEGER PRIMARY KEY"}},
+		{"skill", findSkill, 2, []string{"SEARCH s USING INDEX sqlite_autoindex_skill_1 (mesh_id=? AND name=?)"}},
+		{"skills of a member", countSkills, 2, []string{"SEARCH s USING INDEX", "SEARCH m USING"}},
 		{"sessions", pruneSessions, 1, []string{"SEARCH session USING INDEX session_seen"}},
 	} {
 		plan := explain(t, db, c.query, c.args)

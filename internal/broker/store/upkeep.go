@@ -24,6 +24,7 @@ var invariants = []sqlite.Rule{
 	{Broken: "message without its sender", Count: "SELECT count(*) FROM message m WHERE NOT EXISTS (SELECT 1 FROM member s WHERE s.n = m.sender)"},
 	{Broken: "number that two receipts of one sender have", Count: "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE receipt > 0 GROUP BY sender, receipt HAVING count(*) > 1)"},
 	{Broken: "session of a member of another mesh", Count: "SELECT count(*) FROM session k JOIN member r ON r.n = k.member WHERE k.mesh_id <> r.mesh_id"},
+	{Broken: "skill of a member of another mesh", Count: "SELECT count(*) FROM skill s JOIN member r ON r.n = s.author WHERE s.mesh_id <> r.mesh_id"},
 	{Broken: "presence of a member of another mesh", Count: "SELECT count(*) FROM presence p JOIN member r ON r.id = p.member WHERE p.mesh_id <> r.mesh_id"},
 }
 
