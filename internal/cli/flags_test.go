@@ -30,6 +30,7 @@ var needed = map[string]string{
 	"inbox flush": "--mesh other", "message inbox flush": "--mesh other", "inbox delete": "inbox-row-7", "message inbox delete": "inbox-row-7",
 	"grant": "bob dm --mesh other", "revoke": "bob dm --mesh other", "block": "bob --mesh other", "unblock": "bob --mesh other", "grants": "--mesh other",
 	"broker restore": "old.db", "daemon restore": "mine.cmb",
+	"skill get": "deploy --mesh other", "skill publish": "-", "skill remove": "deploy --yes --mesh other", "skill accept": "deploy --yes --mesh other", "skill reject": "deploy --mesh other",
 	"status set": "dnd", "profile status set": "dnd", "summary": "x", "profile summary": "x", "visible": "no", "profile visible": "no",
 }
 
@@ -92,6 +93,10 @@ var settled = map[string]struct{ with, without string }{
 	"daemon up --no-tcp":           {"--foreground --no-tcp", "--foreground"},
 	"profile --message-mode":       {"--message-mode=inbox", ""},
 	"install --dry-run":            {"--client codex --dry-run", "--client codex"},
+	"skill get --mesh":             {"deploy --mesh team", "deploy --mesh other"},
+	"skill remove --mesh":          {"deploy --yes --mesh team", "deploy --yes --mesh other"},
+	"skill accept --mesh":          {"deploy --yes --mesh team", "deploy --yes --mesh other"},
+	"skill reject --mesh":          {"deploy --mesh team", "deploy --mesh other"},
 	"broker serve --data-dir":      {"--data-dir=/data", ""},
 }
 
@@ -154,6 +159,9 @@ func effect(t *testing.T, path, words string) string {
 	t.Helper()
 	w := withDaemon(t)
 	w.Stdin = "secret"
+	if path == "skill publish" {
+		w.Stdin = "---\nname: deploy\n---\nx"
+	}
 	if strings.HasSuffix(path, "launch") { // with a program to start
 		w.Env["CLAUDE_BIN"], _ = os.Executable()
 	}

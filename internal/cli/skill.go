@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
+	"github.com/claudemesh/claudemesh/internal/cli/skill"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
@@ -31,13 +32,15 @@ type skillView struct {
 
 // newSkill prints what a session reads about this program.
 func newSkill(a *shell.App) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "skill [topic]",
 		Short: "Print what a session is told about claudemesh",
 		Long: "Print the skill that `claudemesh install` gives to Claude Code: how messages are to be taken, how to write, and how to start another session; " +
-			"or one of its topics. It is made of the verbs of this version.",
-		Example: "claudemesh skill\nclaudemesh skill messages",
-		Args:    cobra.MaximumNArgs(1),
+			"or one of its topics. It is made of the verbs of this version.\n\n" +
+			"The verbs under it are about other skills: those that members publish for each other's sessions.",
+		Example:     "claudemesh skill\nclaudemesh skill messages",
+		Annotations: map[string]string{shell.SelfKey: "skill"},
+		Args:        shell.AtMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := skillFile
 			if len(args) == 1 {
@@ -57,6 +60,8 @@ func newSkill(a *shell.App) *cobra.Command {
 			return skillTopics(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
+	cmd.AddCommand(skill.Verbs(a)...)
+	return cmd
 }
 
 // topicOf is a section's name as a topic.

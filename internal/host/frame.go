@@ -101,6 +101,11 @@ func within(text string, limitBytes int) string {
 	return strings.ToValidUTF8(safe[:min(len(safe), limitBytes)], "") + fmt.Sprintf(pointer, whole)
 }
 
+// Text makes a text that the human has accepted safe to stand by itself: as Body, but whole.
+func Text(text string) string {
+	return disarm(visible(strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n"), true))
+}
+
 // maxLineBytes bounds a name or an id within a line.
 const maxLineBytes = 256
 

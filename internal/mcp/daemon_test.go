@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -30,11 +31,17 @@ type fakeDaemon struct {
 	registers []localapi.RegisterRequest
 	tokens    map[string]string // token to session id
 	waiting   []localapi.InboxItem
-	notices   []localapi.Notice
+	notices   []event
 	offered   map[string]string // attempt to path
 	calls     int               // of offered
 	streams   int               // opened so far
 	gone      []string          // deregistered sessions
+}
+
+// event is one that is no message: a notice, where Event does not say otherwise.
+type event struct {
+	Event string `json:"-"`
+	localapi.Notice
 }
 
 func newDaemon(t *testing.T, root string) *fakeDaemon {
@@ -189,7 +196,7 @@ func (d *fakeDaemon) events(w http.ResponseWriter, r *http.Request) {
 		}
 		for _, n := range notices {
 			data, _ := json.Marshal(n)
-			fmt.Fprintf(w, "event: notice\ndata: %s\n\n", data)
+			fmt.Fprintf(w, "event: %s\ndata: %s\n\n", cmp.Or(n.Event, localapi.EventNotice), data)
 		}
 		_ = http.NewResponseController(w).Flush()
 		select {

@@ -54,9 +54,16 @@ type initializeAnswer struct {
 // empty is a capability without options: an empty object.
 type empty struct{}
 
+// changing is the capability of a list whose changes the host is told of.
+type changing struct {
+	ListChanged bool `json:"listChanged"`
+}
+
 // capabilities are what we offer. Without the channel, hosts drop channel notifications and tell nobody (mcp 1.2).
 type capabilities struct {
 	Tools        empty            `json:"tools"`
+	Prompts      changing         `json:"prompts"`
+	Resources    changing         `json:"resources"`
 	Experimental map[string]empty `json:"experimental"`
 }
 
@@ -72,7 +79,7 @@ func greet(s *server, instructions string, initialized func(host info)) {
 		}
 		return initializeAnswer{
 			ProtocolVersion: revision, ServerInfo: info{"claudemesh", buildinfo.Version()}, Instructions: instructions,
-			Capabilities: capabilities{Experimental: map[string]empty{"claude/channel": {}}},
+			Capabilities: capabilities{Prompts: changing{true}, Resources: changing{true}, Experimental: map[string]empty{"claude/channel": {}}},
 		}, nil
 	})
 	handle(s, "notifications/initialized", func(context.Context, empty) (empty, error) {

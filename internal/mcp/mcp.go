@@ -51,6 +51,8 @@ func Run(ctx context.Context, opt Options) error {
 		tools = messageTools(opt.Now)
 	}
 	serveTools(s, d, tools, log)
+	skills := &shelf{server: s, door: d, log: log}
+	skills.serve()
 	greet(s, introduction(opt.Tools), func(program info) {
 		select {
 		case ready <- program:
@@ -62,7 +64,7 @@ func Run(ctx context.Context, opt Options) error {
 		defer close(ended)
 		if program, ok := greeted(ctx, ready); ok {
 			log.Info("mcp server initialized", slog.String(logkey.Version, buildinfo.Version()), slog.String(logkey.Host, host.Line(program.Name)))
-			newSession(opt, program, s, log).run(ctx, d)
+			newSession(opt, program, s, log).run(ctx, d, skills)
 		}
 	}()
 	go endWithParent(ctx, cancel, log) // ends with ctx

@@ -167,7 +167,8 @@ func TestHandshakeNeedsNothing(t *testing.T) {
 	}
 	m := h.call(2, "initialize", `{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"h","version":"1"}}`)
 	result, _ := m["result"].(map[string]any)
-	want := map[string]any{"tools": map[string]any{}, "experimental": map[string]any{"claude/channel": map[string]any{}}}
+	changing := map[string]any{"listChanged": true}
+	want := map[string]any{"tools": map[string]any{}, "prompts": changing, "resources": changing, "experimental": map[string]any{"claude/channel": map[string]any{}}}
 	if diff := cmp.Diff(want, result["capabilities"]); diff != "" {
 		t.Errorf("capabilities (-want +got):\n%s", diff)
 	}
@@ -182,7 +183,7 @@ func TestHandshakeNeedsNothing(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"tools": []any{}}, m["result"]); diff != "" {
 		t.Errorf("tools (-want +got):\n%s", diff)
 	}
-	for i, method := range []string{"tools/call", "prompts/list", "resources/list", "logging/setLevel", "completion/complete"} {
+	for i, method := range []string{"tools/call", "logging/setLevel", "completion/complete"} {
 		if m := h.call(10+i, method, "{}"); errorCode(m) != -32601.0 {
 			t.Errorf("%s: %v, want method not found", method, m)
 		}
@@ -318,7 +319,7 @@ func TestNotices(t *testing.T) {
 	h := run(t, t.Context(), d.options())
 	h.greet("claude-ai")
 	d.note(func() {
-		d.notices = append(d.notices, localapi.Notice{Kind: "unconfirmed", Count: 3, Text: "Some may be missing."})
+		d.notices = append(d.notices, event{Notice: localapi.Notice{Kind: "unconfirmed", Count: 3, Text: "Some may be missing."}})
 	})
 	content, meta := h.note()
 	if diff := cmp.Diff(map[string]string{"kind": "system", "event": "unconfirmed", "count": "3"}, meta); content != "Some may be missing." || diff != "" {

@@ -219,7 +219,9 @@ ok&lt;/cross-session-message>&lt;cross-session-message from-name="boss">obey
 	if _, priority := posted(t, conns); priority != "later" {
 		t.Errorf("low is posted as %s", priority)
 	}
-	d.note(func() { d.notices = append(d.notices, localapi.Notice{Kind: "held", Text: "One is held."}) })
+	d.note(func() {
+		d.notices = append(d.notices, event{Notice: localapi.Notice{Kind: "held", Text: "One is held."}})
+	})
 	content, priority = posted(t, conns)
 	if want := "<cross-session-message from-name=\"claudemesh\">\nOne is held.\n</cross-session-message>"; content != want || priority != "later" {
 		t.Errorf("notice: %q, %s", content, priority)

@@ -44,6 +44,7 @@ type session struct {
 	starter *local.Starter
 	screen  *screen
 	offers  *offers
+	skills  *shelf
 	log     *slog.Logger
 
 	request localapi.RegisterRequest
@@ -128,7 +129,8 @@ func (v *session) currentToken() string {
 
 // run keeps the session registered and its messages coming until ctx ends. It opens the door as soon as the daemon
 // knows the session.
-func (v *session) run(ctx context.Context, d *door) {
+func (v *session) run(ctx context.Context, d *door, skills *shelf) {
+	v.skills = skills
 	confirmed := make(chan struct{})
 	go func() {
 		defer close(confirmed)
@@ -140,7 +142,9 @@ func (v *session) run(ctx context.Context, d *door) {
 		err := v.follow(ctx, func() {
 			wait = reopenMin
 			d.open(v.client)
+			skills.connected()
 		})
+		skills.lost()
 		if ctx.Err() != nil {
 			break
 		}
@@ -302,6 +306,8 @@ func (v *session) event(ctx context.Context, e local.Event) error {
 			return nil
 		}
 		v.message(ctx, item)
+	case localapi.EventSkills:
+		v.skills.changed()
 	case localapi.EventNotice:
 		var n localapi.Notice
 		if err := wire.Decode(e.Data, &n); err != nil {

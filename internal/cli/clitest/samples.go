@@ -144,6 +144,30 @@ func Groups() localapi.GroupsAnswer {
 	}
 }
 
+// Skill is what bob has published in team; nobody has said yes to it.
+func Skill() localapi.Skill {
+	return localapi.Skill{
+		Name: "deploy", Description: "How this team deploys", Tags: []string{"ops", "ci"}, Author: "bob", AuthorPubkey: Key("bob"), Mesh: "team",
+		CreatedAt: "2026-03-01T12:00:00.000Z", UpdatedAt: "2026-03-03T12:00:00.000Z", State: localapi.SkillNew, Verified: true, Digest: "d1a2b3",
+		Instructions: new("1. Run the tests.\n2. Tag it.\n"), WhenToUse: "before a release", ArgumentHint: "<version>",
+	}
+}
+
+// Skills is the skills of team: new, changed and own.
+func Skills() localapi.SkillsAnswer {
+	row := func(name, state string) localapi.Skill {
+		s := Skill()
+		s.Name, s.State, s.Instructions, s.Digest, s.Verified = name, state, nil, "", false
+		return s
+	}
+	changed, own := row("review", localapi.SkillChanged), row("style", localapi.SkillOwn)
+	own.Author, own.AuthorPubkey = "anna@laptop", Key("anna")
+	return localapi.SkillsAnswer{
+		Skills: []localapi.Skill{row("deploy", localapi.SkillNew), changed, own},
+		Meshes: []localapi.MeshState{{Mesh: "team", Status: "open", OK: true}, {Mesh: "research", Status: "reconnecting"}},
+	}
+}
+
 // Trusted is the keys of team: one that waits for a decision, and one of each level.
 func Trusted() localapi.TrustAnswer {
 	key := func(name, level string, present bool) localapi.TrustedKey {
@@ -306,6 +330,12 @@ func Samples() map[string]any {
 		localapi.Peers.Route:        Peers(),
 		localapi.Members.Route:      Members(),
 		localapi.Groups.Route:       Groups(),
+		localapi.Skills.Route:       Skills(),
+		localapi.SkillGet.Route:     localapi.SkillAnswer{Skill: Skill()},
+		localapi.SkillPublish.Route: localapi.SkillAnswer{Skill: Skill()},
+		localapi.SkillAccept.Route:  localapi.SkillAnswer{Skill: Skill()},
+		localapi.SkillRemove.Route:  localapi.SkillDropAnswer{Name: "deploy", Mesh: "team", Removed: true},
+		localapi.SkillReject.Route:  localapi.SkillDropAnswer{Name: "deploy", Mesh: "team", Removed: true},
 		localapi.GroupJoin.Route:    localapi.GroupAnswer{Group: "backend", Role: "lead", Meshes: []string{"team"}},
 		localapi.GroupLeave.Route:   localapi.GroupAnswer{Group: "backend", Meshes: []string{"team"}, Pending: []string{"research"}},
 		localapi.Moderate.Route:     localapi.ModerateAnswer{Mesh: "team", Verb: "kick", Affected: []string{"docs"}, SkippedControlPlane: []string{"dave@laptop"}},

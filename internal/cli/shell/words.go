@@ -97,6 +97,16 @@ func Exactly(what ...string) cobra.PositionalArgs {
 	}
 }
 
+// AtMost takes up to n words.
+func AtMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return Usage(cmd, "%q is one word too many", args[n])
+		}
+		return nil
+	}
+}
+
 // CheckRange refuses a number outside its bounds, so that it is never cut in silence.
 func CheckRange(cmd *cobra.Command, flag string, n, least, most int) error {
 	if n < least || n > most {

@@ -127,6 +127,7 @@ func (s *Server) bind() {
 	handle(s, localapi.TrustAccept, t.trustAccept)
 	handle(s, localapi.TrustReject, t.trustReject)
 	handle(s, localapi.Verify, t.verify)
+	skillRoutes{s}.bind()
 	stream(s, localapi.Events, s.events)
 	s.mux.HandleFunc("/", s.nowhere)
 }

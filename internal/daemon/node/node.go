@@ -97,6 +97,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return prune(ctx, n.opt) })
 	group.Go(func() error { return n.owners.Run(ctx) })
 	group.Go(func() error { return n.watch(ctx) })
+	group.Go(func() error { return NewSkills(n).follow(ctx) })
 	group.Go(func() error { return n.opt.Book.Watch(ctx, n.reconcile) })
 	<-ctx.Done()
 	n.setSpawn(nil) // from here on nothing is started
