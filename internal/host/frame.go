@@ -101,8 +101,8 @@ func within(text string, limitBytes int) string {
 	return strings.ToValidUTF8(safe[:min(len(safe), limitBytes)], "") + fmt.Sprintf(pointer, whole)
 }
 
-// Text makes a text that the human has accepted safe to stand by itself: as Body, but whole.
-func Text(text string) string {
+// Page makes a text that the human has accepted safe to stand by itself: as Body, but whole.
+func Page(text string) string {
 	return disarm(visible(strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n"), true))
 }
 

@@ -226,7 +226,7 @@ func skillText(s localapi.Skill, whole bool) (string, error) {
 		return err
 	}
 	fields := []field{
-		{"description", host.Text(s.Description)}, {"when_to_use", host.Text(s.WhenToUse)}, {"argument-hint", host.Line(s.ArgumentHint)},
+		{"description", host.Page(s.Description)}, {"when_to_use", host.Page(s.WhenToUse)}, {"argument-hint", host.Line(s.ArgumentHint)},
 		{"author", host.Name(s.Author)}, {"mesh", host.Line(s.Mesh)},
 	}
 	if whole {
@@ -243,7 +243,7 @@ func skillText(s localapi.Skill, whole bool) (string, error) {
 	}
 	body := ""
 	if s.Instructions != nil {
-		body = host.Text(*s.Instructions)
+		body = host.Page(*s.Instructions)
 	}
 	return "---\n" + head.String() + "---\n\n" + body, nil
 }
