@@ -305,6 +305,17 @@ func Pings() localapi.PingAnswer {
 	}}
 }
 
+// sessionPaths are those into a session of Claude Code, of which one is proved.
+func sessionPaths() localapi.SessionPathsAnswer {
+	return localapi.SessionPathsAnswer{Sessions: []localapi.SessionPaths{{
+		SessionID: "0b9c4d1e", DisplayName: "api", Host: localapi.Host{Name: "claude-code", Version: "2.1"}, MessageMode: "push", Chosen: localapi.PathSocket, Wakes: true,
+		Paths: []localapi.Path{
+			{Path: localapi.PathSocket, State: localapi.PathProved, Offered: 3, Surfaced: 3}, {Path: localapi.PathChannel, State: localapi.PathUnusable, Reason: "the host has none"},
+			{Path: localapi.PathPoll, State: localapi.PathUsable},
+		},
+	}}}
+}
+
 // StatusLine is that of a session in two meshes, one of which is not connected.
 func StatusLine() localapi.StatusLineAnswer {
 	return localapi.StatusLineAnswer{
@@ -368,6 +379,7 @@ func Samples() map[string]any {
 		localapi.InboxDelete.Route:      localapi.InboxDeleteAnswer{Removed: 1, ID: "inbox-row-7"},
 		localapi.InboxSeen.Route:        localapi.SeenAnswer{MarkedSeen: 2},
 		localapi.Sessions.Route:         localapi.SessionsAnswer{Sessions: []localapi.Session{session()}},
+		localapi.SessionPathsList.Route: sessionPaths(),
 		localapi.StatusLine.Route:       StatusLine(),
 		localapi.Whoami.Route:           localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
 		localapi.InboxAcknowledge.Route: Acknowledged("due"),

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"slices"
 
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/install"
@@ -18,14 +19,10 @@ type clientView struct {
 	Path  string `json:"path" jsonschema:"how a message arrives, for people"`
 }
 
-// sessionView is one registered session.
+// sessionView is one registered session with the paths by which messages reach it.
 type sessionView struct {
-	ID    string `json:"session_id"`
-	Name  string `json:"name"`
-	Host  string `json:"host"`
-	Mode  string `json:"message_mode"`
-	Holds bool   `json:"holds" jsonschema:"messages of others wait for its human"`
-	Path  string `json:"path" jsonschema:"how a message arrives, for people"`
+	localapi.SessionPaths
+	Holds bool `json:"holds" jsonschema:"messages of others wait for its human"`
 }
 
 // Ways by which a message arrives.
@@ -34,9 +31,6 @@ const (
 	byHand   = "held: nobody knows whether it acts alone. One notice, then `claudemesh inbox` in a terminal of your own"
 	notTold  = "nothing arrives: `claudemesh install` tells it of claudemesh"
 )
-
-// claudeCode is how Claude Code calls itself.
-const claudeCode = "claude-code"
 
 func clientsOf(p *patient) []clientView {
 	all := []clientView{}
@@ -56,24 +50,58 @@ func clientsOf(p *patient) []clientView {
 	return all
 }
 
-// sessionsOf lists the sessions that the daemon knows.
+// sessionsOf lists the sessions that the daemon knows. That it does not answer is said already.
 func sessionsOf(ctx context.Context, p *patient) []sessionView {
 	all := []sessionView{}
-	answer, err := shell.Ask(ctx, p.app, localapi.Sessions, shell.ProbeTime, localapi.None{})
+	paths, err := shell.Ask(ctx, p.app, localapi.SessionPathsList, shell.ProbeTime, localapi.None{})
 	if err != nil {
-		return all // that the daemon does not answer is said already
+		return all
 	}
-	for _, s := range answer.Sessions {
-		v := sessionView{ID: s.SessionID, Name: s.DisplayName, Host: s.Host.Name, Mode: s.MessageMode, Holds: s.Holds, Path: byHand}
-		switch {
-		case s.MessageMode == localapi.ModeOff:
-			v.Path = "nothing is shown: its message mode is off"
-		case s.Holds:
-			v.Path = "held for its human: it acts without asking"
-		case s.Host.Name == claudeCode:
-			v.Path = bySocket
-		}
-		all = append(all, v)
+	known, err := shell.Ask(ctx, p.app, localapi.Sessions, shell.ProbeTime, localapi.None{})
+	if err != nil {
+		return all
+	}
+	for _, one := range paths.Sessions {
+		i := slices.IndexFunc(known.Sessions, func(s localapi.Session) bool { return s.SessionID == one.SessionID })
+		all = append(all, sessionView{one, i >= 0 && known.Sessions[i].Holds})
 	}
 	return all
+}
+
+// way is a path in words.
+func way(path string) string {
+	switch path {
+	case localapi.PathSocket:
+		return "its inbox socket"
+	case localapi.PathChannel:
+		return "its channel"
+	case localapi.PathHook:
+		return "its hooks"
+	case localapi.PathTool:
+		return "answers of our tools"
+	}
+	return "its inbox, when it looks"
+}
+
+// arrives says how the next message comes into a session.
+func arrives(s sessionView) string {
+	switch {
+	case s.MessageMode == localapi.ModeOff:
+		return "shown nothing: its message mode is off"
+	case s.Holds:
+		return "messages of others are held for its human: it acts without asking"
+	}
+	facts := []string{"by " + way(s.Chosen)}
+	for _, path := range s.Paths {
+		switch {
+		case path.Path == s.Chosen && path.State == localapi.PathProved:
+			facts[0] += ", proved"
+		case path.Path != s.Chosen && path.Reason != "":
+			facts = append(facts, "not by "+way(path.Path)+": "+path.Reason)
+		}
+	}
+	if s.Wakes {
+		facts = append(facts, "an idle session wakes")
+	}
+	return shell.Facts(facts...)
 }

@@ -162,6 +162,6 @@ func show(s term.Stream, v view) {
 		s.Line("%s  %s", term.Clean(c.Name), s.Paint(term.Dim, term.Clean(c.Path)))
 	}
 	for _, one := range v.Sessions {
-		s.Line("  %s  %s", term.Clean(one.Name), s.Paint(term.Dim, term.Clean(shell.Facts(one.Host, one.Mode, one.Path))))
+		s.Line("  %s  %s", term.Clean(one.DisplayName), s.Paint(term.Dim, term.Clean(shell.Facts(one.Host.Name, arrives(one)))))
 	}
 }
