@@ -17,6 +17,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/moderation"
 	"github.com/claudemesh/claudemesh/internal/cli/peer"
 	"github.com/claudemesh/claudemesh/internal/cli/presence"
+	"github.com/claudemesh/claudemesh/internal/cli/selftest"
 	"github.com/claudemesh/claudemesh/internal/cli/setup"
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/statusline"
@@ -88,11 +89,13 @@ func contents() []section {
 		}},
 		{"Other", []verb{
 			{[]string{"doctor"}, newDoctor},
+			{[]string{"test"}, selftest.New},
 			{[]string{"skill"}, newSkill},
 			{[]string{"config"}, machine.NewConfig},
 			{[]string{"completions", "completion"}, newCompletions},
 			{[]string{"status-line"}, statusline.New},
 			{[]string{"man"}, newMan},
+			{[]string{"url-handler"}, setup.NewURLHandler},
 			{[]string{"version"}, newVersion},
 			{[]string{"help"}, newHelp},
 		}},
