@@ -71,6 +71,47 @@ func TestSkillNamesVerbsThatAre(t *testing.T) {
 	}
 }
 
+// TestSkillHasEveryPositionOfLaunch holds the recipe for the user's terminal to the flags that launch has: all of them are
+// there, and no other one, but for those of the host behind the dashes.
+func TestSkillHasEveryPositionOfLaunch(t *testing.T) {
+	t.Parallel()
+	_, root := tree(newWorld(t))
+	launch, _, err := root.Find([]string{"launch"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, recipe, found := strings.Cut(skillFiles(root)[skillFile], "## Wizard-free spawn templates\n")
+	recipe, _, ends := strings.Cut(recipe, "\n## ")
+	if !found || !ends {
+		t.Fatal("the core has no recipe")
+	}
+	for _, name := range flagNames(launch) {
+		if name != "help" && !strings.Contains(recipe, "--"+name) {
+			t.Errorf("the recipe does not say what --%s is for", name)
+		}
+	}
+	for _, word := range strings.FieldsFunc(recipe, func(r rune) bool { return strings.ContainsRune(" `\n|", r) }) {
+		flag, ok := strings.CutPrefix(word, "--")
+		if ok && flag != "" && flag != "-" && flag != "model" && strings.Trim(flag, "-") != "" && launch.Flag(flag) == nil {
+			t.Errorf("the recipe has --%s, which launch does not", flag)
+		}
+	}
+}
+
+// TestSkillOrdersNothingOfOthers holds the texts for models to what they are to say of messages: none tells a session to do
+// what others write, or to answer at once.
+func TestSkillOrdersNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	_, root := tree(newWorld(t))
+	for name, text := range skillFiles(root) {
+		for _, order := range []string{"immediately", "right away", "at once and", "obey", "you must answer", "stop working", "pause your", "always reply", "urgent"} {
+			if strings.Contains(strings.ToLower(text), order) {
+				t.Errorf("%s says %q", name, order)
+			}
+		}
+	}
+}
+
 // cutAt gives the words before the first that is one of these.
 func cutAt(words []string, ends ...string) (before, after []string, found bool) {
 	for i, word := range words {
