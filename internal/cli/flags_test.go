@@ -92,6 +92,8 @@ var settled = map[string]struct{ with, without string }{
 	"daemon up --tcp":              {"--foreground --tcp", "--foreground"},
 	"daemon up --no-tcp":           {"--foreground --no-tcp", "--foreground"},
 	"profile --message-mode":       {"--message-mode=inbox", ""},
+	"pause --list":                 {"--list", ""},
+	"inbox review --limit":         {"--limit=3", ""},
 	"install --dry-run":            {"--client codex --dry-run", "--client codex"},
 	"skill get --mesh":             {"deploy --mesh team", "deploy --mesh other"},
 	"skill remove --mesh":          {"deploy --yes --mesh team", "deploy --yes --mesh other"},

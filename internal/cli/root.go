@@ -15,6 +15,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/membership"
 	"github.com/claudemesh/claudemesh/internal/cli/message"
 	"github.com/claudemesh/claudemesh/internal/cli/moderation"
+	"github.com/claudemesh/claudemesh/internal/cli/pause"
 	"github.com/claudemesh/claudemesh/internal/cli/peer"
 	"github.com/claudemesh/claudemesh/internal/cli/presence"
 	"github.com/claudemesh/claudemesh/internal/cli/selftest"
@@ -116,6 +117,8 @@ func powers() []verb {
 		{[]string{"block"}, grant.NewBlock},
 		{[]string{"unblock"}, grant.NewUnblock},
 		{[]string{"grants"}, grant.NewGrants},
+		{[]string{"pause"}, pause.NewPause},
+		{[]string{"resume"}, pause.NewResume},
 		{[]string{"kick"}, moderation.NewKick},
 		{[]string{"disconnect"}, moderation.NewDisconnect},
 		{[]string{"ban"}, moderation.NewBan},

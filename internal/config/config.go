@@ -85,12 +85,7 @@ func readDaemon(in Sources) (d Daemon, origins []Source, err error) {
 		if _, err := (Sources{File: in.File, Flags: in.Flags}).load(&written); err != nil {
 			return Daemon{}, nil, err
 		}
-		d.Receipts = narrower(d.Receipts, written.Receipts)
-		for _, slug := range written.RequireEncrypted {
-			if !slices.Contains(d.RequireEncrypted, slug) {
-				d.RequireEncrypted = append(d.RequireEncrypted, slug)
-			}
-		}
+		d.tighten(written)
 	}
 	return d, origins, d.check()
 }

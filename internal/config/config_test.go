@@ -61,6 +61,7 @@ func TestDaemonDefaults(t *testing.T) {
 		SendWait: 30 * time.Second, ReconnectMin: time.Second, ReconnectMax: 30 * time.Second,
 		PingInterval: 30 * time.Second, DeadAfter: 75 * time.Second, ReadLimitBytes: 16 << 20,
 		OutboxRetention: 7 * 24 * time.Hour, InboxRetention: 30 * 24 * time.Hour, OfferedLimit: 20, NoticeInterval: 10 * time.Minute,
+		WakeMinute: 10, WakeHour: 20, WakeHourTokens: 50_000, WakeSessionHour: 100, WakeAlternating: 6,
 		IPCRequests: 64, IPCStreams: 32, IPCBodyBytes: 256 << 10, SSEKeepalive: 15 * time.Second, TCPPort: 47823,
 		ClonePolicy:  "refuse",
 		LogFileBytes: 10 << 20, LogFiles: 5,

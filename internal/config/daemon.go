@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -34,6 +35,12 @@ type Daemon struct {
 	OfferedLimit   int           `key:"offered_limit" default:"20" min:"1" env:"CLAUDEMESH_OFFERED_LIMIT" doc:"Messages given to one session and not yet seen by it before the rest is summed up in one line."`
 	NoticeInterval time.Duration `key:"notice_interval" default:"10m" min:"1s" env:"CLAUDEMESH_NOTICE_INTERVAL" doc:"Least time between two notices to a session that messages are held for its human."`
 
+	WakeMinute      int `key:"wake_minute" default:"10" min:"0" max:"10000" env:"CLAUDEMESH_WAKE_MINUTE" doc:"Messages of one sender by which a session is woken in a minute. The rest waits unread in its inbox. 0 sets no limit, here and in the next four; the variables can only lower them."`
+	WakeHour        int `key:"wake_hour" default:"20" min:"0" max:"10000" env:"CLAUDEMESH_WAKE_HOUR" doc:"The same in an hour."`
+	WakeHourTokens  int `key:"wake_hour_tokens" default:"50000" min:"0" max:"100000000" env:"CLAUDEMESH_WAKE_HOUR_TOKENS" doc:"Text of one sender by which a session is woken in an hour, in tokens of about four bytes."`
+	WakeSessionHour int `key:"wake_session_hour" default:"100" min:"0" max:"10000" env:"CLAUDEMESH_WAKE_SESSION_HOUR" doc:"Messages of all senders by which a session is woken in an hour."`
+	WakeAlternating int `key:"wake_alternating" default:"6" min:"0" max:"10000" env:"CLAUDEMESH_WAKE_ALTERNATING" doc:"Messages that a session and a sender exchange in turns before the sender wakes it no more, until a human speaks to it or an hour has passed."`
+
 	IPCRequests  int           `key:"ipc_requests" default:"64" min:"1" env:"CLAUDEMESH_IPC_REQUESTS" doc:"Requests that the daemon serves at once; more are answered 429."`
 	IPCStreams   int           `key:"ipc_streams" default:"32" min:"1" env:"CLAUDEMESH_IPC_STREAMS" doc:"Event streams that the daemon keeps open at once; more are answered 429."`
 	IPCBodyBytes int64         `key:"ipc_body_bytes" default:"262144" min:"1024" env:"CLAUDEMESH_IPC_BODY_BYTES" doc:"Largest request body; larger ones are answered 413."`
@@ -56,6 +63,24 @@ const (
 	ReceiptsTrusted = "trusted"
 	ReceiptsAll     = "all"
 )
+
+// tighten undoes what variables loosen of what the file and flags forbid (design E4).
+func (d *Daemon) tighten(written Daemon) {
+	d.Receipts = narrower(d.Receipts, written.Receipts)
+	for _, slug := range written.RequireEncrypted {
+		if !slices.Contains(d.RequireEncrypted, slug) {
+			d.RequireEncrypted = append(d.RequireEncrypted, slug)
+		}
+	}
+	for _, limit := range []struct{ now, written *int }{
+		{&d.WakeMinute, &written.WakeMinute}, {&d.WakeHour, &written.WakeHour}, {&d.WakeHourTokens, &written.WakeHourTokens},
+		{&d.WakeSessionHour, &written.WakeSessionHour}, {&d.WakeAlternating, &written.WakeAlternating},
+	} {
+		if *limit.written > 0 && (*limit.now == 0 || *limit.now > *limit.written) {
+			*limit.now = *limit.written
+		}
+	}
+}
 
 // narrower gives the one of two values of Receipts that tells fewer.
 func narrower(a, b string) string {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
 	"github.com/claudemesh/claudemesh/internal/seal"
+	"github.com/claudemesh/claudemesh/internal/sqlite"
 	"github.com/claudemesh/claudemesh/internal/upkeep"
 )
 
@@ -159,6 +161,27 @@ func TestUpkeepRespectsTheLock(t *testing.T) {
 	}
 }
 
+// rootOf is the number of the page at which a table begins.
+func rootOf(t *testing.T, path, table string) (page int) {
+	t.Helper()
+	opt, _, err := localdb.Stored()
+	opt.Now = time.Now
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), path, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Read(t.Context(), func(tx *sqlite.Tx) error {
+		return tx.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = $1", table).Scan(&page)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
 func TestRepair(t *testing.T) {
 	t.Parallel()
 	at := newSite(t)
@@ -173,8 +196,8 @@ func TestRepair(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := []byte(read(t, at.Home.Daemon.DB()))
-	last := len(data) - 4096
-	copy(data[last:], bytes.Repeat([]byte{0xa5}, 4096))
+	from := (rootOf(t, at.Home.Daemon.DB(), "wish") - 1) * 4096
+	copy(data[from:from+4096], bytes.Repeat([]byte{0xa5}, 4096))
 	write(t, at.Home.Daemon.DB(), string(data))
 	write(t, at.Home.Daemon.Inbox(), strings.Repeat("no database ", 1000))
 	found, err := cheap.Check(t.Context(), at)

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +34,7 @@ func TestBurstIntoSession(t *testing.T) {
 	for _, name := range []string{"SEND_PER_SECOND", "SEND_BURST", "PAIR_ROWS"} {
 		anna.env = append(anna.env, "CLAUDEMESH_BROKER_"+name+"=100000")
 	}
+	anna.wakesAlways(t)
 	anna.must("up")
 	link := anna.link()
 	ben.must("join", link)
@@ -80,4 +82,11 @@ func (h *home) pour(to mesh.Key, stream string) error {
 		}
 	}
 	return nil
+}
+
+// wakesAlways lets others wake the sessions of a home as often as they like; call it before its daemon starts.
+func (h *home) wakesAlways(t *testing.T) {
+	t.Helper()
+	mkdir(t, filepath.Dir(h.paths.Config.Settings()))
+	write(t, h.paths.Config.Settings(), `{"wake_minute": 0, "wake_hour": 0, "wake_hour_tokens": 0, "wake_session_hour": 0, "wake_alternating": 0}`)
 }

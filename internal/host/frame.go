@@ -63,6 +63,13 @@ func Attempts(prompt string) []string {
 	return []string{token}
 }
 
+// Typed reports whether a prompt, as the host hands it to a hook, is the human's own: what others and the host itself begin a
+// turn with stands in an element. A human who begins with one is taken for another, which loosens nothing.
+func Typed(prompt string) bool {
+	prompt = strings.TrimSpace(prompt)
+	return prompt != "" && prompt[0] != '<'
+}
+
 // WrapNotice puts a sentence of ours into a frame. No peer can be taken for its sender: their names have mesh and key.
 func WrapNotice(text string) string {
 	return "<" + frameTag + ` from-name="claudemesh">` + "\n" + Body(text) + "\n</" + frameTag + ">"

@@ -59,7 +59,7 @@ func (c *screen) show(ctx context.Context, item localapi.InboxItem) (path string
 	if err := c.allowed(); err != nil {
 		return "", err
 	}
-	if !c.shown.add(item.ID) {
+	if !c.shown.add(item.ID + part(item)) {
 		return "", errTwice
 	}
 	if c.inbox.Path != "" && item.Path != pathChannel {
@@ -68,7 +68,7 @@ func (c *screen) show(ctx context.Context, item localapi.InboxItem) (path string
 			return pathSocket, err
 		}
 		if item.Path == pathSocket { // the daemon chooses what is tried next
-			c.shown.remove(item.ID)
+			c.shown.remove(item.ID + part(item))
 			return pathSocket, unwritten{err}
 		}
 	}
@@ -85,6 +85,15 @@ func (c *screen) paths() (all []string) {
 		all = append(all, pathChannel)
 	}
 	return all
+}
+
+// part tells a message that is shown with its text from its header alone, behind which the text may come when a human has let
+// it through.
+func part(item localapi.InboxItem) string {
+	if item.Held {
+		return " header"
+	}
+	return ""
 }
 
 // notice puts a sentence of the daemon into the host. It is in no hurry.

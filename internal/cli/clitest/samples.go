@@ -373,6 +373,11 @@ func Samples() map[string]any {
 		},
 		localapi.OutboxCancel.Route:     localapi.CancelAnswer{AbortedRowID: "row-1", ClientMessageID: ClientID, Mesh: "team", TargetSpec: string(Key("session3"))},
 		localapi.Inbox.Route:            inbox(),
+		localapi.InboxHeld.Route:        held(),
+		localapi.InboxReview.Route:      localapi.ReviewAnswer{ID: "inbox-row-7", Mesh: "team", Decision: localapi.ReviewOnce, SenderName: "bob", Pubkey: Key("bob"), Released: true},
+		localapi.Pauses.Route:           pauses(),
+		localapi.PauseBegin.Route:       pauses(),
+		localapi.PauseEnd.Route:         pauses(),
 		localapi.Letters.Route:          Letters(),
 		localapi.Redeliver.Route:        localapi.RedeliverAnswer{ID: "letter-2", Direction: "in", Outcome: "delivered", Mesh: "team", MessageID: "letter-2"},
 		localapi.InboxFlush.Route:       localapi.FlushAnswer{Removed: 3},
@@ -401,4 +406,17 @@ func Grants() localapi.GrantsAnswer {
 		Mesh: "team", Names: map[mesh.Key]string{Key("bob"): "bob@laptop"},
 		Grants: map[mesh.Key][]mesh.Cap{Key("bob"): mesh.AllCaps.List(), Key("mallory"): {}},
 	}
+}
+
+// pauses are two, of which one was just begun or ended.
+func pauses() localapi.PausesAnswer {
+	of := localapi.Pause{Mesh: "team", Peer: "bob@laptop", Pubkey: Key("bob"), Since: "2026-03-04T11:00:00.000Z"}
+	return localapi.PausesAnswer{Paused: []localapi.Pause{of, {Mesh: "research", Since: "2026-03-04T11:30:00.000Z"}}, Changed: []localapi.Pause{of}}
+}
+
+// held is one message that two sessions are not shown.
+func held() localapi.HeldAnswer {
+	return localapi.HeldAnswer{Held: []localapi.HeldMessage{{Message: inbox().Items[0], From: []localapi.HeldFrom{
+		{SessionID: "5f0d2a44", DisplayName: "api", Reason: "unattended"}, {SessionID: "6a1e3b55", DisplayName: "docs", Reason: "unproved"},
+	}}}}
 }

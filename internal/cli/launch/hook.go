@@ -97,7 +97,7 @@ func hook(ctx context.Context, a *shell.App, event string) (heard bool, surfaced
 		Transcript: in.Transcript, Again: in.Again, TakesContext: slices.Contains(takers, event) && !a.Flags.JSON.On,
 	}
 	if event == "UserPromptSubmit" {
-		req.Attempts = host.Attempts(in.Prompt)
+		req.Attempts, req.Human = host.Attempts(in.Prompt), host.Typed(in.Prompt)
 	}
 	answer, err := shell.Ask(ctx, a, localapi.Hook, hookTime, req)
 	if err != nil || a.Flags.JSON.On {

@@ -27,7 +27,7 @@ func NewInbox(a *shell.App) *cobra.Command {
 		}
 		return nil
 	}
-	cmd.AddCommand(newInboxList(a), newFlush(a), newInboxDelete(a))
+	cmd.AddCommand(newInboxList(a), newReview(a), newFlush(a), newInboxDelete(a))
 	return cmd
 }
 

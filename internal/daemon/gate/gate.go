@@ -7,6 +7,12 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
+// Session is what counts about the session that a message is for.
+type Session struct {
+	Rules host.Rules
+	Wakes Limits // how often others may wake it
+}
+
 // Message is what counts about a message.
 type Message struct {
 	// Opened is set for a box that opened under the sender's key. Plaintext, and what did not open, is the relay's word.
@@ -20,6 +26,15 @@ type Message struct {
 	Unattended bool
 	// Own is the mode of the sender's session where it is a session of this daemon that lives; empty otherwise.
 	Own host.Mode
+	// Self is set for what the user itself wrote, outside of all sessions, on this machine.
+	Self bool
+	// Paused is set while the human has stopped what comes from the sender, or in its mesh.
+	Paused bool
+	// Released is set when the human has seen this one message and let it through.
+	Released bool
+	// Talk gives what the sender and the session have said to each other lately. It is asked last, and only on the way Push;
+	// nil: nothing.
+	Talk func() Talk
 }
 
 // proven reports whether the sender is who the message says.
@@ -30,12 +45,22 @@ func (m Message) equal(r host.Rules) bool {
 	return m.proven() && m.Own != "" && m.Own.AtLeast(r.Mode) || m.Verified && m.Unattended
 }
 
+// Way is how a message would reach the session.
+type Way int
+
+// The ways. The zero Way is the stricter one.
+const (
+	Push Way = iota // by itself: the host's inbox, a channel, the context of a hook, beside the answer of a tool
+	Pull            // because the session asked for its messages
+)
+
 // Verdict is what may be shown.
 type Verdict int
 
 // The verdicts. The zero Verdict shows nothing.
 const (
 	Hold       Verdict = iota // nothing; a human sees it outside the session
+	Wait                      // nothing now: it stays unread in the session's inbox, where the session may look
 	HeaderOnly                // who wrote and when, not what
 	Show
 )
@@ -49,23 +74,32 @@ const (
 	Unattended  Reason = "unattended"   // the session acts without asking, and the sender is not its equal here
 	HostHolds   Reason = "host_holds"   // crossSessionInbound is hold
 	HostRefuses Reason = "host_refuses" // crossSessionInbound is refuse
+	Paused      Reason = "paused"       // the human stopped the sender, or the mesh
 	Unproved    Reason = "unproved"     // the sender is claimed by the relay
+	Loop        Reason = "loop"         // the two have gone on for long without a human
 )
 
-// Decide says whether m may reach a session with these rules.
+// Decide says whether m may reach a session now. It is the one place where that is decided, for every way in.
 //
 // What the host itself does with foreign messages comes first (design E2); accepting them does not open the gate, because
-// the host means sessions of this machine by it. Then a session that acts without its human is shown only what a session of
-// the same user on this machine wrote that may do as much by itself, and what a human let through to such sessions
-// (design E3): everything else is held.
-func Decide(r host.Rules, m Message) (Verdict, Reason) {
+// the host means sessions of this machine by it. Then what the human stopped. Then a session that acts without its human is
+// shown only what a session of the same user on this machine wrote that may do as much by itself, what a human let through to
+// such sessions, and single messages that a human has read and let through (design E3): everything else is held. At last, what
+// would go on by itself for too long waits until a human speaks or time has passed.
+func Decide(to Session, m Message, way Way) (Verdict, Reason) {
 	switch {
-	case r.Inbound == host.Refuse:
+	case to.Rules.Inbound == host.Refuse:
 		return Hold, HostRefuses
-	case r.Inbound == host.Held:
+	case to.Rules.Inbound == host.Held:
 		return Hold, HostHolds
-	case r.Mode.Unattended() && !m.equal(r):
+	case m.Paused:
+		return Hold, Paused
+	case m.Released:
+		return Show, None
+	case to.Rules.Mode.Unattended() && !m.equal(to.Rules):
 		return Hold, Unattended
+	case way == Push && m.Talk != nil && !m.Self && to.Wakes != (Limits{}) && m.Talk().over(to.Wakes):
+		return Wait, Loop
 	case !m.proven():
 		return HeaderOnly, Unproved
 	}

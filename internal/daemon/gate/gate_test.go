@@ -63,7 +63,7 @@ func TestDecide(t *testing.T) {
 		{"isolation is about what leaves", host.Rules{Mode: host.Default, IsolateMachines: true}, member, Show, None},
 	}
 	for _, tt := range tests {
-		verdict, reason := Decide(tt.rules, tt.message)
+		verdict, reason := Decide(Session{Rules: tt.rules}, tt.message, Push)
 		if verdict != tt.verdict || reason != tt.reason {
 			t.Errorf("%s: got %d %q, want %d %q", tt.name, verdict, reason, tt.verdict, tt.reason)
 		}
@@ -84,9 +84,12 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// noticeEvery is the interval of the tests.
+const noticeEvery = 10 * time.Minute
+
 func TestLimiter(t *testing.T) {
 	t.Parallel()
-	var l Limiter
+	l := Limiter{Every: noticeEvery}
 	at := time.Unix(1_700_000_000, 0)
 	steps := []struct {
 		name    string
@@ -112,7 +115,7 @@ func TestLimiter(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", s.name, got, s.want)
 		}
 	}
-	l.Allow("z", Unattended, at.Add(NoticeEvery))
+	l.Allow("z", Unattended, at.Add(noticeEvery))
 	if len(l.told) != 1 {
 		t.Errorf("%d sessions are remembered after ten minutes, want 1", len(l.told))
 	}

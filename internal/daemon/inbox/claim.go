@@ -40,7 +40,7 @@ func (b *Inbox) Claim(ctx context.Context, s Surface, limit int, admit func(Row)
 	if s.ID == "" || limit < 1 || limit > maxLimit {
 		return nil, mesh.Errorf(mesh.BadRequest, "a claim has a surface and takes 1 to %d rows", maxLimit)
 	}
-	floor := b.floors.find(s)
+	floor, epoch := b.floors.find(s)
 	args, err := s.Scope.args(s.ID, s.Since.UnixMilli(), floor, s.Path)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (b *Inbox) Claim(ctx context.Context, s Surface, limit int, admit func(Row)
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
-	b.floors.set(s, rest)
+	b.floors.set(s, rest, epoch)
 	return claimed, nil
 }
 

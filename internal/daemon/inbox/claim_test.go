@@ -93,7 +93,7 @@ func TestUnconfirmed(t *testing.T) {
 		t.Fatal(err)
 	}
 	unconfirmed(2)
-	if _, err := b.MarkSeen(ctx, All(), []string{got[2].ID}); err != nil {
+	if _, err := b.MarkSeen(ctx, All(), []string{got[2].ID}, nil); err != nil {
 		t.Fatal(err)
 	}
 	unconfirmed(1) // who has read it need not be told
@@ -187,7 +187,7 @@ func TestClaimLeavesOldAndReadRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.MarkSeen(context.Background(), All(), []string{row.ID}); err != nil {
+	if _, err := b.MarkSeen(context.Background(), All(), []string{row.ID}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := claim(t, b, Surface{ID: "s", Scope: Only(first)}, nil); len(got) != 0 {

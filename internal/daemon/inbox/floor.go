@@ -12,8 +12,9 @@ import (
 // or given to others. It saves reading the whole inbox for each message. Its zero
 // value is ready.
 type floors struct {
-	mu  sync.Mutex
-	all map[string]floor
+	mu    sync.Mutex
+	all   map[string]floor
+	epoch int // grows whenever they are forgotten: what was found before does not hold any more
 }
 
 // maxFloors is how many surfaces are remembered: far more than live at once.
@@ -28,19 +29,24 @@ type floor struct {
 	seq   int64
 }
 
-func (f *floors) find(s Surface) int64 {
+// find gives the floor of a surface, and the epoch in which it is asked.
+func (f *floors) find(s Surface) (seq int64, epoch int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known, ok := f.all[s.ID]
 	if !ok || s.Scope.all || !known.since.Equal(s.Since) || known.path != s.Path || !slices.Equal(known.keys, s.Scope.keys) {
-		return 0
+		return 0, f.epoch
 	}
-	return known.seq
+	return known.seq, f.epoch
 }
 
-func (f *floors) set(s Surface, seq int64) {
+// set keeps a floor that was found in an epoch.
+func (f *floors) set(s Surface, seq int64, epoch int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if epoch != f.epoch {
+		return
+	}
 	if f.all == nil {
 		f.all = map[string]floor{}
 	}
@@ -55,4 +61,13 @@ func (f *floors) drop(surface string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.all, surface)
+	f.epoch++
+}
+
+// forget forgets all of them: older rows may be taken again.
+func (f *floors) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = nil
+	f.epoch++
 }

@@ -171,7 +171,7 @@ func TestReopenProvesWhatWasShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := b.MarkSeen(ctx, All(), []string{row.ID}); n != 1 || err != nil {
+	if n, err := b.MarkSeen(ctx, All(), []string{row.ID}, nil); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	if l, err = b.Letters().Find(ctx, All(), row.ID); err != nil {

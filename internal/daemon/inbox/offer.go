@@ -88,7 +88,8 @@ func (o Offerings) Outstanding(ctx context.Context, surface string) (n int, err 
 
 // Waiting reads the oldest rows that Claim would take, at most limit, and leaves them.
 func (o Offerings) Waiting(ctx context.Context, s Surface, limit int, admit func(Row) bool) ([]Row, error) {
-	args, err := s.Scope.args(s.ID, s.Since.UnixMilli(), o.b.floors.find(s), s.Path)
+	floor, _ := o.b.floors.find(s)
+	args, err := s.Scope.args(s.ID, s.Since.UnixMilli(), floor, s.Path)
 	if err != nil {
 		return nil, err
 	}

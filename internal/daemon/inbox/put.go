@@ -102,6 +102,9 @@ func rowOf(b *Inbox, d Draft) (Row, error) {
 		Encrypted: d.NonceHash != nil, Verified: d.From.Verified, Undecryptable: d.Body == nil,
 		ReceivedAt: timeOf(now.UnixMilli()), TraceID: d.TraceID, Receipts: d.From.Receipts,
 	}
+	if d.Body != nil {
+		r.BodyBytes = len(*d.Body)
+	}
 	if !d.CreatedAt.IsZero() {
 		r.CreatedAt = timeOf(d.CreatedAt.UnixMilli())
 	}

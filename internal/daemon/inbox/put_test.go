@@ -34,7 +34,7 @@ func TestPutKeepsEveryField(t *testing.T) {
 	want := Row{
 		Seq: 1, ClientID: "one", BrokerID: "broker-one", MeshID: "meshA", Mesh: "a", Topic: "#ops", Sender: alice, SenderMember: alice,
 		SenderName: "alice", Recipient: first, RecipientKind: Session, Body: d.Body, ReplyTo: "r-1", Priority: mesh.Low, Subtype: "reminder",
-		Encrypted: true, Verified: true, CreatedAt: d.CreatedAt, TraceID: "trace",
+		Encrypted: true, Verified: true, CreatedAt: d.CreatedAt, TraceID: "trace", BodyBytes: len(*d.Body),
 	}
 	if diff := cmp.Diff(want, read, cmpopts.IgnoreFields(Row{}, "ID", "ReceivedAt")); diff != "" {
 		t.Errorf("row (-want +got):\n%s", diff)

@@ -148,8 +148,9 @@ func (b *Inbox) stamp(ctx context.Context, query string, args ...any) (int, erro
 	return int(n), sqlite.Coded(err)
 }
 
-// MarkSeen stamps rows that are unread, by their id, and returns how many were. At most 1,000 ids.
-func (b *Inbox) MarkSeen(ctx context.Context, s Scope, ids []string) (int, error) {
+// MarkSeen stamps rows that are unread and that reads lets through (nil: all), by their id, and returns how many were. At
+// most 1,000 ids.
+func (b *Inbox) MarkSeen(ctx context.Context, s Scope, ids []string, reads func(Row) bool) (int, error) {
 	if len(ids) > maxLimit {
 		return 0, mesh.Errorf(mesh.BadRequest, "at most %d ids at once", maxLimit)
 	}
@@ -157,12 +158,23 @@ func (b *Inbox) MarkSeen(ctx context.Context, s Scope, ids []string) (int, error
 	if err != nil {
 		return 0, err
 	}
-	args, err := s.args(wanted, b.now().UnixMilli())
+	args, err := s.args(wanted)
 	if err != nil {
 		return 0, err
 	}
-	return b.stamp(ctx, "UPDATE inbox AS i SET seen_at = $4 WHERE "+inScope+
-		" AND i.id IN (SELECT value FROM json_each($3)) AND i.seen_at IS NULL", args...)
+	var unread []Row
+	err = b.db.Read(ctx, func(tx *sqlite.Tx) error {
+		return each(tx, func(r Row) bool {
+			if reads == nil || reads(r.gated()) {
+				unread = append(unread, r)
+			}
+			return true
+		}, "SELECT "+columns+" FROM inbox i WHERE "+inScope+" AND i.id IN (SELECT value FROM json_each($3)) AND i.seen_at IS NULL", args...)
+	})
+	if err != nil {
+		return 0, sqlite.Coded(err)
+	}
+	return markListed(ctx, b, unread)
 }
 
 // After returns rows with a higher seq, oldest first, for a subscriber that follows. 1 to 1000 rows.

@@ -71,13 +71,13 @@ func TestLesson111Scope(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := b.MarkSeen(ctx, Only(first, me), []string{row.ID}); n != 0 || err != nil {
+	if n, err := b.MarkSeen(ctx, Only(first, me), []string{row.ID}, nil); n != 0 || err != nil {
 		t.Errorf("the first session marked %d of the second's messages, %v; want none", n, err)
 	}
-	if n, err := b.MarkSeen(ctx, Only(second), []string{row.ID, row.ID, "unknown"}); n != 1 || err != nil {
+	if n, err := b.MarkSeen(ctx, Only(second), []string{row.ID, row.ID, "unknown"}, nil); n != 1 || err != nil {
 		t.Errorf("the second session marked %d, %v; want 1", n, err)
 	}
-	if n, err := b.MarkSeen(ctx, Only(second), []string{row.ID}); n != 0 || err != nil {
+	if n, err := b.MarkSeen(ctx, Only(second), []string{row.ID}, nil); n != 0 || err != nil {
 		t.Errorf("it marked %d again, %v; want none", n, err)
 	}
 }
@@ -245,7 +245,7 @@ func TestParseQuery(t *testing.T) {
 	if _, err := open(t).After(context.Background(), All(), 0, 0); !mesh.IsCode(err, mesh.BadRequest) {
 		t.Errorf("a page of none: got %v, want %s", err, mesh.BadRequest)
 	}
-	if _, err := open(t).MarkSeen(context.Background(), All(), make([]string, 1001)); !mesh.IsCode(err, mesh.BadRequest) {
+	if _, err := open(t).MarkSeen(context.Background(), All(), make([]string, 1001), nil); !mesh.IsCode(err, mesh.BadRequest) {
 		t.Errorf("1001 ids: got %v, want %s", err, mesh.BadRequest)
 	}
 }

@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"slices"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -34,6 +35,8 @@ type Row struct {
 	SeenAt        time.Time // zero: unread
 	TraceID       string
 	Receipts      bool // its sender takes signed receipts
+	Released      bool // the human has read it and let it through
+	BodyBytes     int
 }
 
 // Kind says whose key a message came to.
@@ -49,7 +52,8 @@ const (
 const columns = `i.seq, i.id, i.client_message_id, coalesce(i.broker_message_id, ''), i.mesh_id, i.mesh,
 	coalesce(i.topic, ''), i.sender_pubkey, i.sender_member_pubkey, i.sender_name, coalesce(i.recipient_pubkey, ''),
 	coalesce(i.recipient_kind, ''), i.body, coalesce(i.reply_to_id, ''), i.priority, i.subtype, i.encrypted, i.verified,
-	i.undecryptable, coalesce(i.created_at, 0), i.received_at, coalesce(i.seen_at, 0), i.trace_id, i.receipts`
+	i.undecryptable, coalesce(i.created_at, 0), i.received_at, coalesce(i.seen_at, 0), i.trace_id, i.receipts,
+	i.released_at IS NOT NULL, coalesce(octet_length(i.body), 0)`
 
 func scan(rows *sqlite.Rows, more ...any) (Row, error) {
 	var r Row
@@ -57,7 +61,8 @@ func scan(rows *sqlite.Rows, more ...any) (Row, error) {
 	err := rows.Scan(append([]any{&r.Seq, &r.ID, &r.ClientID, &r.BrokerID, &r.MeshID, &r.Mesh,
 		&r.Topic, &r.Sender, &r.SenderMember, &r.SenderName, &r.Recipient,
 		&r.RecipientKind, &r.Body, &r.ReplyTo, &r.Priority, &r.Subtype, &r.Encrypted, &r.Verified,
-		&r.Undecryptable, &created, &received, &seen, &r.TraceID, &r.Receipts}, more...)...)
+		&r.Undecryptable, &created, &received, &seen, &r.TraceID, &r.Receipts,
+		&r.Released, &r.BodyBytes}, more...)...)
 	r.CreatedAt, r.ReceivedAt, r.SeenAt = timeOf(created), timeOf(received), timeOf(seen)
 	return r, err
 }
@@ -98,6 +103,11 @@ func All() Scope { return Scope{all: true} }
 
 // Only sees the rows for these keys, a session's own and its members', and old rows that name no recipient.
 func Only(keys ...mesh.Key) Scope { return Scope{keys: keys} }
+
+// Sees reports whether a row is in the scope.
+func (s Scope) Sees(r Row) bool {
+	return s.all || len(s.keys) > 0 && r.Recipient == "" || slices.Contains(s.keys, r.Recipient)
+}
 
 // inScope is the condition of a Scope; its parameters are $1 and $2, made by args.
 // What is forgotten nobody sees.

@@ -100,8 +100,15 @@ func claim(ctx context.Context, s *Server, to inbox.Surface, limit int) (b batch
 		return digest(ctx, s, to, v)
 	}
 	s.digests.forget(to.ID)
-	held := gate.None
-	claimed, err := s.Inbox.Claim(ctx, to, places, v.offers(func(r gate.Reason) { held = r }))
+	kept := gate.None
+	let := v.offers(func(r gate.Reason) { kept = r })
+	claimed, err := s.Inbox.Claim(ctx, to, places, func(r inbox.Row) bool {
+		if !let(r) {
+			return false
+		}
+		s.talks.Pushed(to.ID, r.Sender, r.BodyBytes, s.Now()) // at once: it counts for the next one
+		return true
+	})
 	if err != nil {
 		return b, err
 	}
@@ -122,23 +129,12 @@ func claim(ctx context.Context, s *Server, to inbox.Surface, limit int) (b batch
 			return batch{}, err
 		}
 	}
-	if held != gate.None && s.notices.Allow(to.ID, held, s.Now()) {
-		b.notices = append(b.notices, localapi.Notice{TS: mesh.FormatTime(s.Now()), Kind: "held", Text: gate.HeldText})
+	if s.notices.Allow(to.ID, kept, s.Now()) {
+		kind, text := gate.Notice(kept)
+		b.notices = append(b.notices, localapi.Notice{TS: mesh.FormatTime(s.Now()), Kind: kind, Text: text})
 	}
 	b.more = len(claimed) == places
 	return b, nil
-}
-
-// offers is the gate in front of what is offered to a host. held is told why something was not let through.
-func (v verdicts) offers(held func(gate.Reason)) func(inbox.Row) bool {
-	return func(r inbox.Row) bool {
-		verdict, reason := v.judge(r)
-		if verdict == gate.Hold {
-			held(reason)
-		}
-		// What is offered is offered once: a sender of whom nobody can be asked now is asked about when that is possible.
-		return verdict == gate.Show || verdict == gate.HeaderOnly && !v.unasked[r.Sender]
-	}
 }
 
 // room is how many messages may be offered to a session now, at most limit: where it can be proved that it has seen

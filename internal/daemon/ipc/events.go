@@ -148,7 +148,7 @@ func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source mes
 	keepalive := time.NewTicker(s.Settings.SSEKeepalive)
 	defer keepalive.Stop()
 	for {
-		changed, rules, paths := s.Inbox.Changed(), s.Registry.Changed(), s.paths.Changed()
+		changed, rules, paths, opened := s.Inbox.Changed(), s.Registry.Changed(), s.paths.Changed(), s.opened.next()
 		more, err := source.next(ctx, sub)
 		if err == nil {
 			err = sub.flush.Flush()
@@ -169,6 +169,7 @@ func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source mes
 		case <-changed:
 		case <-rules:
 		case <-paths:
+		case <-opened:
 		case <-keepalive.C: // also the moment at which a changed mode of the host lets held messages through
 			err = sub.comment("keepalive")
 		case ev, ok := <-other:

@@ -44,6 +44,10 @@ func (s hookRoutes) hook(ctx context.Context, c caller, req localapi.HookRequest
 	if now, ok := s.Registry.Find(c.id()); ok { // by another name, perhaps
 		c.session = &now
 	}
+	if req.Human {
+		s.talks.Human(c.id(), s.Now())
+		s.opened.ring()
+	}
 	turn := s.paths.Heard(c.id(), req.Event)
 	if answer.Surfaced, err = s.seen(ctx, c, req, turn); err != nil {
 		return answer, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/claudemesh/claudemesh/internal/daemon/gate"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
 	"github.com/claudemesh/claudemesh/internal/daemon/node"
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -43,8 +42,9 @@ func (s inboxRoutes) list(ctx context.Context, c caller, req localapi.InboxReque
 	return answer, nil
 }
 
+// seen marks as read what the caller could read: what is held stays unread for its human, whatever a session says.
 func (s inboxRoutes) seen(ctx context.Context, c caller, req localapi.SeenRequest) (localapi.SeenAnswer, error) {
-	n, err := s.Inbox.MarkSeen(ctx, c.scope(), req.IDs)
+	n, err := s.Inbox.MarkSeen(ctx, c.scope(), req.IDs, reads(ctx, s.Server, c))
 	return localapi.SeenAnswer{MarkedSeen: n}, err
 }
 
@@ -54,7 +54,7 @@ func (s inboxRoutes) flush(ctx context.Context, c caller, req localapi.FlushRequ
 	if err != nil {
 		return localapi.FlushAnswer{}, err
 	}
-	f.Admit = s.gate(ctx, c)
+	f.Admit = admits(ctx, s.Server, c)
 	n, err := s.Inbox.Flush(ctx, f)
 	if err == nil && n == 0 {
 		err = node.CheckMesh(s.Node, f.Mesh)
@@ -63,19 +63,11 @@ func (s inboxRoutes) flush(ctx context.Context, c caller, req localapi.FlushRequ
 }
 
 func (s inboxRoutes) delete(ctx context.Context, c caller, req localapi.InboxDeleteRequest) (localapi.InboxDeleteAnswer, error) {
-	r, err := s.Inbox.Delete(ctx, c.scope(), req.ID, s.gate(ctx, c))
+	r, err := s.Inbox.Delete(ctx, c.scope(), req.ID, admits(ctx, s.Server, c))
 	if err != nil {
 		return localapi.InboxDeleteAnswer{}, err
 	}
 	return localapi.InboxDeleteAnswer{Removed: 1, ID: r.ID}, nil
-}
-
-// gate says which messages a caller may be given in any form; nil: all.
-func (s inboxRoutes) gate(ctx context.Context, c caller) func(inbox.Row) bool {
-	if c.session == nil {
-		return nil
-	}
-	return s.verdicts(ctx, c.id()).admit
 }
 
 // maxAttempts bounds one confirmation.
@@ -96,66 +88,6 @@ func (s inboxRoutes) offered(ctx context.Context, c caller, req localapi.Offered
 	return localapi.OfferedAnswer{Marked: n}, err
 }
 
-// verdicts judges the messages of one answer: for a session (design E3), or for the user, who is shown everything.
-type verdicts struct {
-	standing func(inbox.Row) node.Standing
-	judge    func(inbox.Row) (gate.Verdict, gate.Reason)
-	// unasked are the senders of whom the mesh could not be asked: a verdict on them may be another one later.
-	unasked map[mesh.Key]bool
-}
-
-// author is what a standing depends on.
-type author struct {
-	mesh           mesh.ID
-	sender, member mesh.Key
-	name           string
-	verified       bool
-}
-
-// verdicts reads the rules of a session's host once, and asks once about each author; the session id is empty for the
-// user.
-func (s *Server) verdicts(ctx context.Context, sessionID string) verdicts {
-	unasked, known := map[mesh.Key]bool{}, map[author]node.Standing{}
-	standing := func(r inbox.Row) node.Standing {
-		if sessionID == "" && !r.Verified {
-			return node.Standing{Name: r.SenderName} // who else could vouch for it matters to sessions only
-		}
-		from := author{r.MeshID, r.Sender, r.SenderMember, r.SenderName, r.Verified}
-		is, asked := known[from]
-		if !asked {
-			var err error
-			is, err = node.Trust{Node: s.Node}.Standing(ctx, r)
-			known[from], unasked[r.Sender] = is, err != nil
-		}
-		return is
-	}
-	if sessionID == "" {
-		return verdicts{standing, func(inbox.Row) (gate.Verdict, gate.Reason) { return gate.Show, gate.None }, unasked}
-	}
-	rules := s.Registry.Rules(sessionID)
-	judge := func(r inbox.Row) (gate.Verdict, gate.Reason) {
-		is := standing(r)
-		m := gate.Message{Opened: r.Encrypted, Known: is.Known, Verified: is.Verified, Unattended: is.Unattended}
-		if from, ok := s.Registry.ByKey(r.MeshID, r.Sender); ok {
-			m.Own = s.Registry.Rules(from.ID).Mode
-		}
-		return gate.Decide(rules, m)
-	}
-	return verdicts{standing, judge, unasked}
-}
-
-// admit reports whether a session may be given a message in any form.
-func (v verdicts) admit(r inbox.Row) bool {
-	verdict, _ := v.judge(r)
-	return verdict != gate.Hold
-}
-
-// shows reports whether a session may read the text of a message.
-func (v verdicts) shows(r inbox.Row) bool {
-	verdict, _ := v.judge(r)
-	return verdict == gate.Show
-}
-
 // item is a message as the caller may see it.
 func (v verdicts) item(r inbox.Row) localapi.InboxItem {
 	from := v.standing(r)
@@ -166,7 +98,7 @@ func (v verdicts) item(r inbox.Row) localapi.InboxItem {
 		SeenAt: timeOrNull(r.SeenAt), RecipientPubkey: r.Recipient, RecipientKind: string(r.RecipientKind),
 		Encrypted: r.Encrypted, Verified: from.Verified, Undecryptable: r.Undecryptable, Subtype: r.Subtype,
 	}
-	if verdict, _ := v.judge(r); verdict != gate.Show {
+	if !v.shows(r) {
 		i.Body, i.Held = nil, true
 	}
 	return i

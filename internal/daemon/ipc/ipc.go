@@ -47,6 +47,8 @@ type Server struct {
 	requests chan struct{} // places for requests; a full house is answered 429
 	streams  chan struct{} // places for event streams
 	notices  gate.Limiter
+	talks    gate.Talks
+	opened   bell // rings when the gate may let through what it held
 	moods    moods
 	showing
 	began   time.Time
@@ -59,6 +61,7 @@ type Server struct {
 func New(opt Options) *Server {
 	s := &Server{
 		Options: opt, mux: http.NewServeMux(), began: opt.Now(), ending: make(chan struct{}), deliver: newDeliverers(), showing: newShowing(opt),
+		notices: gate.Limiter{Every: opt.Settings.NoticeInterval}, opened: newBell(),
 		requests: make(chan struct{}, opt.Settings.IPCRequests), streams: make(chan struct{}, opt.Settings.IPCStreams),
 	}
 	s.bind()
@@ -82,6 +85,11 @@ func (s *Server) bind() {
 	handle(s, localapi.InboxFlush, inboxRoutes{s}.flush)
 	handle(s, localapi.InboxDelete, inboxRoutes{s}.delete)
 	handle(s, localapi.InboxOffered, inboxRoutes{s}.offered)
+	handle(s, localapi.InboxHeld, reviewRoutes{s}.held)
+	handle(s, localapi.InboxReview, reviewRoutes{s}.review)
+	handle(s, localapi.Pauses, pauseRoutes{s}.list)
+	handle(s, localapi.PauseBegin, pauseRoutes{s}.begin)
+	handle(s, localapi.PauseEnd, pauseRoutes{s}.end)
 	handle(s, localapi.Letters, letterRoutes{s}.list)
 	handle(s, localapi.Redeliver, letterRoutes{s}.redeliver)
 	handle(s, localapi.MessageTrace, receiptRoutes{s}.trace)

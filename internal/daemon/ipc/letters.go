@@ -11,7 +11,7 @@ import (
 type letterRoutes struct{ *Server }
 
 func (s letterRoutes) of(ctx context.Context, c caller) node.Letters {
-	return node.Letters{Outbox: outboxRoutes(s).of(c), Scope: c.scope(), Admit: inboxRoutes(s).gate(ctx, c)}
+	return node.Letters{Outbox: outboxRoutes(s).of(c), Scope: c.scope(), Admit: admits(ctx, s.Server, c)}
 }
 
 func (s letterRoutes) list(ctx context.Context, c caller, req localapi.LettersRequest) (localapi.LettersAnswer, error) {

@@ -17,7 +17,7 @@ func (s *Server) sendMany(ctx context.Context, c caller, req localapi.SendManyRe
 	return node.SendMany(ctx, s.Node, c.id(), allowed(s, c), req)
 }
 
-// allowed says to whom a caller may send.
+// allowed says to whom a caller may send, and notes to whom a session does.
 func allowed(s *Server, c caller) node.Allow {
 	if c.session == nil {
 		return nil
@@ -25,7 +25,11 @@ func allowed(s *Server, c caller) node.Allow {
 	rules := s.Registry.Rules(c.id())
 	return func(id mesh.ID, key mesh.Key) error {
 		_, local := s.Registry.ByKey(id, key)
-		return gate.Send(rules, local)
+		if err := gate.Send(rules, local); err != nil {
+			return err
+		}
+		s.talks.Said(c.id(), key, s.Now())
+		return nil
 	}
 }
 

@@ -1,0 +1,63 @@
+package ipc
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+)
+
+// bell tells all who wait for it, once each time that it rings.
+type bell struct {
+	mu   *sync.Mutex
+	rung *chan struct{}
+}
+
+func newBell() bell {
+	rung := make(chan struct{})
+	return bell{&sync.Mutex{}, &rung}
+}
+
+// next is closed when the bell rings. Take it before reading what it is about.
+func (b bell) next() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return *b.rung
+}
+
+func (b bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(*b.rung)
+	*b.rung = make(chan struct{})
+}
+
+// paused reports whether the human has stopped what a row is: a message of that member, or in that mesh.
+func paused(all []localdb.Pause, r inbox.Row) bool {
+	return slices.ContainsFunc(all, func(p localdb.Pause) bool {
+		return (p.MeshID == "" || p.MeshID == r.MeshID) && (p.Member == "" || p.Member == r.SenderMember || p.Member == r.Sender)
+	})
+}
+
+// pauseRoutes answer about what is paused.
+type pauseRoutes struct{ *Server }
+
+func (s pauseRoutes) list(ctx context.Context, _ caller, _ localapi.None) (localapi.PausesAnswer, error) {
+	return node.Pauses{Node: s.Node}.List(ctx)
+}
+
+func (s pauseRoutes) begin(ctx context.Context, _ caller, req localapi.PauseRequest) (localapi.PausesAnswer, error) {
+	return node.Pauses{Node: s.Node}.Begin(ctx, req, s.Now())
+}
+
+func (s pauseRoutes) end(ctx context.Context, _ caller, req localapi.PauseRequest) (localapi.PausesAnswer, error) {
+	answer, err := node.Pauses{Node: s.Node}.End(ctx, req)
+	if err == nil {
+		s.opened.ring()
+	}
+	return answer, err
+}
