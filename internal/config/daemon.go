@@ -33,6 +33,9 @@ type Daemon struct {
 
 	InboxRetention time.Duration `key:"inbox_retention" default:"720h" min:"1m" env:"CLAUDEMESH_INBOX_RETENTION" doc:"How long messages stay in the inbox, read or not. Held ones, too: read them in time."`
 	OfferedLimit   int           `key:"offered_limit" default:"20" min:"1" env:"CLAUDEMESH_OFFERED_LIMIT" doc:"Messages given to one session and not yet seen by it before the rest is summed up in one line."`
+	// HeaderOnlyBytes is how long a text may be that is shown.
+	HeaderOnlyBytes int `key:"header_only_bytes" default:"0" min:"0" env:"CLAUDEMESH_HEADER_ONLY_BYTES" doc:"A message with a longer text is announced in a session, by who sent it, and read from the inbox. 0 shows the beginning of any."`
+
 	NoticeInterval time.Duration `key:"notice_interval" default:"10m" min:"1s" env:"CLAUDEMESH_NOTICE_INTERVAL" doc:"Least time between two notices to a session that messages are held for its human."`
 
 	WakeMinute      int `key:"wake_minute" default:"10" min:"0" max:"10000" env:"CLAUDEMESH_WAKE_MINUTE" doc:"Messages of one sender by which a session is woken in a minute. The rest waits unread in its inbox. 0 sets no limit, here and in the next four; the variables can only lower them."`

@@ -135,7 +135,9 @@ func TestClaudeCodeAtWork(t *testing.T) {
 	ben.eventually("it is proved", func() bool { p, _ := ben.path("socket"); return p.State == "proved" && p.Surfaced == 1 })
 	ben.eventually("the turn ends", func() bool { return c.model.seen("toolu_2") > 0 })
 	c.between(t, "by the way")
-	if n := c.written(t, `"attachment":{"type":"queued_command"`, "by the way"); n != 1 {
+	const entry = `"attachment":{"type":"queued_command"`
+	ben.eventually("it is written down", func() bool { return c.written(t, entry, "by the way") > 0 })
+	if n := c.written(t, entry, "by the way"); n != 1 {
 		t.Errorf("the transcript has the message %d times, want once", n)
 	}
 }
@@ -167,8 +169,10 @@ func TestClaudeCodeByItsHooks(t *testing.T) {
 	ben.eventually("the sender hears that it was shown", func() bool {
 		return strings.Contains(ben.must("message", "status", string(own.ClientID), "--json"), `"surfaced"`)
 	})
+	const entry = `"attachment":{"type":"hook_additional_context"`
 	for _, text := range []string{"by the way", "good night", "from my own terminal"} {
-		if n := c.written(t, `"attachment":{"type":"hook_additional_context"`, text); n != 1 {
+		ben.eventually("it is written down", func() bool { return c.written(t, entry, text) > 0 })
+		if n := c.written(t, entry, text); n != 1 {
 			t.Errorf("the transcript has %q %d times, want once", text, n)
 		}
 	}

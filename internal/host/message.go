@@ -3,6 +3,7 @@ package host
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 const (
 	undecryptable = "[this message could not be decrypted]"
 	announced     = "[a message waits in this session's inbox, which is how it takes them; to read it: claudemesh inbox]"
+	long          = "[the text has %d bytes, and is not shown by itself; to read it: claudemesh inbox]"
 	withheld      = "[the text is withheld, because its sender is not proved; your user can read it with: claudemesh inbox]"
 )
 
@@ -26,6 +28,8 @@ func Text(item localapi.InboxItem) string {
 		return undecryptable
 	case item.Announced:
 		return announced
+	case item.BodyBytes > 0:
+		return fmt.Sprintf(long, item.BodyBytes)
 	}
 	return withheld
 }

@@ -40,6 +40,7 @@ type InboxItem struct {
 	Undecryptable      bool          `json:"undecryptable,omitzero"`
 	Held               bool          `json:"held,omitzero" jsonschema:"kept from a session that acts without its human"`
 	Announced          bool          `json:"announced,omitzero" jsonschema:"the session takes messages by its inbox: no text on its stream"`
+	BodyBytes          int           `json:"body_bytes,omitzero" jsonschema:"the text is that long, and by a setting not shown in sessions"`
 	Subtype            string        `json:"subtype,omitzero"`
 	Attempt            string        `json:"attempt,omitzero" jsonschema:"random token of this offer to a host; on the event stream of a deliverer only"`
 	Path               string        `json:"path,omitzero" jsonschema:"by which it is to be shown; on the event stream of a deliverer only, and of one that said which paths it has"`
@@ -95,6 +96,17 @@ type OfferedRequest struct {
 // OfferedAnswer counts the rows.
 type OfferedAnswer struct {
 	Marked int `json:"marked"`
+}
+
+// TakeRequest asks for messages that a host is shown along with the answer of a tool.
+type TakeRequest struct {
+	Limit int `json:"limit,omitzero" jsonschema:"1 to 20, default 5"`
+}
+
+// TakeAnswer is what the session is to be shown now: nothing where another path shows it.
+type TakeAnswer struct {
+	Items   []InboxItem `json:"items"`
+	Notices []Notice    `json:"notices"`
 }
 
 // ReturnRequest gives back rows that were certainly not written to the host: another path is tried.
@@ -170,6 +182,10 @@ var (
 	InboxOffered = Define[OfferedRequest, OfferedAnswer](Spec{
 		Route: "POST /v1/inbox/offered", Feature: "inbox", Scope: User,
 		Summary: "Confirm that messages were written to the host.",
+	})
+	InboxTake = Define[TakeRequest, TakeAnswer](Spec{
+		Route: "POST /v1/inbox/take", Feature: "inbox", Scope: User, BodyLimit: 4 << 10,
+		Summary: "Take messages for a session that only answers of its tools can show it; each is given out once.",
 	})
 	InboxReturn = Define[ReturnRequest, ReturnAnswer](Spec{
 		Route: "POST /v1/inbox/return", Feature: "inbox", Scope: User,

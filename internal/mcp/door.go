@@ -12,15 +12,16 @@ import (
 type door struct {
 	once   sync.Once
 	opened chan struct{}
-	client *local.Client // set before opened is closed
+	client *local.Client // set before opened is closed, as is what follows
+	bring  func(ctx context.Context) []content
 }
 
 func newDoor() *door { return &door{opened: make(chan struct{})} }
 
-// open lets everybody in who waits, and who comes later.
-func (d *door) open(c *local.Client) {
+// open lets everybody in who waits, and who comes later. bring gives what a tool's answer brings along.
+func (d *door) open(c *local.Client, bring func(ctx context.Context) []content) {
 	d.once.Do(func() {
-		d.client = c
+		d.client, d.bring = c, bring
 		close(d.opened)
 	})
 }

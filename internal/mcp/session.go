@@ -48,6 +48,7 @@ type session struct {
 	log     *slog.Logger
 
 	request localapi.RegisterRequest
+	tools   bool                   // they are offered to the host
 	lasting bool                   // the id is the host's; otherwise the session ends with this process
 	token   atomic.Pointer[string] // of the registration; nil while there is none
 }
@@ -82,7 +83,9 @@ func newSession(opt Options, program info, s *server, log *slog.Logger) *session
 	v.client.Token = v.currentToken
 	rules := host.NewReader(host.Subject{Program: program.Name, PID: v.request.PID, WorkDir: v.request.CWD})
 	v.screen = newScreen(s, inbox, rules, log)
-	v.screen.channelled = program.Name != claudeCode || host.Channelled(v.request.PID, "claudemesh")
+	v.tools = opt.Tools
+	v.screen.channelled = program.Name != claudeCode && !opt.Tools || // who has tools is known to show their answers
+		program.Name == claudeCode && host.Channelled(v.request.PID, "claudemesh")
 	v.offers = newOffers(v.client, log)
 	return v
 }
@@ -141,7 +144,7 @@ func (v *session) run(ctx context.Context, d *door, skills *shelf) {
 	for ctx.Err() == nil {
 		err := v.follow(ctx, func() {
 			wait = reopenMin
-			d.open(v.client)
+			d.open(v.client, v.bring)
 			skills.connected()
 		})
 		skills.lost()
@@ -169,7 +172,7 @@ func (v *session) alone(ctx context.Context, d *door) (release func()) {
 		v.log.Info("another server may show the session its messages", slog.Any(logkey.Err, err))
 		if err == nil {
 			v.token.Store(v.leftToken())
-			d.open(v.client)
+			d.open(v.client, v.bring)
 			_, _ = turn.TryLockContext(ctx, lockStep) // fails when ctx ends
 		}
 	}
@@ -207,7 +210,13 @@ func (v *session) follow(ctx context.Context, connected func()) error {
 
 // paths lists those into the session, as the daemon is told. It chooses among them and its own; one that has none is told
 // that messages wait to be asked for.
-func (v *session) paths() []string { return append(v.screen.paths(), localapi.PathPoll) }
+func (v *session) paths() []string {
+	paths := v.screen.paths()
+	if v.tools {
+		paths = append(paths, localapi.PathTool)
+	}
+	return append(paths, localapi.PathPoll)
+}
 
 // pathsStep is how often is looked whether there are other paths: a host may open its inbox late, and lose it.
 const pathsStep = time.Second

@@ -86,7 +86,7 @@ func (t tool) answer(ctx context.Context, d *door, args wire.RawMessage, log *sl
 		log.Info("tool was refused", slog.String(logkey.Name, t.Name), slog.Any(logkey.Err, err))
 		return toolAnswer{Content: []content{textOf(refusal(err))}, IsError: true}
 	}
-	return toolAnswer{Content: []content{textOf(text)}}
+	return toolAnswer{Content: append([]content{textOf(text)}, d.bring(ctx)...)}
 }
 
 // refusal says why something was not done: the code, a sentence, who could be meant, and what helps.

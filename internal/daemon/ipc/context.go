@@ -148,6 +148,10 @@ func (s hookRoutes) waits(ctx context.Context, c caller) (bool, error) {
 	}
 	to := surfaceOf(c)
 	to.Path = localapi.PathHook
-	rows, err := inbox.OfferingsOf(s.Inbox).Waiting(ctx, to, 1, s.verdicts(ctx, c.id()).offers(func(gate.Reason) {}))
+	v, err := offering(ctx, s.Server, c.id())
+	if err != nil {
+		return false, err
+	}
+	rows, err := inbox.OfferingsOf(s.Inbox).Waiting(ctx, to, 1, v.offers(func(gate.Reason) {}))
 	return len(rows) > 0, err
 }

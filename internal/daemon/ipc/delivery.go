@@ -95,7 +95,10 @@ func claim(ctx context.Context, s *Server, to inbox.Surface, limit int) (b batch
 	if err != nil {
 		return b, err
 	}
-	v := s.verdicts(ctx, to.ID)
+	v, err := offering(ctx, s, to.ID)
+	if err != nil {
+		return b, err
+	}
 	if places == 0 {
 		return digest(ctx, s, to, v)
 	}
@@ -119,7 +122,10 @@ func claim(ctx context.Context, s *Server, to inbox.Surface, limit int) (b batch
 		if is.MessageMode == localapi.ModeInbox && !item.Held {
 			item.Body, item.Announced = nil, true
 		}
-		if item.Held || item.Announced {
+		if limit := s.Settings.HeaderOnlyBytes; limit > 0 && item.Body != nil && len(*item.Body) > limit {
+			item.Body, item.BodyBytes = nil, len(*item.Body)
+		}
+		if item.Body == nil {
 			partly = append(partly, item.Attempt)
 		}
 		b.items = append(b.items, item)

@@ -124,6 +124,7 @@ func (s *Server) bind() {
 	handle(s, localapi.SessionPathsList, pathRoutes{s}.list)
 	handle(s, localapi.OpenPaths, pathRoutes{s}.open)
 	handle(s, localapi.InboxReturn, pathRoutes{s}.giveBack)
+	handle(s, localapi.InboxTake, pathRoutes{s}.take)
 	p := presenceRoutes{s}
 	handle(s, localapi.ProfileSet, p.set)
 	handle(s, localapi.Profiles, p.profiles)

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"sync"
@@ -94,6 +95,30 @@ func (s pathRoutes) giveBack(ctx context.Context, c caller, req localapi.ReturnR
 	s.paths.Failed(c.id(), req.Path, host.Line(req.Reason)) // before the rows are there to be taken again
 	n, err := inbox.OfferingsOf(s.Inbox).Return(ctx, c.id(), req.Attempts)
 	return localapi.ReturnAnswer{Returned: n}, err
+}
+
+// Of what is taken for the answer of a tool.
+const (
+	maxTake     = 20
+	defaultTake = 5
+)
+
+func (s pathRoutes) take(ctx context.Context, c caller, req localapi.TakeRequest) (localapi.TakeAnswer, error) {
+	answer := localapi.TakeAnswer{Items: []localapi.InboxItem{}, Notices: []localapi.Notice{}}
+	switch {
+	case c.session == nil:
+		return answer, mesh.Errorf(mesh.SessionUnknown, "only a session is offered messages")
+	case req.Limit < 0 || req.Limit > maxTake:
+		return answer, mesh.Errorf(mesh.BadRequest, "limit is 1 to %d", maxTake)
+	}
+	if err := s.paths.Load(ctx, c.id()); err != nil || s.paths.Choose(c.id()) != localapi.PathTool {
+		return answer, err
+	}
+	to := surfaceOf(c)
+	to.Path = localapi.PathTool
+	b, err := claim(ctx, s.Server, to, cmp.Or(req.Limit, defaultTake))
+	answer.Items, answer.Notices = append(answer.Items, b.items...), append(answer.Notices, b.notices...)
+	return answer, err
 }
 
 // prove takes the tokens that a host gave back, and counts the messages of which it was not known that they were shown.

@@ -35,6 +35,9 @@ func (s presenceRoutes) set(ctx context.Context, c caller, req localapi.ProfileR
 			answer.Meshes, answer.Waiting = s.Node.Presence().Settled(ctx, c.id())
 		}
 	}
+	if err == nil && req.Status != nil {
+		s.paths.Stir(c.id()) // what was not to disturb may come now
+	}
 	return answer, err
 }
 

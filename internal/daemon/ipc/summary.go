@@ -36,7 +36,10 @@ func (s hookRoutes) unreadFact(ctx context.Context, c caller, req localapi.HookR
 	if req.Event != "UserPromptSubmit" && req.Event != "SessionStart" || c.session.MessageMode == localapi.ModeOff {
 		return "", nil
 	}
-	v := s.verdicts(ctx, c.id())
+	v, err := offering(ctx, s.Server, c.id())
+	if err != nil {
+		return "", err
+	}
 	rows, err := inbox.OfferingsOf(s.Inbox).Left(ctx, surfaceOf(c), maxWaiting, v.offers(func(gate.Reason) {}))
 	if err != nil {
 		return "", err

@@ -19,6 +19,8 @@ type verdicts struct {
 	judge    func(inbox.Row, gate.Way) (gate.Verdict, gate.Reason)
 	// unasked are the senders of whom the mesh could not be asked: a verdict on them may be another one later.
 	unasked map[mesh.Key]bool
+	// later are the messages that are not to disturb now; nil where nobody asks.
+	later func(inbox.Row) bool
 }
 
 // author is what a standing depends on.
@@ -35,7 +37,7 @@ func (s *Server) verdicts(ctx context.Context, sessionID string) verdicts {
 	unasked := map[mesh.Key]bool{}
 	standing := standings(ctx, s, sessionID, unasked)
 	if sessionID == "" {
-		return verdicts{standing, func(inbox.Row, gate.Way) (gate.Verdict, gate.Reason) { return gate.Show, gate.None }, unasked}
+		return verdicts{standing, func(inbox.Row, gate.Way) (gate.Verdict, gate.Reason) { return gate.Show, gate.None }, unasked, nil}
 	}
 	to := gate.Session{Rules: s.Registry.Rules(sessionID), Wakes: gate.Limits{
 		Minute: s.Settings.WakeMinute, Hour: s.Settings.WakeHour, HourTokens: s.Settings.WakeHourTokens,
@@ -53,7 +55,7 @@ func (s *Server) verdicts(ctx context.Context, sessionID string) verdicts {
 		m.Talk = func() gate.Talk { return s.talks.Of(sessionID, r.Sender, s.Now()) }
 		return gate.Decide(to, m, way)
 	}
-	return verdicts{standing, judge, unasked}
+	return verdicts{standing, judge, unasked, nil}
 }
 
 // messageOf is what counts about a row, by what is thought of its author, for a session.
@@ -113,9 +115,21 @@ func reads(ctx context.Context, s *Server, c caller) func(inbox.Row) bool {
 	return s.verdicts(ctx, c.id()).shows
 }
 
+// offering is verdicts for what a session is shown without having asked: one that wants not to be disturbed is only
+// for what is urgent.
+func offering(ctx context.Context, s *Server, session string) (verdicts, error) {
+	quiet, err := s.Node.Presence().Undisturbed(ctx, session)
+	v := s.verdicts(ctx, session)
+	v.later = func(r inbox.Row) bool { return quiet[r.MeshID] && r.Priority != mesh.Now }
+	return v, err
+}
+
 // offers is the gate in front of what is put into a session by itself. kept is told why something was not let through.
 func (v verdicts) offers(kept func(gate.Reason)) func(inbox.Row) bool {
 	return func(r inbox.Row) bool {
+		if v.later(r) {
+			return false
+		}
 		verdict, reason := v.judge(r, gate.Push)
 		if verdict == gate.Hold || verdict == gate.Wait {
 			kept(reason)

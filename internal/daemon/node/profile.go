@@ -6,6 +6,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/daemon/node/attachment"
 	"github.com/claudemesh/claudemesh/internal/localapi"
+	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 // Presence is how others see this user and its sessions, and whom they see.
@@ -46,6 +47,23 @@ func (p Presence) SetProfile(ctx context.Context, sessionID string, req localapi
 		}
 	}
 	return answer, nil
+}
+
+// Undisturbed lists the meshes in which a session wants not to be disturbed.
+func (p Presence) Undisturbed(ctx context.Context, sessionID string) (map[mesh.ID]bool, error) {
+	quiet := map[mesh.ID]bool{}
+	for _, at := range p.node.meshes() {
+		v := at.Voice(sessionID)
+		if v == nil {
+			continue
+		}
+		is, err := v.Undisturbed(ctx)
+		if err != nil {
+			return nil, err
+		}
+		quiet[at.Mesh.ID] = is
+	}
+	return quiet, nil
 }
 
 // Settled waits a moment for the connections of a session that changed, and tells in which meshes they are open.

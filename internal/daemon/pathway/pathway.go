@@ -235,6 +235,9 @@ func (b *Book) GoesOn(id string) {
 	})
 }
 
+// Stir has everybody look again who waits for a change: of a session that is loaded.
+func (b *Book) Stir(id string) { b.with(id, func(*session, time.Time) bool { return true }) }
+
 // Rests reports whether the session rests, as its hooks tell.
 func (b *Book) Rests(id string) bool {
 	b.mu.Lock()

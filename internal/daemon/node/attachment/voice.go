@@ -61,6 +61,11 @@ func ParseWish(req localapi.ProfileRequest) (w Wish, fields []string, err error)
 	return w, fields, err
 }
 
+// disturbs reports whether a change is a status that was not set by hand, in the place of do not disturb, which was.
+func (w Wish) disturbs(change Wish) bool {
+	return change.Status != nil && w.Status != nil && *w.Status == mesh.DND && change.Source != "" && change.Source != "manual"
+}
+
 // check refuses what no broker takes.
 func (w Wish) check() error {
 	if w.Status != nil {
@@ -144,6 +149,9 @@ func (v *Voice) Speak(ctx context.Context, change Wish, all bool) (told bool, er
 	if err != nil {
 		return false, err
 	}
+	if kept.disturbs(change) {
+		change.Status = nil
+	}
 	whole := kept.with(change)
 	if !all {
 		if err := v.keep(ctx, whole); err != nil {
@@ -171,6 +179,12 @@ func (v *Voice) kept(ctx context.Context) (w Wish, err error) {
 		err = wire.Decode([]byte(text), &w)
 	}
 	return w, err
+}
+
+// Undisturbed reports whether the session, or the user, wants not to be disturbed.
+func (v *Voice) Undisturbed(ctx context.Context) (bool, error) {
+	w, err := v.kept(ctx)
+	return w.Status != nil && *w.Status == mesh.DND, err
 }
 
 func (v *Voice) keep(ctx context.Context, w Wish) error {
