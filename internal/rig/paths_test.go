@@ -39,8 +39,8 @@ func (w *world) paths(h *Home) (states map[string]string, chosen string) {
 	return states, answer.Sessions[0].Chosen
 }
 
-// arrives sends a message and waits until it is in the session's inbox.
-func (w *world) arrives(from *Home, to *Session, text string) {
+// comesTo sends a message and waits until it is in the session's inbox.
+func (w *world) comesTo(from *Home, to *Session, text string) {
 	w.T.Helper()
 	w.wantState(from, w.Send(from, to.ID, text).ClientMessageID, mesh.StateDelivered)
 }
@@ -50,7 +50,7 @@ func TestHooksShowMessages(t *testing.T) {
 	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
 		w.trusts(ben, "ada")
 		work := w.open(ben, "work")
-		w.arrives(ada, work, "first")
+		w.comesTo(ada, work, "first")
 		if got := w.hook(work, localapi.HookRequest{Event: "SessionStart"}); got.Context != "" {
 			t.Errorf("a session that begins was given %q", got.Context)
 		}
@@ -73,7 +73,7 @@ func TestHooksShowMessages(t *testing.T) {
 		if states, _ := w.paths(ben); states["hook"] != "proved" {
 			t.Errorf("the hook is %s, want proved", states["hook"])
 		}
-		w.arrives(ada, work, "second")
+		w.comesTo(ada, work, "second")
 		if got := w.hook(work, localapi.HookRequest{Event: "Stop", Again: true}); got.Context != "" {
 			t.Errorf("a turn that was lengthened is lengthened again by %q", got.Context)
 		}
@@ -82,7 +82,7 @@ func TestHooksShowMessages(t *testing.T) {
 		}
 		inside := *work // a process of the session that does not have its token
 		inside.Token = ""
-		w.arrives(ada, work, "third")
+		w.comesTo(ada, work, "third")
 		if got := w.hook(&inside, localapi.HookRequest{Event: "PostToolUse"}); got.Context != "" {
 			t.Errorf("without its token: got %q, want no text", got.Context)
 		}
@@ -95,7 +95,7 @@ func TestAnUnprovedMessageTakesTheNextPath(t *testing.T) {
 		w.trusts(ben, "ada")
 		work := w.open(ben, "work")
 		w.hook(work, localapi.HookRequest{Event: "SessionStart"})
-		w.arrives(ada, work, "hello")
+		w.comesTo(ada, work, "hello")
 		items := w.offered(work) // by the choice of an older server
 		if len(items) != 1 {
 			t.Fatalf("got %+v, want one message", items)
@@ -124,7 +124,7 @@ func TestDoNotDisturb(t *testing.T) {
 	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
 		w.trusts(ben, "ada")
 		work := w.open(ben, "work")
-		w.arrives(ada, work, "before")
+		w.comesTo(ada, work, "before")
 		status := func(s mesh.Status) {
 			t.Helper()
 			_, err := localapi.ProfileSet.Do(t.Context(), work, localapi.ProfileRequest{Status: &s})

@@ -120,11 +120,7 @@ func (s *Server) bind() {
 	handle(s, localapi.Whoami, h.whoami)
 	handle(s, localapi.Hook, hookRoutes{s}.hook)
 	handle(s, localapi.StatusLine, hookRoutes{s}.statusLine)
-	stream(s, localapi.HookWake, hookRoutes{s}.wake)
-	handle(s, localapi.SessionPathsList, pathRoutes{s}.list)
-	handle(s, localapi.OpenPaths, pathRoutes{s}.open)
-	handle(s, localapi.InboxReturn, pathRoutes{s}.giveBack)
-	handle(s, localapi.InboxTake, pathRoutes{s}.take)
+	pathRoutes{s}.bind()
 	p := presenceRoutes{s}
 	handle(s, localapi.ProfileSet, p.set)
 	handle(s, localapi.Profiles, p.profiles)

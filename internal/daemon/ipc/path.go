@@ -47,6 +47,15 @@ func prune[V any](mu *sync.Mutex, of map[string]V, keep func(session string) boo
 	maps.DeleteFunc(of, func(session string, _ V) bool { return !keep(session) })
 }
 
+// bind lists the handlers of what is about the paths into sessions.
+func (s pathRoutes) bind() {
+	handle(s.Server, localapi.SessionPathsList, s.list)
+	handle(s.Server, localapi.OpenPaths, s.open)
+	handle(s.Server, localapi.InboxReturn, s.giveBack)
+	handle(s.Server, localapi.InboxTake, s.take)
+	stream(s.Server, localapi.HookWake, hookRoutes{s.Server}.wake)
+}
+
 func (s pathRoutes) list(ctx context.Context, c caller, _ localapi.None) (localapi.SessionPathsAnswer, error) {
 	answer := localapi.SessionPathsAnswer{Sessions: []localapi.SessionPaths{}}
 	for _, session := range s.Registry.List() {
