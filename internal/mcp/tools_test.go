@@ -23,6 +23,7 @@ type toolDaemon struct {
 	inbox  localapi.InboxAnswer
 	peers  localapi.PeersAnswer
 	status localapi.StatusAnswer
+	taken  localapi.TakeAnswer // given out once
 	refuse mesh.Code
 
 	asked map[string]any // the last request of each route
@@ -47,6 +48,11 @@ func newToolDaemon(t *testing.T) *toolDaemon {
 		serve(d, mux, localapi.Inbox, func(localapi.InboxRequest) localapi.InboxAnswer { return d.inbox })
 		serve(d, mux, localapi.InboxSeen, func(req localapi.SeenRequest) localapi.SeenAnswer {
 			return localapi.SeenAnswer{MarkedSeen: len(req.IDs)}
+		})
+		serve(d, mux, localapi.InboxTake, func(localapi.TakeRequest) localapi.TakeAnswer {
+			taken := d.taken
+			d.taken = localapi.TakeAnswer{}
+			return taken
 		})
 		serve(d, mux, localapi.MessageStatus, func(localapi.StatusRequest) localapi.StatusAnswer { return d.status })
 	}
@@ -283,5 +289,32 @@ func TestToolsWithoutADaemon(t *testing.T) {
 	a := peersTool().answer(ctx, d, nil, slog.New(slog.DiscardHandler))
 	if !a.IsError || !strings.HasPrefix(a.Content[0].Text, "daemon_down: ") {
 		t.Errorf("got %+v", a)
+	}
+}
+
+// The answer of a tool brings along what no other path shows, each in its frame, once.
+func TestAnswersBringMessages(t *testing.T) {
+	t.Parallel()
+	d := newToolDaemon(t)
+	opt := d.options()
+	opt.Tools = true
+	one := item(1, "ada", "are you there?")
+	d.note(func() {
+		d.taken = localapi.TakeAnswer{Items: []localapi.InboxItem{one}, Notices: []localapi.Notice{{Kind: "held", Text: "something is held"}}}
+	})
+	s := useTools(t, opt)
+	answer, err := s.CallTool(t.Context(), &sdk.CallToolParams{Name: "list_peers", Arguments: map[string]any{}})
+	if err != nil || len(answer.Content) != 3 {
+		t.Fatalf("got %+v, %v, want the answer, a message and a notice", answer, err)
+	}
+	for i, want := range []string{"are you there?", "something is held"} {
+		text := answer.Content[i+1].(*sdk.TextContent).Text
+		if !strings.HasPrefix(text, "<cross-session-message ") || !strings.Contains(text, want) {
+			t.Errorf("got %s, want a frame with %q", text, want)
+		}
+	}
+	d.await(t, "it is confirmed", func() bool { return len(d.attempts(localapi.PathTool)) == 1 })
+	if answer, err := s.CallTool(t.Context(), &sdk.CallToolParams{Name: "list_peers", Arguments: map[string]any{}}); err != nil || len(answer.Content) != 1 {
+		t.Errorf("got %+v, %v, want nothing twice", answer, err)
 	}
 }
