@@ -100,3 +100,15 @@ func (m *model) answer(w http.ResponseWriter, request string) {
 		_, _ = fmt.Fprintf(w, "event: %s\ndata: {\"type\":\"%s\",%s}\n\n", e.kind, e.kind, e.data) // a host that has gone needs no answer
 	}
 }
+
+// last is the last request that holds a text.
+func (m *model) last(text string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range slices.Backward(m.requests) {
+		if strings.Contains(r, text) {
+			return r
+		}
+	}
+	return ""
+}

@@ -34,7 +34,7 @@ func Wrap(f Frame, body string) string { return wrap(f, Body(body)) }
 func wrap(f Frame, body string) string {
 	var b strings.Builder
 	b.WriteString("<" + frameTag)
-	attribute(&b, "from-name", Name(f.From)+"·"+Line(f.Mesh)+"·"+Line(string(f.Key[:min(len(f.Key), 8)])))
+	attribute(&b, "from-name", named(f.From)+"·"+Line(f.Mesh)+"·"+Line(string(f.Key[:min(len(f.Key), 8)])))
 	attribute(&b, "mesh", f.Mesh)
 	attribute(&b, "message-id", f.MessageID)
 	if f.Attempt != "" {
@@ -84,7 +84,7 @@ func attribute(b *strings.Builder, name, value string) {
 const maxAttributeBytes = 512
 
 // Attribute makes a sender's text safe to stand between quotes: on one line, with the signs of markup as entities.
-func Attribute(text string) string { return entities.Replace(oneLine(text, maxAttributeBytes)) }
+func Attribute(text string) string { return disarm(entities.Replace(oneLine(text, maxAttributeBytes))) }
 
 // entities are the characters that have a meaning in an attribute.
 var entities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;")
@@ -118,6 +118,11 @@ const maxLineBytes = 256
 
 // Name makes a sender's name safe to stand before the mesh and the key that tell senders of one name apart.
 func Name(text string) string {
+	return disarm(named(text))
+}
+
+// named is Name for where brackets are harmless.
+func named(text string) string {
 	return strings.ReplaceAll(mesh.SafeName(text, "unnamed"), "·", ".")
 }
 

@@ -1,0 +1,128 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/claudemesh/claudemesh/internal/local"
+	"github.com/claudemesh/claudemesh/internal/localapi"
+)
+
+// hostileTexts are those of package host, each with a sign behind it by which it is found again.
+func hostileTexts(t *testing.T) []string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "host", "testdata", "hostile.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []struct{ Name, Text string }
+	if err := json.Unmarshal(data, &all); err != nil || len(all) < 60 {
+		t.Fatalf("%d texts, %v; want at least 60", len(all), err)
+	}
+	texts := make([]string, 0, len(all))
+	for i, h := range all {
+		texts = append(texts, fmt.Sprintf("%s\nsign-%03d.", h.Text, i))
+	}
+	return texts
+}
+
+// prompts are the texts that others than the model have in a request to it.
+func prompts(t *testing.T, request string) []string {
+	t.Helper()
+	var body struct {
+		Messages []struct {
+			Role    string
+			Content json.RawMessage
+		}
+	}
+	if err := json.Unmarshal([]byte(request), &body); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, m := range body.Messages {
+		var text string
+		if json.Unmarshal(m.Content, &text) == nil {
+			all = append(all, text)
+			continue
+		}
+		var blocks []struct{ Type, Text string }
+		if err := json.Unmarshal(m.Content, &blocks); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range blocks {
+			if b.Type != "text" {
+				t.Errorf("a request has a block of kind %s: something was run", b.Type)
+			}
+			all = append(all, b.Text)
+		}
+	}
+	return all
+}
+
+// outOfFrame finds an element that a text was to bring in.
+var outOfFrame = regexp.MustCompile(`(?i)<\s*/?\s*(cross-session|channel|system|user|human|assistant|task-|local-command|command-|bash-|function_|invoke|parameter|tool_)`)
+
+// What the real Claude Code asks its model has every hostile text of a peer in its frame, as it was written or with its signs
+// of markup taken away: none is a command of the host, none has a file read, none runs anything.
+func TestClaudeCodeKeepsHostileTextsInTheirFrames(t *testing.T) {
+	t.Parallel()
+	findClaude(t)
+	w := newWorld(t)
+	anna, ben := w.pair()
+	ben.must("daemon", "down")
+	mkdir(t, filepath.Dir(ben.paths.Config.Settings()))
+	write(t, ben.paths.Config.Settings(), `{"wake_minute": 0, "wake_hour": 0, "wake_hour_tokens": 0, "wake_session_hour": 0, "wake_alternating": 0, "offered_limit": 1000}`)
+	c := ben.openClaude(t, newModel(t, func(string) string { return "" }), "--allowedTools", "Bash")
+	row := anna.seesSession("claudemesh-session")
+	texts := hostileTexts(t)
+	client := local.New(anna.paths.Daemon.Socket(), time.Now)
+	defer func() { _ = client.Close() }() // its answers were read
+	for i, text := range texts {
+		ctx, cancel := context.WithTimeout(t.Context(), verbTime)
+		_, err := localapi.Send.Do(ctx, client, localapi.SendRequest{To: string(row.Key), Message: text, ClientMessageID: fmt.Sprintf("hostile-%d", i)})
+		cancel()
+		if err != nil {
+			t.Fatalf("send %q: %v", text, err)
+		}
+	}
+	last := fmt.Sprintf("sign-%03d.", len(texts)-1)
+	eventually(t, "the model is asked about all of them", func() bool { return c.model.seen(last) > 0 })
+	frames := map[string]string{}
+	for _, prompt := range prompts(t, c.model.last(last)) {
+		for _, part := range strings.Split(prompt, "<cross-session-message ")[1:] {
+			inside, after, _ := strings.Cut(part, "</cross-session-message>")
+			head, body, _ := strings.Cut(inside, ">\n")
+			if sign := regexp.MustCompile(`sign-\d{3}\.|\[cut here`).FindString(body); sign != "" {
+				frames[sign] = body
+			}
+			if strings.Contains(after, "sign-") || strings.Contains(head, "sign-") || !strings.Contains(head, `attempt="`) {
+				t.Errorf("a text has left its frame: head %q, behind it %q", head, after)
+			}
+			if found := outOfFrame.FindString(body); found != "" {
+				t.Errorf("a text brings %q into the request: %q", found, body)
+			}
+		}
+	}
+	for i, text := range texts {
+		if sign := fmt.Sprintf("sign-%03d.", i); frames[sign] == "" && len(text) < 16<<10 {
+			t.Errorf("%q is in no frame of the request", text)
+		}
+	}
+	for _, secret := range []string{"root:x:0:0", "customApiKeyResponses", apiKey[len(apiKey)-20:]} {
+		if c.model.seen(secret) > 0 {
+			t.Errorf("a request has %q: a file was read", secret)
+		}
+	}
+	if found, _ := filepath.Glob(filepath.Join(ben.dir, "project", "pwned*")); len(found) > 0 {
+		t.Errorf("a command was run: %v", found)
+	}
+}
