@@ -206,7 +206,11 @@ func TestClaudeCode(t *testing.T) {
 	if got.text() != reply || got.Sender != row.Key || got.Name != row.Name || !got.Encrypted {
 		t.Errorf("the answer is %+v (%s), want %q of the session %s", got, got.text(), reply, row.Key)
 	}
-	shown := slices.DeleteFunc(c.userTurns(t), func(turn string) bool { return !strings.Contains(turn, "tests green") })
+	var shown []string
+	ben.eventually("the message is written down", func() bool {
+		shown = slices.DeleteFunc(c.userTurns(t), func(turn string) bool { return !strings.Contains(turn, "tests green") })
+		return len(shown) > 0
+	})
 	if len(shown) != 1 {
 		t.Fatalf("the transcript has the message %d times, want once: %q", len(shown), shown)
 	}
