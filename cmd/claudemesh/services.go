@@ -100,10 +100,12 @@ func runBroker(ctx context.Context, s shell.Service) error {
 }
 
 func runMCP(ctx context.Context, s shell.Service) error {
-	os.Stdout = os.Stderr // what is printed by mistake must not break the stream of frames
+	os.Stdout = os.Stderr                        // what is printed by mistake must not break the stream of frames
+	settings, _ := config.LoadDaemon(s.Settings) // settings that cannot be read switch nothing on, and the daemon says so
 	return mcp.Run(ctx, mcp.Options{
 		Daemon: s.Home.Daemon, Env: s.Env, Stdin: s.Stdin, Stdout: s.Stdout, WorkDir: s.WorkDir,
 		Executable: s.Executable, Environ: s.Environ, Manager: s.Manager, Now: s.Now, Tools: s.Settings.Flags["tools"] == "true",
+		Approvals: settings.ApprovalRelay,
 	})
 }
 

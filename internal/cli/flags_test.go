@@ -29,6 +29,7 @@ var needed = map[string]string{
 	"daemon outbox inspect": "5f0d2a44", "daemon outbox requeue": "5f0d2a44", "daemon outbox cancel": "5f0d2a44",
 	"inbox flush": "--mesh other", "message inbox flush": "--mesh other", "inbox delete": "inbox-row-7", "message inbox delete": "inbox-row-7",
 	"grant": "bob dm --mesh other", "revoke": "bob dm --mesh other", "block": "bob --mesh other", "unblock": "bob --mesh other", "grants": "--mesh other",
+	"approvals allow": "5e55 --yes", "approvals deny": "5e55",
 	"broker restore": "old.db", "daemon restore": "mine.cmb",
 	"skill get": "deploy --mesh other", "skill publish": "-", "skill remove": "deploy --yes --mesh other", "skill accept": "deploy --yes --mesh other", "skill reject": "deploy --mesh other",
 	"status set": "dnd", "profile status set": "dnd", "summary": "x", "profile summary": "x", "visible": "no", "profile visible": "no",

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/claudemesh/claudemesh/internal/cli/approval"
 	"github.com/claudemesh/claudemesh/internal/cli/doctor"
 	"github.com/claudemesh/claudemesh/internal/cli/grant"
 	"github.com/claudemesh/claudemesh/internal/cli/group"
@@ -124,6 +125,7 @@ func powers() []verb {
 		{[]string{"ban"}, moderation.NewBan},
 		{[]string{"unban"}, moderation.NewUnban},
 		{[]string{"bans"}, moderation.NewBans},
+		{[]string{"approvals"}, approval.New},
 		{[]string{"policy"}, guard.NewPolicy},
 		{[]string{"audit"}, guard.NewAudit},
 	}

@@ -313,3 +313,18 @@ func TestVariablesOnlyAddToRequireEncrypted(t *testing.T) {
 		}
 	}
 }
+
+func TestVariablesOnlySwitchTheApprovalRelayOff(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		file, env string
+		want      bool
+	}{
+		{`{}`, "", false}, {`{}`, "true", false}, {`{"approval_relay":true}`, "", true}, {`{"approval_relay":true}`, "false", false},
+	} {
+		got, err := LoadDaemon(Sources{File: settings(t, c.file), Env: env("CLAUDEMESH_APPROVAL_RELAY", c.env)})
+		if got.ApprovalRelay != c.want || err != nil {
+			t.Errorf("%s and %q: got %v, %v, want %v", c.file, c.env, got.ApprovalRelay, err, c.want)
+		}
+	}
+}

@@ -23,6 +23,8 @@ type Daemon struct {
 
 	Receipts string `key:"receipts" default:"trusted" oneof:"none trusted all" env:"CLAUDEMESH_RECEIPTS" doc:"Who is told, with your signature, that a session was shown a message, or acknowledged it: none, trusted (yourself, and peers that you accepted with trust accept) or all. A reply tells its sender in any case. The variable can only narrow it."`
 
+	ApprovalRelay bool `key:"approval_relay" default:"false" env:"CLAUDEMESH_APPROVAL_RELAY" doc:"Ask for the permissions that sessions want on your other devices (trust accept --device) and in claudemesh approvals, too, for up to 5 minutes. The variable can only switch it off."`
+
 	ReconnectMin   time.Duration `key:"reconnect_min" default:"1s" min:"10ms" env:"CLAUDEMESH_RECONNECT_MIN" doc:"Wait before the first reconnect to a broker; it doubles with each failure."`
 	ReconnectMax   time.Duration `key:"reconnect_max" default:"30s" min:"10ms" env:"CLAUDEMESH_RECONNECT_MAX" doc:"Longest wait between two reconnects."`
 	PingInterval   time.Duration `key:"ping_interval" default:"30s" min:"10ms" env:"CLAUDEMESH_PING_INTERVAL" doc:"How often an idle broker connection is tried."`
@@ -69,6 +71,7 @@ const (
 
 // tighten undoes what variables loosen of what the file and flags forbid (design E4).
 func (d *Daemon) tighten(written Daemon) {
+	d.ApprovalRelay = d.ApprovalRelay && written.ApprovalRelay
 	d.Receipts = narrower(d.Receipts, written.Receipts)
 	for _, slug := range written.RequireEncrypted {
 		if !slices.Contains(d.RequireEncrypted, slug) {

@@ -9,7 +9,19 @@ import (
 )
 
 // events are those of Claude Code that we hear of (host 5).
-var events = []string{"SessionStart", "UserPromptSubmit", "PostToolUse", "Stop"}
+var events = []string{"SessionStart", "UserPromptSubmit", "PostToolUse", "Stop", asking}
+
+// asking is the event of a session that wants a permission. Its hook may wait until the user answers on another device; the
+// host asks at the session meanwhile.
+const asking = "PermissionRequest"
+
+// timeoutOf is how long Claude Code waits for the hook of an event, in seconds.
+func timeoutOf(event string) int {
+	if event == asking {
+		return 330 // half a minute more than a question lives
+	}
+	return hookTimeout
+}
 
 // hookTimeout is how long Claude Code waits for one of ours, in seconds; it is done in a hundredth of that.
 const hookTimeout = 5
@@ -31,7 +43,7 @@ const wakeTimeout = 24 * 60 * 60
 
 // commands are those of ours at an event; program is a word of a shell.
 func commands(program, event string) []command {
-	all := []command{{Type: "command", Command: program + " hook " + event, Timeout: hookTimeout}}
+	all := []command{{Type: "command", Command: program + " hook " + event, Timeout: timeoutOf(event)}}
 	if event == "Stop" { // it ends at once where it is not needed
 		all = append(all, command{Type: "command", Command: program + " hook wake", Timeout: wakeTimeout, AsyncRewake: true})
 	}

@@ -10,6 +10,8 @@ type HookRequest struct {
 	Status         mesh.Status `json:"status,omitzero" jsonschema:"idle or working, if the event says that"`
 	PermissionMode string      `json:"permission_mode,omitzero" jsonschema:"how much the session does without asking, as the host calls it"`
 	Human          bool        `json:"human,omitzero" jsonschema:"the turn begins with words of its human"`
+	Tool           string      `json:"tool,omitzero" jsonschema:"that was used, if the event says that"`
+	InputSHA       string      `json:"input_sha256,omitzero" jsonschema:"of what it was given, in its canonical form"`
 	Attempts       []string    `json:"attempts,omitzero" jsonschema:"attempt tokens that the host showed outside of any text, at most 1000"`
 	Transcript     string      `json:"transcript,omitzero" jsonschema:"file in which the host writes down what the session is shown"`
 	Again          bool        `json:"again,omitzero" jsonschema:"of Stop: a hook made the session go on before"`

@@ -149,7 +149,7 @@ func TestParametersAreScalars(t *testing.T) {
 // Clients ask for these words before they use a route; those of the first releases stand in old clients (daemon 8.1).
 func TestFeatures(t *testing.T) {
 	t.Parallel()
-	want := []string{"events", "glance", "grants", "groups", "health", "hooks", "inbox", "inbox_delete", "info", "invites", "letters", "members", "meshes", "messages", "moderation", "outbox", "outbox_requeue", "pauses", "peers", "peers_watch", "ping", "profile", "receipts", "review", "send", "sessions", "skills", "trust", "version", "whoami"}
+	want := []string{"approvals", "events", "glance", "grants", "groups", "health", "hooks", "inbox", "inbox_delete", "info", "invites", "letters", "members", "meshes", "messages", "moderation", "outbox", "outbox_requeue", "pauses", "peers", "peers_watch", "ping", "profile", "receipts", "review", "send", "sessions", "skills", "trust", "version", "whoami"}
 	if diff := cmp.Diff(want, Features()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

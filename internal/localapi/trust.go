@@ -18,6 +18,7 @@ type TrustedKey struct {
 	Holders    []mesh.Key `json:"holders,omitzero" jsonschema:"the keys to which the claimed name is pinned; of a key that was just accepted, all that have its name"`
 	Present    bool       `json:"present" jsonschema:"the broker still names it as a member"`
 	Unattended bool       `json:"unattended,omitzero" jsonschema:"may reach sessions that act without their human"`
+	Device     bool       `json:"device,omitzero" jsonschema:"another device of this user: asked for permissions, and may answer"`
 	Features   []string   `json:"features" jsonschema:"what it has proved; less than that is a downgrade"`
 	FirstSeen  string     `json:"first_seen,omitzero"`
 	LastSeen   string     `json:"last_seen,omitzero"`
@@ -33,6 +34,7 @@ type TrustDecision struct {
 	Peer       string `json:"peer" jsonschema:"name, key, or key prefix of 16 or more hex"`
 	Mesh       string `json:"mesh,omitzero"`
 	Unattended bool   `json:"unattended,omitzero" jsonschema:"accept only: its messages also reach sessions that act without their human"`
+	Device     bool   `json:"device,omitzero" jsonschema:"accept only: it is another device of this user, which is asked for permissions and may answer"`
 }
 
 // TrustedAnswer is the key as it stands now.

@@ -69,7 +69,7 @@ type capabilities struct {
 
 // greet answers the host's first questions. initialized gets the host's name and version when the host says that it
 // is ready; it must not block.
-func greet(s *server, instructions string, initialized func(host info)) {
+func greet(s *server, instructions string, experimental map[string]empty, initialized func(host info)) {
 	var host info // written by initialize, read by initialized: both run where lines are read
 	handle(s, "initialize", func(_ context.Context, req initializeRequest) (initializeAnswer, error) {
 		host = req.ClientInfo
@@ -79,7 +79,7 @@ func greet(s *server, instructions string, initialized func(host info)) {
 		}
 		return initializeAnswer{
 			ProtocolVersion: revision, ServerInfo: info{"claudemesh", buildinfo.Version()}, Instructions: instructions,
-			Capabilities: capabilities{Prompts: changing{true}, Resources: changing{true}, Experimental: map[string]empty{"claude/channel": {}}},
+			Capabilities: capabilities{Prompts: changing{true}, Resources: changing{true}, Experimental: experimental},
 		}, nil
 	})
 	handle(s, "notifications/initialized", func(context.Context, empty) (empty, error) {

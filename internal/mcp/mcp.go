@@ -29,6 +29,7 @@ type Options struct {
 	Manager    func(ctx context.Context) (bool, error) // has a service manager start it, where it does; may be nil
 	Environ    []string                                // for the daemon, which is told nothing of the session in it
 	Tools      bool                                    // offer tools, to a host without a shell
+	Approvals  bool                                    // permissions may be asked for elsewhere (config.Daemon.ApprovalRelay)
 	Now        mesh.Clock
 }
 
@@ -53,7 +54,12 @@ func Run(ctx context.Context, opt Options) error {
 	serveTools(s, d, tools, log)
 	skills := &shelf{server: s, door: d, log: log}
 	skills.serve()
-	greet(s, introduction(opt.Tools), func(program info) {
+	experimental := map[string]empty{"claude/channel": {}}
+	if opt.Approvals {
+		experimental[permissionCapability] = empty{}
+		servePermissions(s, d, log)
+	}
+	greet(s, introduction(opt.Tools), experimental, func(program info) {
 		select {
 		case ready <- program:
 		default: // a host that says it twice

@@ -135,6 +135,7 @@ const (
 	SettingsRefused  Code = "settings_refused"
 	PolicyDenied     Code = "policy_denied"
 	AuditBroken      Code = "audit_broken"
+	ApprovalOver     Code = "approval_over"
 )
 
 // Codes is the error table (design A3). Documents, exit statuses and acks derive from it.
@@ -239,6 +240,7 @@ var Codes = []Row{
 	{ConfigUnreadable, http.StatusInternalServerError, ExitIO, false, "mend or move the file named above"},
 	{SettingsRefused, http.StatusInternalServerError, ExitUsage, false, "`claudemesh config print` lists the settings"},
 	{PolicyDenied, http.StatusForbidden, ExitPermission, false, "`claudemesh policy show` says what is allowed here"},
+	{ApprovalOver, http.StatusConflict, ExitExists, false, "`claudemesh approvals list` shows what still waits"},
 	{AuditBroken, http.StatusConflict, ExitIO, false, "keep the files; entries before that line are as they were written"},
 }
 

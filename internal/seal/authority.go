@@ -16,6 +16,7 @@ const (
 	domainVouch      = "claudemesh-session-attest-v2"
 	domainProof      = "claudemesh-sender-proof-v1"
 	domainReceipt    = "claudemesh-receipt-v1"
+	domainApproval   = "claudemesh-approval-v1"
 )
 
 // MeshCreate is what the owner key and the first member key both sign to make a mesh (design C1).

@@ -36,7 +36,7 @@ var ranks = [][]string{
 		"broker/store/...", "broker/session", "broker/hub", "broker/bus/...",
 		"daemon/membership", "daemon/uplink", "daemon/localdb", "daemon/address", "daemon/pathway", "local", "unit", "install", "host/...", "cli/term", "cli/projection", "reference",
 	},
-	4: {"broker/queue", "broker/presence", "broker/authority", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate", "daemon/events", "daemon/order", "daemon/trust", "cli/shell", "cli/prompt"},
+	4: {"broker/queue", "broker/presence", "broker/authority", "daemon/outbox", "daemon/inbox", "daemon/enroll", "daemon/registry", "daemon/gate", "daemon/events", "daemon/order", "daemon/trust", "daemon/approval", "cli/shell", "cli/prompt"},
 	5: {"broker/...", "daemon/..."},
 	6: {"broker", "daemon", "daemon/ipc", "web", "mcp"},
 	7: {"cli/...", "demo"},

@@ -54,6 +54,7 @@ var threats = []struct {
 	38: {"invites that cannot be used, or are used twice at once", ""},
 	39: {"a member that is one no more", ""},
 	40: {"answers of a broker that lies", ""},
+	41: {"permissions answered by others, twice, too late or for something else", ""},
 }
 
 // Every bad input has a test that is named after it, or waits for the frames that take it.

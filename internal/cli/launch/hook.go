@@ -35,6 +35,9 @@ type hookInput struct {
 	Transcript     string `json:"transcript_path"`
 	Again          bool   `json:"stop_hook_active"`
 	Source         string `json:"source"`
+
+	Tool  string          `json:"tool_name"`
+	Input wire.RawMessage `json:"tool_input"`
 }
 
 // hookOutput is what Claude Code takes from one.
@@ -92,12 +95,18 @@ type hookView struct {
 
 func hook(ctx context.Context, a *shell.App, event string) (heard bool, surfaced int) {
 	in := readInput(ctx, a.Sys.Stdin)
+	if event == permissionRequest {
+		return permission(ctx, a, in), 0
+	}
 	req := localapi.HookRequest{
 		SessionID: in.SessionID, Event: event, Source: in.Source, Status: statuses[event], PermissionMode: in.PermissionMode,
 		Transcript: in.Transcript, Again: in.Again, TakesContext: slices.Contains(takers, event) && !a.Flags.JSON.On,
 	}
 	if event == "UserPromptSubmit" {
 		req.Attempts, req.Human = host.Attempts(in.Prompt), host.Typed(in.Prompt)
+	}
+	if event == "PostToolUse" {
+		req.Tool, req.InputSHA = in.Tool, in.sum()
 	}
 	answer, err := shell.Ask(ctx, a, localapi.Hook, hookTime, req)
 	if err != nil || a.Flags.JSON.On {

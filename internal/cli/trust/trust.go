@@ -80,15 +80,18 @@ func writeKey(s term.Stream, k localapi.TrustedKey, now time.Time) {
 	if k.Level == waits {
 		style = term.Yellow
 	}
-	unattended, gone := "", ""
+	unattended, device, gone := "", "", ""
 	if k.Unattended {
 		unattended = "reaches unattended sessions"
+	}
+	if k.Device {
+		device = "your device"
 	}
 	if !k.Present {
 		gone = "no member any more"
 	}
 	s.Line("%s  %s  %s", s.Paint(term.Bold, term.Clean(k.Name)), s.Paint(style, k.Level), s.Paint(term.Dim, shell.Facts(
-		k.Pubkey.Short(), shell.Prefixed("now called ", term.Clean(k.Claimed)), gone, unattended, strings.Join(k.Features, ", "),
+		k.Pubkey.Short(), shell.Prefixed("now called ", term.Clean(k.Claimed)), gone, device, unattended, strings.Join(k.Features, ", "),
 		shell.Prefixed("met ", agoOf(now, k.FirstSeen)))))
 	if len(k.Holders) > 0 {
 		s.Line("    %s", s.Paint(term.Dim, "the name is pinned to "+shorts(k.Holders)))
@@ -117,7 +120,8 @@ func newAccept(a *shell.App) *cobra.Command {
 		Short: "Accept a peer's key under the name that it has now",
 		Long: "Accept a peer's key under the name that it has now. <peer> is a name, a key, or the first 16 or more characters of one; of " +
 			"two keys with one name it is the one that waits for a decision. A key that had the name before and is no member any more " +
-			"is replaced.\n\n" + about + "\n\n--unattended also lets its messages reach sessions that act without asking their human. " +
+			"is replaced.\n\n" + about + "\n\n--unattended also lets its messages reach sessions that act without asking their human. --device says that the key is of " +
+			"another device of yours: it is told what sessions here want permission for, and its answers count (`claudemesh approvals`). " +
 			"This is for a human in a terminal: a host session is refused.",
 		Example: "claudemesh trust accept ben\n" +
 			"claudemesh trust accept 5e55102301234567 --unattended",
@@ -130,6 +134,7 @@ func newAccept(a *shell.App) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&req.Mesh, "mesh", "", "in this mesh only, by its short `name`")
 	cmd.Flags().BoolVar(&req.Unattended, "unattended", false, "let its messages reach sessions that act without asking")
+	cmd.Flags().BoolVar(&req.Device, "device", false, "it is a device of yours, which may answer for sessions here")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
 	return cmd
 }

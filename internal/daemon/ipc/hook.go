@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
 	"github.com/claudemesh/claudemesh/internal/daemon/registry"
 	"github.com/claudemesh/claudemesh/internal/host"
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -41,6 +42,7 @@ func (s hookRoutes) hook(ctx context.Context, c caller, req localapi.HookRequest
 	if err := (registry.Hooks{Registry: s.Registry}).Heard(ctx, c.id(), news); err != nil {
 		return answer, err
 	}
+	s.settled(c.id(), req)
 	if now, ok := s.Registry.Find(c.id()); ok { // by another name, perhaps
 		c.session = &now
 	}
@@ -104,6 +106,24 @@ func (s hookRoutes) seen(ctx context.Context, c caller, req localapi.HookRequest
 		s.paths.Doubt(c.id(), path)
 	}
 	return n, err
+}
+
+// settled ends the questions of a session that were answered at the session: of a tool that was used, or all of them when it
+// goes on to something else.
+func (s hookRoutes) settled(session string, req localapi.HookRequest) {
+	board := node.Approvals{Node: s.Node}.Board()
+	switch req.Event {
+	case "PostToolUse":
+		if req.Tool != "" {
+			board.Elsewhere(session, req.Tool, req.InputSHA)
+		}
+	case "UserPromptSubmit":
+		if req.Human { // a message of another session ends no dialog
+			board.Elsewhere(session, "", "")
+		}
+	case "Stop":
+		board.Elsewhere(session, "", "")
+	}
 }
 
 // moods remembers what hooks said last, so that a busy session costs the broker one frame in a while.

@@ -128,6 +128,11 @@ func (s *Server) bind() {
 	handle(s, localapi.Info, p.info)
 	handle(s, localapi.PingBrokers, p.ping)
 	stream(s, localapi.PeersWatch, p.watch)
+	a := approvalRoutes{s}
+	handle(s, localapi.ApprovalAsk, a.ask)
+	handle(s, localapi.Approvals, a.list)
+	handle(s, localapi.ApprovalAllow, a.allow)
+	handle(s, localapi.ApprovalDeny, a.deny)
 	handle(s, localapi.Trust, t.trust)
 	handle(s, localapi.TrustAccept, t.trustAccept)
 	handle(s, localapi.TrustReject, t.trustReject)

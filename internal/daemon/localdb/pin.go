@@ -28,6 +28,7 @@ type Pin struct {
 	Name       string // empty while nobody told it
 	Level      Level
 	Unattended bool     // reaches sessions that act without their human (design E3)
+	Device     bool     // another device of this user: asked for permissions, and may answer
 	Features   []string // capabilities of package protocol that it proved, in order
 	FirstSeen  time.Time
 	LastSeen   time.Time
@@ -51,9 +52,9 @@ func (d *DB) SavePins(ctx context.Context, pins []Pin, sessions []PinnedSession)
 	}
 	return d.write(ctx, "save pinned keys", func(tx *sqlite.Tx) error {
 		for _, p := range pins {
-			if _, err := tx.Exec("INSERT OR REPLACE INTO pin ("+pinColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+			if _, err := tx.Exec("INSERT OR REPLACE INTO pin ("+pinColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 				p.MeshID, p.Member, p.Name, string(p.Level), p.Unattended, strings.Join(p.Features, " "),
-				p.FirstSeen.UnixMilli(), p.LastSeen.UnixMilli()); err != nil {
+				p.FirstSeen.UnixMilli(), p.LastSeen.UnixMilli(), p.Device); err != nil {
 				return err
 			}
 		}
@@ -67,7 +68,7 @@ func (d *DB) SavePins(ctx context.Context, pins []Pin, sessions []PinnedSession)
 	})
 }
 
-const pinColumns = "mesh_id, member_key, name, level, unattended, features, first_seen, last_seen"
+const pinColumns = "mesh_id, member_key, name, level, unattended, features, first_seen, last_seen, device"
 
 // ListPins returns the pins of a mesh and the sessions that they vouched for.
 func (d *DB) ListPins(ctx context.Context, id mesh.ID) (pins []Pin, sessions []PinnedSession, err error) {
@@ -103,7 +104,7 @@ func scanPin(rows *sqlite.Rows) (Pin, error) {
 	var p Pin
 	var features string
 	var first, last int64
-	err := rows.Scan(&p.MeshID, &p.Member, &p.Name, &p.Level, &p.Unattended, &features, &first, &last)
+	err := rows.Scan(&p.MeshID, &p.Member, &p.Name, &p.Level, &p.Unattended, &features, &first, &last, &p.Device)
 	p.Features, p.FirstSeen, p.LastSeen = strings.Fields(features), time.UnixMilli(first), time.UnixMilli(last)
 	return p, err
 }

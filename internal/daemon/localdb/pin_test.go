@@ -19,7 +19,7 @@ func TestPins(t *testing.T) {
 	ctx := t.Context()
 	ben := Pin{MeshID: "m1", Member: "b", Name: "ben", Level: Seen, Features: []string{"auth/2", "sender-proof/1"}, FirstSeen: noon, LastSeen: noon}
 	eve := Pin{MeshID: "m1", Member: "e", Level: Rejected, FirstSeen: noon.Add(time.Second), LastSeen: noon.Add(time.Second)}
-	other := Pin{MeshID: "m2", Member: "b", Name: "ben", Level: Accepted, Unattended: true, FirstSeen: noon, LastSeen: noon}
+	other := Pin{MeshID: "m2", Member: "b", Name: "ben", Level: Accepted, Unattended: true, Device: true, FirstSeen: noon, LastSeen: noon}
 	session := PinnedSession{MeshID: "m1", Session: "s", Member: "b", LastSeen: noon}
 	check(t, d.SavePins(ctx, nil, nil))
 	check(t, d.SavePins(ctx, []Pin{{MeshID: "m1", Member: "b", Name: "old", Level: Seen, FirstSeen: noon, LastSeen: noon}}, nil))

@@ -13,7 +13,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/claudemesh/claudemesh/internal/audit"
 	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/daemon/approval"
 	"github.com/claudemesh/claudemesh/internal/daemon/enroll"
 	"github.com/claudemesh/claudemesh/internal/daemon/events"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
@@ -81,7 +83,9 @@ func New(opt Options) *Node {
 	n.owners = follower(n)
 	n.shared = &attachment.Options{
 		Settings: opt.Settings, User: opt.User, Book: opt.Book, DB: opt.DB, Outbox: opt.Outbox, Inbox: opt.Inbox,
-		Boxes: seal.NewBoxes(keptBoxes), Events: n.Events, Moved: events.NewBroadcast(), Owners: n.owners, Dial: opt.Dial, Now: opt.Now, Log: opt.Log,
+		Boxes: seal.NewBoxes(keptBoxes), Events: n.Events, Moved: events.NewBroadcast(), Owners: n.owners, Dial: opt.Dial,
+		Approvals: approval.New(opt.Now, audit.New(opt.Home.Config.Audit(), opt.Now).Append),
+		Now:       opt.Now, Log: opt.Log,
 	}
 	return n
 }

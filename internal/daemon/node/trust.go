@@ -38,7 +38,7 @@ const conflictLevel = "conflict"
 func trusted(a *attachment.Attachment, e trust.Entry) localapi.TrustedKey {
 	k := localapi.TrustedKey{
 		Mesh: a.Mesh.Slug, Name: cmp.Or(e.Name, e.Claimed), Pubkey: e.Member, Level: cmp.Or(string(e.Level), conflictLevel),
-		IsSelf: e.Member == a.Mesh.Pubkey(), Holders: e.Holders, Present: e.Present, Unattended: e.Unattended, Features: []string{},
+		IsSelf: e.Member == a.Mesh.Pubkey(), Holders: e.Holders, Present: e.Present, Unattended: e.Unattended, Device: e.Device, Features: []string{},
 	}
 	if e.Level != "" {
 		k.FirstSeen, k.LastSeen = mesh.FormatTime(e.FirstSeen), mesh.FormatTime(e.LastSeen)
@@ -57,6 +57,10 @@ func (t Trust) Accept(ctx context.Context, req localapi.TrustDecision) (localapi
 		return localapi.TrustedAnswer{}, err
 	}
 	e, err := at.Roster.Pins.Accept(ctx, member, req.Unattended)
+	if err == nil {
+		err = trust.SetDevice(ctx, at.Roster.Pins, member, req.Device)
+		e.Device = req.Device
+	}
 	return localapi.TrustedAnswer{Key: trusted(at, e)}, err
 }
 
@@ -66,7 +70,7 @@ func (t Trust) Reject(ctx context.Context, req localapi.TrustDecision) (localapi
 	if err != nil {
 		return localapi.TrustedAnswer{}, err
 	}
-	if req.Unattended {
+	if req.Unattended || req.Device {
 		return localapi.TrustedAnswer{}, mesh.Errorf(mesh.BadRequest, "who is rejected reaches nobody")
 	}
 	e, err := at.Roster.Pins.Reject(ctx, member)

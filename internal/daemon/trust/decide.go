@@ -80,7 +80,7 @@ func (p *Pins) Accept(ctx context.Context, member mesh.Key, unattended bool) (En
 	for _, holder := range slices.Clone(p.holders(pin.Name)) {
 		if _, there := p.current[holder]; holder != member && !there && p.current != nil {
 			old := p.pins[holder]
-			old.Level, old.Unattended = localdb.Replaced, false
+			old.Level, old.Unattended, old.Device = localdb.Replaced, false, false
 			p.put(old)
 		}
 	}
@@ -107,11 +107,41 @@ func (p *Pins) Reject(ctx context.Context, member mesh.Key) (Entry, error) {
 	if !known {
 		pin = localdb.Pin{MeshID: p.opt.MeshID, Member: member, Name: claimed, FirstSeen: now}
 	}
-	pin.Level, pin.Unattended, pin.LastSeen = localdb.Rejected, false, now
+	pin.Level, pin.Unattended, pin.Device, pin.LastSeen = localdb.Rejected, false, false, now
 	p.put(pin)
 	e := p.entry(pin)
 	p.mu.Unlock()
 	return e, p.flush(ctx)
+}
+
+// SetDevice notes whether an accepted key is of another device of this user, which is asked for permissions and may answer.
+// not_found for a key that is not accepted.
+func SetDevice(ctx context.Context, p *Pins, member mesh.Key, on bool) error {
+	p.mu.Lock()
+	pin, known := p.pins[member]
+	if !known || pin.Level != localdb.Accepted {
+		p.mu.Unlock()
+		return errUnmet(member)
+	}
+	if pin.Device != on {
+		pin.Device = on
+		p.put(pin)
+	}
+	p.mu.Unlock()
+	return p.flush(ctx)
+}
+
+// Devices lists the keys of this user's other devices.
+func Devices(p *Pins) []mesh.Key {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []mesh.Key
+	for _, member := range slices.Sorted(maps.Keys(p.pins)) {
+		if pin := p.pins[member]; pin.Device && pin.Level == localdb.Accepted {
+			all = append(all, member)
+		}
+	}
+	return all
 }
 
 func errUnmet(member mesh.Key) error {

@@ -89,6 +89,7 @@ type Standing struct {
 	Rejected   bool   // by the human, or replaced by another key
 	Accepted   bool   // by the human
 	Unattended bool   // may reach sessions that act without their human
+	Device     bool   // another device of this user
 	Name       string // under which it is pinned; may be empty
 	Features   []string
 }
@@ -109,7 +110,8 @@ func (p *Pins) Of(member mesh.Key) Standing {
 	rejected := pin.Level == localdb.Rejected || pin.Level == localdb.Replaced
 	return Standing{
 		Pinned: !rejected, Rejected: rejected, Accepted: pin.Level == localdb.Accepted, Unattended: pin.Unattended && !rejected,
-		Name: pin.Name, Features: pin.Features,
+		Device: pin.Device && pin.Level == localdb.Accepted,
+		Name:   pin.Name, Features: pin.Features,
 	}
 }
 

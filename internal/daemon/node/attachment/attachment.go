@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/claudemesh/claudemesh/internal/config"
+	"github.com/claudemesh/claudemesh/internal/daemon/approval"
 	"github.com/claudemesh/claudemesh/internal/daemon/events"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
@@ -28,19 +29,20 @@ import (
 
 // Options are what the attachments of a daemon share. All fields but Dial are required.
 type Options struct {
-	Settings config.Daemon
-	User     string // <user>@<host>
-	Book     *membership.Book
-	DB       *localdb.DB
-	Outbox   *outbox.Outbox
-	Inbox    *inbox.Inbox
-	Boxes    *seal.Boxes
-	Events   *events.Events
-	Moved    events.Broadcast // fired when a connection changes
-	Owners   Owners
-	Dial     uplink.DialFunc // nil means the network of the machine
-	Now      mesh.Clock
-	Log      *slog.Logger
+	Settings  config.Daemon
+	User      string // <user>@<host>
+	Book      *membership.Book
+	DB        *localdb.DB
+	Outbox    *outbox.Outbox
+	Inbox     *inbox.Inbox
+	Boxes     *seal.Boxes
+	Events    *events.Events
+	Moved     events.Broadcast // fired when a connection changes
+	Owners    Owners
+	Approvals *approval.Board
+	Dial      uplink.DialFunc // nil means the network of the machine
+	Now       mesh.Clock
+	Log       *slog.Logger
 }
 
 // Owners takes in what owners of meshes changed.

@@ -90,6 +90,9 @@ func (a intake) keep(ctx context.Context, msg protocol.PushedMessage) error {
 		a.opt.Log.Debug("message of a blocked sender not let in", logkey.Mesh, a.Mesh.Slug, logkey.MessageID, string(msg.MessageID))
 		return errHeld
 	}
+	if a.approval(ctx, msg, opened) {
+		return nil
+	}
 	row, verdict, err := a.put(ctx, msg, a.draft(ctx, msg, opened, unread))
 	if err != nil {
 		return err
