@@ -15,6 +15,14 @@ import (
 // approvalRoutes answer about the permissions that sessions want.
 type approvalRoutes struct{ *Server }
 
+func bindApprovals(s *Server) {
+	a := approvalRoutes{s}
+	handle(s, localapi.ApprovalAsk, a.ask)
+	handle(s, localapi.Approvals, a.list)
+	handle(s, localapi.ApprovalAllow, a.allow)
+	handle(s, localapi.ApprovalDeny, a.deny)
+}
+
 func (s approvalRoutes) approvals() node.Approvals { return node.Approvals{Node: s.Node} }
 
 // ask asks for the session of the caller. A hook that has no token is of the session around it.

@@ -65,6 +65,7 @@ func New(opt Options) *Server {
 		requests: make(chan struct{}, opt.Settings.IPCRequests), streams: make(chan struct{}, opt.Settings.IPCStreams),
 	}
 	s.bind()
+	bindApprovals(s)
 	return s
 }
 
@@ -128,11 +129,6 @@ func (s *Server) bind() {
 	handle(s, localapi.Info, p.info)
 	handle(s, localapi.PingBrokers, p.ping)
 	stream(s, localapi.PeersWatch, p.watch)
-	a := approvalRoutes{s}
-	handle(s, localapi.ApprovalAsk, a.ask)
-	handle(s, localapi.Approvals, a.list)
-	handle(s, localapi.ApprovalAllow, a.allow)
-	handle(s, localapi.ApprovalDeny, a.deny)
 	handle(s, localapi.Trust, t.trust)
 	handle(s, localapi.TrustAccept, t.trustAccept)
 	handle(s, localapi.TrustReject, t.trustReject)
