@@ -164,6 +164,7 @@ func (f *shelf) list(ctx context.Context) []offered {
 		f.stale.Store(true)
 		f.log.Info("skills are not listed", slog.Any(logkey.Err, err))
 	}
+	f.log.Info("skills were listed", slog.Int(logkey.Count, len(all)))
 	return all
 }
 
@@ -264,6 +265,7 @@ func (f *shelf) changed() {
 			f.log.Warn("host was not told of other skills", slog.Any(logkey.Err, err))
 		}
 	}
+	f.log.Info("host was told of other skills")
 }
 
 // connected tells the host to ask again where it could not be told the truth; lost is called when the daemon is gone.

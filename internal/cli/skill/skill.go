@@ -21,7 +21,7 @@ func Verbs(a *shell.App) []*cobra.Command {
 }
 
 const about = "A skill that a member has published is a text for your sessions. It is signed by its publisher, and its name belongs to " +
-	"who published it first; the broker's operator can read it. Your sessions are offered it, as /claudemesh:<name> and as a resource, when " +
+	"who published it first; the broker's operator can read it. Your sessions are offered it, as a prompt (/mcp__claudemesh__<name> in Claude Code) and as a resource, when " +
 	"you have read it and said yes, and each change of it when you have said yes to that."
 
 const forHumans = "This is for a human in a terminal: a host session is refused."
@@ -173,7 +173,7 @@ func runAccept(cmd *cobra.Command, a *shell.App, req localapi.SkillRequest) erro
 		return err
 	}
 	return a.Print(skillView{shell.NewHeader(), accepted.Skill}, func(s term.Stream) {
-		s.OK("your sessions are offered "+term.Clean(k.Name), shell.Facts(k.Mesh, "/claudemesh:"+k.Name))
+		s.OK("your sessions are offered "+term.Clean(k.Name), shell.Facts(k.Mesh, "/mcp__claudemesh__"+k.Name))
 	})
 }
 
