@@ -179,6 +179,7 @@ func (v Skills) look(ctx context.Context, at *attachment.Attachment, req localap
 	if data.Skill == nil || data.Skill.Name != req.Name {
 		return localapi.Skill{}, mesh.Errorf(mesh.SkillNotFound, "%s has no skill %q", at.Mesh.Slug, req.Name)
 	}
+	_, _ = at.Roster.Lately(ctx) // its author may be met by that; a broker that does not answer has nothing to add
 	return settle(at, readSkill(at, *data.Skill), have, guarded), nil
 }
 
