@@ -392,3 +392,20 @@ func TestStatusLine(t *testing.T) {
 		t.Errorf("uninstalled beside another one: got %q and %s", got, read(t, path))
 	}
 }
+
+// TestCLILesson237NoPermissionIsAdded: whatever is put in, nothing allows a tool or a command.
+func TestCLILesson237NoPermissionIsAdded(t *testing.T) {
+	t.Parallel()
+	in := newInstaller(t)
+	steps, err := in.Install(t.Context(), Clients(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range steps {
+		for _, word := range []string{"allow", "permission", "trust", "approv", "bypass"} {
+			if strings.Contains(strings.ToLower(read(t, s.Path)), word) {
+				t.Errorf("%s has %q:\n%s", s.Path, word, read(t, s.Path))
+			}
+		}
+	}
+}
