@@ -24,6 +24,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/statusline"
 	"github.com/claudemesh/claudemesh/internal/cli/trust"
+	"github.com/claudemesh/claudemesh/internal/cli/upgrade"
 )
 
 // section is a part of the help page.
@@ -96,6 +97,7 @@ func contents() []section {
 			{[]string{"config"}, machine.NewConfig},
 			{[]string{"completions", "completion"}, newCompletions},
 			{[]string{"status-line"}, statusline.New},
+			{[]string{"upgrade", "update"}, upgrade.New},
 			{[]string{"man"}, newMan},
 			{[]string{"url-handler"}, setup.NewURLHandler},
 			{[]string{"version"}, newVersion},

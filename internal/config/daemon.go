@@ -57,6 +57,8 @@ type Daemon struct {
 
 	TCPPublicHealth bool `key:"tcp_public_health" default:"false" env:"CLAUDEMESH_TCP_PUBLIC_HEALTH" doc:"Say over TCP to anybody on this machine that the daemon lives, and nothing else, without the token."`
 
+	UpgradeSource string `key:"upgrade_source" default:"" env:"CLAUDEMESH_UPGRADE_SOURCE" doc:"URL of a JSON file {version} that names the newest release: https, or http on this machine. Empty: nobody is asked. Only claudemesh upgrade asks."`
+
 	LogLevel     slog.Level `key:"log_level" default:"info" env:"CLAUDEMESH_LOG_LEVEL" doc:"Least level that is logged: debug, info, warn or error."`
 	LogFileBytes int64      `key:"log_file_bytes" default:"10485760" min:"4096" env:"CLAUDEMESH_LOG_FILE_BYTES" doc:"Size at which the log begins a new file."`
 	LogFiles     int        `key:"log_files" default:"5" min:"1" max:"100" env:"CLAUDEMESH_LOG_FILES" doc:"Log files that are kept."`
@@ -105,6 +107,11 @@ func (d Daemon) check() error {
 		return contradiction("dead_after", "longer than ping_interval", d.DeadAfter)
 	case d.ReconnectMax < d.ReconnectMin:
 		return contradiction("reconnect_max", "at least reconnect_min", d.ReconnectMax)
+	}
+	if d.UpgradeSource != "" {
+		if err := checkURL("upgrade_source", d.UpgradeSource, "https", "http"); err != nil {
+			return err
+		}
 	}
 	return checkURL("broker_url", d.BrokerURL, "ws", "wss")
 }

@@ -123,6 +123,9 @@ func (d Daemon) SpawnFailure() string { return filepath.Join(d.Dir, ".spawn-fail
 // VersionCheck marks when a verb last compared its version with the daemon's; it holds the verb's.
 func (d Daemon) VersionCheck() string { return filepath.Join(d.Dir, ".version-check") }
 
+// Upgrade holds the newest release that somebody asked for, and when.
+func (d Daemon) Upgrade() string { return filepath.Join(d.Dir, "upgrade.json") }
+
 // MCPLog is the log of the MCP servers, which have no other place: their streams belong to the host.
 func (d Daemon) MCPLog() string { return filepath.Join(d.Dir, "mcp.log") }
 

@@ -44,6 +44,7 @@ var acts = [...]Act{
 	{"hook", "machine", "hook", Machine, false},
 	{"status-line", "machine", "status-line", Machine, false},
 	{"man", "machine", "man", Machine, false},
+	{"upgrade", "machine", "upgrade", Machine, false},
 	{"test", "machine", "test", Machine, false},
 	{"url-handler install", "machine", "url-handler", Machine, false},
 	{"url-handler uninstall", "machine", "url-handler", Machine, false},

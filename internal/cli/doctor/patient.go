@@ -44,6 +44,7 @@ func newPatient(ctx context.Context, a *shell.App, skill map[string]string, unit
 func checks(p *patient) []check {
 	all := []check{
 		{id: "binary", name: "program", look: lookProgram},
+		{id: "up-to-date", name: "newer release", look: lookRelease},
 		{id: "environment", name: "environment", look: lookEnvironment},
 		{id: "claude-binary", name: "Claude Code", look: lookClaude},
 		{id: "mcp-registered", name: "MCP server of the agents", look: lookParts(mcpServer), mend: mendParts},

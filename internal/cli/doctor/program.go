@@ -32,6 +32,21 @@ func lookProgram(_ context.Context, p *patient) finding {
 	return fine(shell.Facts(version, mine))
 }
 
+// lookRelease looks at what `claudemesh upgrade` heard last; it asks nobody.
+func lookRelease(_ context.Context, p *patient) finding {
+	var heard struct {
+		Version string `json:"version"`
+	}
+	data, err := os.ReadFile(p.app.Home.Daemon.Upgrade())
+	switch {
+	case err != nil || wire.Decode(data, &heard) != nil:
+		return fine("none is known; `claudemesh upgrade` asks")
+	case buildinfo.Older(buildinfo.Version(), heard.Version):
+		return warn(heard.Version, "`claudemesh upgrade` says how to get it")
+	}
+	return fine("none, of those that are known")
+}
+
 // same reports whether two paths lead to one file.
 func same(a, b string) bool {
 	one, err := os.Stat(a)
