@@ -90,25 +90,30 @@ func contents() []section {
 			{[]string{"broker"}, machine.NewBroker},
 			{[]string{"mcp"}, machine.NewMCP},
 		}},
-		{"Other", []verb{
-			{[]string{"doctor"}, newDoctor},
-			{[]string{"test"}, selftest.New},
-			{[]string{"skill"}, newSkill},
-			{[]string{"config"}, machine.NewConfig},
-			{[]string{"completions", "completion"}, newCompletions},
-			{[]string{"status-line"}, statusline.New},
-			{[]string{"upgrade", "update"}, upgrade.New},
-			{[]string{"man"}, newMan},
-			{[]string{"url-handler"}, setup.NewURLHandler},
-			{[]string{"version"}, newVersion},
-			{[]string{"help"}, newHelp},
-		}},
+		{"Other", others()},
 		{"", []verb{
 			{[]string{"msg-status"}, message.NewMsgStatus},
 			{[]string{"hook"}, launch.NewHook},
 			{[]string{"docs"}, newDocs},
 			{[]string{"plugin"}, newPlugin},
 		}},
+	}
+}
+
+// others are the verbs about this program and the files of others.
+func others() []verb {
+	return []verb{
+		{[]string{"doctor"}, newDoctor},
+		{[]string{"test"}, selftest.New},
+		{[]string{"skill"}, newSkill},
+		{[]string{"config"}, machine.NewConfig},
+		{[]string{"completions", "completion"}, newCompletions},
+		{[]string{"status-line"}, statusline.New},
+		{[]string{"upgrade", "update"}, upgrade.New},
+		{[]string{"man"}, newMan},
+		{[]string{"url-handler"}, setup.NewURLHandler},
+		{[]string{"version"}, newVersion},
+		{[]string{"help"}, newHelp},
 	}
 }
 
