@@ -45,6 +45,7 @@ var settled = map[string]struct{ with, without string }{
 	"launch --role":                {"-y --role=x -- -p", "-y -- -p"},
 	"launch --groups":              {"-y --groups=ops -- -p", "-y -- -p"},
 	"launch --system-prompt":       {"-y --system-prompt=x -- -p", "-y -- -p"},
+	"launch --accept-from":         {"-y --accept-from=ben -- -p", "-y -- -p"},
 	"launch --resume":              {"-y --resume=5f -- -p", "-y -- -p"},
 	"launch --continue":            {"-y --continue -- -p", "-y -- -p"},
 	"install --no-hooks":           {"--dry-run --client=claude --no-hooks", "--dry-run --client=claude"},

@@ -51,7 +51,7 @@ func bareCall(a *shell.App, args []string) (line []string, word string) {
 // launchOnly are words of launch that join does not take.
 func launchOnly() []string {
 	return []string{
-		"--", "--role", "--groups", "--message-mode", "--system-prompt", "--resume", "-r", "--continue", "-c", "--mesh",
+		"--", "--role", "--groups", "--message-mode", "--system-prompt", "--resume", "-r", "--continue", "-c", "--mesh", "--accept-from",
 	}
 }
 

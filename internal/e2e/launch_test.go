@@ -64,3 +64,40 @@ func TestLaunchedSession(t *testing.T) {
 		t.Errorf("a session launched another: exit status %d\n%s%s", a.Exit, a.Out, a.Err)
 	}
 }
+
+// TestAcceptFrom holds that a session that acts alone is reached by whom its human named when it was started, and by nobody
+// else; a session cannot name anybody.
+func TestAcceptFrom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna, ben := w.pair()
+	cara := w.home("cara")
+	cara.must("join", anna.link())
+	asks := ben.open(uuid.NewString())
+	ben.eventually("knows both", func() bool {
+		keys := ben.must("trust", "list")
+		return strings.Contains(keys, "anna@") && strings.Contains(keys, "cara@")
+	})
+	ben.env = append(ben.env, "CLAUDE_BIN="+program)
+	ben.exits(mesh.ExitNotFound, "launch", "--accept-from", "nobody", "--", "-p")
+	s := ben.launchWith([]string{"--dangerously-skip-permissions"}, uuid.NewString(), "--name", "worker", "--accept-from", anna.address()+",@self")
+	other := ben.open(uuid.NewString(), "--dangerously-skip-permissions")
+	for _, to := range []*session{s, other} {
+		key := string(to.whoami().Key)
+		cara.must("send", key, "from cara", "--wait")
+		asks.must("send", key, "from my other session", "--wait")
+		anna.must("send", key, "from anna", "--wait")
+	}
+	eventually(t, "the session is shown what those wrote", func() bool { return len(s.shown.texts()) == 2 })
+	all := strings.Join(s.shown.texts(), "\n")
+	if strings.Contains(all, "from cara") || !strings.Contains(all, "from anna") || !strings.Contains(all, "from my other session") {
+		t.Errorf("it is shown\n%s\nwant anna and the own session", all)
+	}
+	if all := strings.Join(other.shown.texts(), "\n"); strings.Contains(all, "from ") {
+		t.Errorf("a session for which nobody was named is shown\n%s", all)
+	}
+	a, err := s.tell(order{Args: []string{"launch", "--accept-from", "cara", "--", "-p"}, Bare: true})
+	if err != nil || a.Exit != mesh.ExitPermission {
+		t.Errorf("inside of a session: %+v (%v), want it refused", a, err)
+	}
+}

@@ -85,8 +85,14 @@ func (h *home) open(id string, flags ...string) *session {
 // launch is open by the verb launch with these words. The host finds itself as the verb's own process.
 func (h *home) launch(id string, words ...string) *session {
 	h.t.Helper()
+	return h.launchWith(nil, id, words...)
+}
+
+// launchWith is launch with flags of the host.
+func (h *home) launchWith(flags []string, id string, words ...string) *session {
+	h.t.Helper()
 	link := filepath.Join(h.t.TempDir(), "claude")
-	cmd := h.hostCommand(id)
+	cmd := h.hostCommand(id, flags...)
 	if err := os.Symlink(cmd.Path, link); err != nil {
 		h.t.Fatal(err)
 	}

@@ -35,6 +35,25 @@ type RegisterRequest struct {
 	OldToken    string           `json:"old_token,omitzero" jsonschema:"needed to replace a registration whose process lives"`
 }
 
+// LaunchRequest says what a human allows the session that the calling process is about to become.
+type LaunchRequest struct {
+	AcceptFrom []string `json:"accept_from" jsonschema:"peers by name, key or key prefix, and @self for the user's other sessions here: they reach it also while it acts alone"`
+	Mesh       string   `json:"mesh,omitzero" jsonschema:"slug; empty means every joined mesh"`
+}
+
+// LaunchAnswer says who was meant.
+type LaunchAnswer struct {
+	Accepted []Accepted `json:"accepted"`
+}
+
+// Accepted is somebody who may reach a session that acts alone.
+type Accepted struct {
+	Mesh   mesh.ID  `json:"mesh_id"`
+	Member mesh.Key `json:"member" jsonschema:"member key"`
+	Name   string   `json:"name"`
+	IsSelf bool     `json:"is_self,omitzero"`
+}
+
 // SessionMesh is the session in one mesh.
 type SessionMesh struct {
 	Mesh          string   `json:"mesh"`
@@ -62,6 +81,7 @@ type Session struct {
 	Host        Host             `json:"host,omitzero"`
 	Mode        string           `json:"permission_mode,omitzero" jsonschema:"of the host; decides what is held"`
 	Holds       bool             `json:"holds" jsonschema:"messages of others are held for its human"`
+	AcceptFrom  []Accepted       `json:"accept_from,omitzero" jsonschema:"who reaches it also while it acts alone"`
 	TokenPrefix string           `json:"token_prefix"`
 	Sessions    []SessionMesh    `json:"sessions"`
 	Registered  string           `json:"registered_at"`
@@ -96,6 +116,10 @@ var (
 	SessionRegister = Define[RegisterRequest, RegisterAnswer](Spec{
 		Route: "POST /v1/sessions/register", Feature: "sessions", Scope: Anyone, BodyLimit: 64 << 10,
 		Summary: "Announce a host session; it gets its own keys, connections and token.",
+	})
+	SessionLaunch = Define[LaunchRequest, LaunchAnswer](Spec{
+		Route: "POST /v1/sessions/launch", Feature: "sessions", Scope: HumanOnly,
+		Summary: "Say who may reach the session that the calling process becomes, also while it acts alone.",
 	})
 	SessionDeregister = Define[DeregisterRequest, DeregisterAnswer](Spec{
 		Route: "DELETE /v1/sessions/{token}", Feature: "sessions", Scope: Anyone,

@@ -388,6 +388,7 @@ func Samples() map[string]any {
 		localapi.InboxSeen.Route:        localapi.SeenAnswer{MarkedSeen: 2},
 		localapi.Sessions.Route:         localapi.SessionsAnswer{Sessions: []localapi.Session{session()}},
 		localapi.SessionPathsList.Route: sessionPaths(),
+		localapi.SessionLaunch.Route:    localapi.LaunchAnswer{},
 		localapi.StatusLine.Route:       StatusLine(),
 		localapi.Whoami.Route:           localapi.WhoamiAnswer{User: "anna", Meshes: Meshes().Meshes, ConfigPath: "/home/anna/.claudemesh/config.json", Session: new(session())},
 		localapi.InboxAcknowledge.Route: Acknowledged("due"),

@@ -19,6 +19,7 @@ type options struct {
 	mesh, join       string
 	name, role, mode string
 	groups           []string
+	acceptFrom       []string
 	systemPrompt     string
 	resume           string
 	continued        bool
@@ -76,12 +77,13 @@ func command(a *shell.App, p Parts, use string) *cobra.Command {
 			"Claude Code takes the place of this process: its exit status, its signals and its terminal are its own, and nothing is left behind. Where " +
 			"`claudemesh install` has not told Claude Code of our MCP server, this one session is told.\n\n" +
 			"What follows -- is for Claude Code, as it stands. No flag of its permissions is ever added: a session that is to act without asking is " +
-			"started with -- --permission-mode …, and messages of others are then held for you.\n\n" +
+			"started with -- --permission-mode …, and messages of others are then held for you, but for those of whom --accept-from names.\n\n" +
 			"`claudemesh` without a verb does the same on a terminal, and `claudemesh <link>` joins the link's mesh first. " +
 			"This is for a human in a terminal: a host session is refused. For a script, -- -p 'prompt' runs without a terminal.",
 		Example: "claudemesh launch --name api --role reviewer --groups backend:lead,ops\n" +
 			"claudemesh launch team --message-mode inbox -- --model opus\n" +
 			"claudemesh launch --join 'https://…/i/CODE#OWNER'\n" +
+			"claudemesh launch --accept-from @self,ben -- --permission-mode dontAsk\n" +
 			"claudemesh launch --continue",
 		Args: func(cmd *cobra.Command, args []string) error { return o.take(cmd, args) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -99,10 +101,12 @@ func command(a *shell.App, p Parts, use string) *cobra.Command {
 	f.StringVar(&o.role, "role", "", "what the session does, free text")
 	f.StringSliceVar(&o.groups, "groups", nil, "groups to be in, each with a role behind a colon if it has one")
 	f.StringVar(&o.mode, "message-mode", "", "push shows messages, inbox announces them, off does neither (default push)")
+	f.StringSliceVar(&o.acceptFrom, "accept-from", nil, "`peers` who reach the session also while it acts alone; @self: your other sessions on this machine")
 	f.StringVar(&o.systemPrompt, "system-prompt", "", "for Claude Code: in place of its own system prompt")
 	f.StringVarP(&o.resume, "resume", "r", "", "for Claude Code: go on with this `session`")
 	f.BoolVarP(&o.continued, "continue", "c", false, "for Claude Code: go on with the last session of this folder")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
+	shell.Offer(cmd, "accept-from", a.CompletePeers)
 	shell.OfferWords(cmd, "message-mode", localapi.Modes()...)
 	return cmd
 }

@@ -58,6 +58,9 @@ func run(ctx context.Context, a *shell.App, p Parts, o options) error {
 	if err != nil {
 		return err
 	}
+	if err := o.admit(ctx, a); err != nil {
+		return err
+	}
 	a.Notice("info launching claude%s", o.describe())
 	return a.Sys.Services.Exec(program, argv, o.environ(a.Sys.Environ))
 }
@@ -122,6 +125,16 @@ func (o *options) settle(a *shell.App, meshes []localapi.Mesh) error {
 		return mesh.Errorf(mesh.MeshRequired, "--mesh is missing: it names one of several, and --yes means all of them").With(mesh.Details{Attached: slugs})
 	}
 	return nil
+}
+
+// admit tells the daemon who may reach the session that this process becomes, also while it acts alone. Each word has to mean
+// somebody: a typo would leave the session to wait for nobody.
+func (o *options) admit(ctx context.Context, a *shell.App) error {
+	if len(o.acceptFrom) == 0 {
+		return nil
+	}
+	_, err := shell.Call(ctx, a, localapi.SessionLaunch, shell.CallTime, localapi.LaunchRequest{AcceptFrom: o.acceptFrom, Mesh: o.mesh})
+	return err
 }
 
 // findClaude looks where CLAUDE_BIN says, on PATH, and where its installers put it.

@@ -24,6 +24,8 @@ type Message struct {
 	Verified bool
 	// Unattended is set when that key is one that the human trusts with sessions that act alone.
 	Unattended bool
+	// Accepted is set when the session was started with the sender among those who may reach it while it acts alone.
+	Accepted bool
 	// Own is the mode of the sender's session where it is a session of this daemon that lives; empty otherwise.
 	Own host.Mode
 	// Self is set for what the user itself wrote, outside of all sessions, on this machine.
@@ -42,7 +44,7 @@ func (m Message) proven() bool { return m.Verified || m.Opened && (m.Known || m.
 
 // equal reports whether the sender may do as much as a session that acts alone, or was trusted with such.
 func (m Message) equal(r host.Rules) bool {
-	return m.proven() && m.Own != "" && m.Own.AtLeast(r.Mode) || m.Verified && m.Unattended
+	return m.proven() && m.Own != "" && (m.Accepted || m.Own.AtLeast(r.Mode)) || m.Verified && (m.Unattended || m.Accepted)
 }
 
 // Way is how a message would reach the session.

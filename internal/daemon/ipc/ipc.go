@@ -115,6 +115,7 @@ func (s *Server) bind() {
 	handle(s, localapi.Grant, orderRoutes{s}.grant)
 	handle(s, localapi.Grants, orderRoutes{s}.grants)
 	handle(s, localapi.SessionRegister, h.sessionRegister)
+	handle(s, localapi.SessionLaunch, h.sessionLaunch)
 	handle(s, localapi.SessionDeregister, h.sessionDeregister)
 	handle(s, localapi.SessionMe, h.sessionMe)
 	handle(s, localapi.Sessions, h.sessions)

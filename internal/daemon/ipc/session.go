@@ -17,6 +17,14 @@ func (s sessionRoutes) sessionRegister(ctx context.Context, c caller, req locala
 	return s.Registry.Register(ctx, req, c.process)
 }
 
+func (s sessionRoutes) sessionLaunch(ctx context.Context, c caller, req localapi.LaunchRequest) (localapi.LaunchAnswer, error) {
+	accepts, err := node.Trust{Node: s.Node}.Named(ctx, req.AcceptFrom, req.Mesh)
+	if err != nil {
+		return localapi.LaunchAnswer{}, err
+	}
+	return localapi.LaunchAnswer{Accepted: accepts}, registry.Hooks{Registry: s.Registry}.Launch(c.process, accepts)
+}
+
 func (s sessionRoutes) sessionDeregister(ctx context.Context, c caller, req localapi.DeregisterRequest) (localapi.DeregisterAnswer, error) {
 	session, err := s.Registry.Deregister(ctx, req.Token, c.process)
 	return localapi.DeregisterAnswer{OK: err == nil, TokenPrefix: session.Prefix}, err
@@ -46,7 +54,7 @@ func (s sessionRoutes) describe(session registry.Session) localapi.Session {
 		SessionID: session.ID, PID: session.Process.PID, CWD: session.CWD, DisplayName: session.Name, Role: session.Role,
 		Groups: node.NewGroups(s.Node).Of(session.ID), MessageMode: session.MessageMode, Host: session.Host,
 		Mode: string(rules.Mode), Holds: rules.Mode.Unattended(), TokenPrefix: session.Prefix,
-		Sessions: []localapi.SessionMesh{}, Registered: mesh.FormatTime(session.Registered),
+		AcceptFrom: registry.Hooks{Registry: s.Registry}.Accepted(session.ID), Sessions: []localapi.SessionMesh{}, Registered: mesh.FormatTime(session.Registered),
 	}
 	for _, l := range session.Lines {
 		out.Sessions = append(out.Sessions, localapi.SessionMesh{

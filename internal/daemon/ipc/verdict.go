@@ -64,6 +64,7 @@ func messageOf(s *Server, r inbox.Row, is node.Standing, session registry.Sessio
 	if from, ok := s.Registry.ByKey(r.MeshID, r.Sender); ok {
 		m.Own = s.Registry.Rules(from.ID).Mode
 	}
+	m.Accepted = (registry.Hooks{Registry: s.Registry}).Accepts(session.ID, r.MeshID, r.SenderMember)
 	line, ok := session.Line(r.MeshID)
 	m.Self = ok && r.Sender == line.Member && (r.Encrypted || is.Verified)
 	return m

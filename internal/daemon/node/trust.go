@@ -77,6 +77,41 @@ func (t Trust) Reject(ctx context.Context, req localapi.TrustDecision) (localapi
 	return localapi.TrustedAnswer{Key: trusted(at, e)}, err
 }
 
+// OwnSessions is how a user names the other sessions of its own.
+const OwnSessions = "@self"
+
+// Named finds out who is meant by those that may reach a session: each text means one member in a mesh, and at least in one.
+func (t Trust) Named(ctx context.Context, texts []string, slug string) ([]localapi.Accepted, error) {
+	meshes, err := narrow(t.Node, slug)
+	if err != nil {
+		return nil, err
+	}
+	all := []localapi.Accepted{}
+	for _, text := range texts {
+		found := false
+		for _, at := range meshes {
+			if text == OwnSessions {
+				all, found = append(all, localapi.Accepted{Mesh: at.Mesh.ID, Member: at.Mesh.Pubkey(), Name: text, IsSelf: true}), true
+				continue
+			}
+			_, member, err := t.find(ctx, localapi.TrustDecision{Peer: text, Mesh: at.Mesh.Slug})
+			switch {
+			case mesh.IsCode(err, mesh.TargetNotFound):
+				continue
+			case err != nil:
+				return nil, err
+			case !at.Roster.Pins.Of(member).Pinned:
+				return nil, mesh.Errorf(mesh.KeyChanged, "the key of %s in %s is not settled: `claudemesh trust list` shows why", text, at.Mesh.Slug)
+			}
+			all, found = append(all, localapi.Accepted{Mesh: at.Mesh.ID, Member: member, Name: text}), true
+		}
+		if !found {
+			return nil, mesh.Errorf(mesh.TargetNotFound, "no key of %q was ever met", text)
+		}
+	}
+	return all, nil
+}
+
 // find gives the key that a decision is about. Of several that go by a name it is the one that waits for a decision.
 func (t Trust) find(ctx context.Context, req localapi.TrustDecision) (*attachment.Attachment, mesh.Key, error) {
 	people, err := t.people(ctx, req.Peer, req.Mesh)

@@ -24,6 +24,8 @@ type kept struct {
 	Given  string `json:"given,omitzero"`  // the name that it was started with
 	Called string `json:"called,omitzero"` // the id by which the host calls it now; empty for the one that it registered with
 	Copy   int    `json:"copy,omitzero"`   // from 2, where another session with the same conversation was there first
+
+	Accepts []localapi.Accepted `json:"accepts,omitzero"` // who reaches it also while it acts alone
 }
 
 // Amend changes a session: on the disk, and for who sees it. It holds until the session's process ends, also when the
@@ -97,11 +99,8 @@ func (a Amendment) Fields() (names []string) {
 
 // text is how it is stored; empty for nothing.
 func (k kept) text() string {
-	if k == (kept{}) {
-		return ""
-	}
 	text, err := wire.Encode(k)
-	if err != nil {
+	if err != nil || string(text) == "{}" {
 		return "" // strings always encode
 	}
 	return string(text)

@@ -250,3 +250,38 @@ func TestNumbered(t *testing.T) {
 		}
 	}
 }
+
+// TestLaunchedAccepts holds that only the process which its human started is reached by whom the human named, also under
+// another id and after a restart of the daemon; what it starts itself is not.
+func TestLaunchedAccepts(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, t.TempDir(), "work")
+	g.run(t)
+	req, c := hostOf(t, "first")
+	ben := localapi.Accepted{Mesh: "m1", Member: "ben", Name: "ben"}
+	if err := (Hooks{g.Registry}).Launch(c, []localapi.Accepted{ben}); err != nil {
+		t.Fatal(err)
+	}
+	g.mustRegister(t, req, c)
+	g.mustRegister(t, request("other"), self())
+	want := func(when, id, member string, ok bool) {
+		t.Helper()
+		if got := (Hooks{g.Registry}).Accepts(id, "m1", mesh.Key(member)); got != ok {
+			t.Errorf("%s: %s by %s: got %t", when, id, member, got)
+		}
+	}
+	want("launched", "first", "ben", true)
+	want("launched", "first", "cara", false)
+	want("not launched", "other", "ben", false)
+	want("unknown", "third", "ben", false)
+	g.hear(t, "first", "cleared", "clear")
+	want("cleared", "first", "ben", true)
+	g = newRigOn(g)
+	if err := g.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want("after a restart", "first", "ben", true)
+	again, other := hostOf(t, "cleared")
+	g.mustRegister(t, again, other)
+	want("resumed without a word of its human", "cleared", "ben", false)
+}

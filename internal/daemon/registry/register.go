@@ -140,6 +140,9 @@ func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entr
 		linesOf = r.lines
 	}
 	e.kept.Given = req.DisplayName
+	if accepts := r.launches.allowed(p); accepts != nil {
+		e.kept.Accepts = accepts
+	}
 	e.rules = reader(e.Session)
 	if e.only, err = limit(joined, req.Mesh); err != nil {
 		return nil, err

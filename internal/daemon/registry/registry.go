@@ -43,6 +43,8 @@ type Registry struct {
 	turn    turn // with whoever changes sessions
 	table   *table
 	watched *watchlist
+
+	launches launches
 }
 
 // Session is one registered session. It is a copy: changing it changes nothing.
@@ -90,7 +92,9 @@ func (s Session) Line(id mesh.ID) (Line, bool) {
 }
 
 // New returns a registry without sessions.
-func New(opt Options) *Registry { return &Registry{opt, newTurn(), newTable(), newWatchlist()} }
+func New(opt Options) *Registry {
+	return &Registry{opt: opt, turn: newTurn(), table: newTable(), watched: newWatchlist()}
+}
 
 // Find returns a session by its id.
 func (r *Registry) Find(id string) (Session, bool) {
