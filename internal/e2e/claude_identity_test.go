@@ -60,27 +60,28 @@ func (h *home) running() (entry struct {
 	return entry
 }
 
+// inTwoMeshes joins a second mesh of somebody, tells Claude Code of us, and gives the folder of a project.
+func (h *home) inTwoMeshes(t *testing.T, owner *home) (dir string) {
+	t.Helper()
+	owner.must("create", "second")
+	var made struct{ URL string }
+	owner.ask(&made, "share", "--mesh", "second")
+	h.must("join", made.URL)
+	dir = h.settleClaude(t)
+	h.must("install", "--client", "claude", "--no-service")
+	return dir
+}
+
 // Who a session of the real Claude Code is: in every joined mesh, called as Claude Code calls it, the same after /clear and when
 // that conversation is taken up again, another one after /branch, and gone within 5 s of its end.
 func TestClaudeCodeIdentity(t *testing.T) {
 	t.Parallel()
 	path := findClaude(t)
 	needTmux(t)
-	w := newWorld(t)
-	anna, ben := w.pair()
-	anna.must("create", "second")
-	var made struct{ URL string }
-	anna.ask(&made, "share", "--mesh", "second")
-	ben.must("join", made.URL)
-	dir := ben.settleClaude(t)
-	ben.must("install", "--client", "claude", "--no-service")
+	anna, ben := newWorld(t).pair()
+	dir := ben.inTwoMeshes(t, anna)
 	m := newModel(t, func(string) string { return "" })
 	s := ben.openScreen(t, 120, 40, dir, ben.claudeEnv(m.URL)...)
-	defer func() {
-		if t.Failed() {
-			t.Logf("its screen is\n%s", s.text())
-		}
-	}()
 	same := func(key mesh.Key) func(peerRow) bool { return func(p peerRow) bool { return p.Key == key } }
 	gone := func(how string) {
 		t.Helper()
