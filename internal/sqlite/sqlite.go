@@ -15,14 +15,10 @@ import (
 	"time"
 )
 
-// SmallCacheKiB is the cache of a file that one user's daemon keeps, of which it has several, for months.
-const SmallCacheKiB = 1024
-
 const (
 	defaultQueueLen    = 4096
 	defaultMaxBatch    = 1024
 	defaultBusyTimeout = 5 * time.Second // (daemon 4)
-	maxReaders         = 4
 )
 
 // Options says what a file holds. The zero value opens a file without tables of its own.
@@ -41,8 +37,8 @@ type Options struct {
 	QueueLen int
 	// MaxBatch bounds the functions of one transaction, 0 means 1024.
 	MaxBatch int
-	// CacheKiB is the memory in which the writer keeps pages, 0 means 8192; each of the readers has a quarter.
-	CacheKiB int
+	// Small is for a file of one user's daemon, which has several of them, for months: less memory, and fewer readers.
+	Small bool
 
 	busyTimeout time.Duration
 }
@@ -119,15 +115,15 @@ func open(ctx context.Context, path string, opt Options) (*DB, error) {
 		path:      path,
 		log:       opt.Log,
 		maxBatch:  opt.MaxBatch,
-		readDSN:   dsn(path, readOnly, opt.busyTimeout, cacheSize(opt.CacheKiB/4)),
+		readDSN:   dsn(path, readOnly, opt.busyTimeout, cacheSize(opt.size().cacheKiB/4)),
 		writer:    w,
 		queue:     make(chan *op, opt.QueueLen),
 		failed:    breakage{known: make(chan struct{})},
 		committed: make(chan struct{}),
-		readers:   make(chan *conn, maxReaders),
+		readers:   make(chan *conn, opt.size().readers),
 		closing:   make(chan struct{}),
 	}
-	for range maxReaders {
+	for range cap(db.readers) {
 		db.readers <- nil
 	}
 	db.syncer = newSyncer(db)
@@ -141,9 +137,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.QueueLen <= 0 {
 		o.QueueLen = defaultQueueLen
-	}
-	if o.CacheKiB <= 0 {
-		o.CacheKiB = defaultCacheKiB
 	}
 	if o.MaxBatch <= 0 {
 		o.MaxBatch = defaultMaxBatch
@@ -163,15 +156,23 @@ var writerPragmas = []string{
 	"wal_autocheckpoint(0)",
 }
 
-// defaultCacheKiB holds a group's pages until its commit.
-const defaultCacheKiB = 8192
+// size is how much is kept in memory: the pages of the writer, best those of a group until its commit, a quarter as much for
+// each reader, and the statements of each of them.
+type size struct{ cacheKiB, readers int }
+
+func (o Options) size() size {
+	if o.Small {
+		return size{cacheKiB: 256, readers: 2}
+	}
+	return size{cacheKiB: 8192, readers: 4}
+}
 
 // cacheSize is the pragma of a cache.
 func cacheSize(kib int) string { return "cache_size(-" + strconv.Itoa(kib) + ")" }
 
 // openWriter opens the connection that writes, and makes sure that it can and that the file is in WAL mode.
 func openWriter(ctx context.Context, path string, opt Options) (*conn, error) {
-	w, err := connect(ctx, dsn(path, readWrite, opt.busyTimeout, append(slices.Clone(writerPragmas), cacheSize(opt.CacheKiB))...))
+	w, err := connect(ctx, dsn(path, readWrite, opt.busyTimeout, append(slices.Clone(writerPragmas), cacheSize(opt.size().cacheKiB))...))
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +274,7 @@ func (db *DB) shutdown() error {
 	close(db.queue)
 	<-db.committed
 	errs := []error{db.syncer.close()}
-	for range maxReaders {
+	for range cap(db.readers) {
 		if c := <-db.readers; c != nil {
 			errs = append(errs, c.close())
 		}

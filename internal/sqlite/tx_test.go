@@ -262,7 +262,7 @@ func TestStatementCache(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range maxReaders {
+	for range cap(db.readers) {
 		if c := <-db.readers; c == nil {
 			db.readers <- c
 		} else {
@@ -306,7 +306,7 @@ func TestReadPool(t *testing.T) {
 	t.Parallel()
 	db := openTest(t, newPath(t), options())
 	entered, leave, ended := make(chan struct{}), make(chan struct{}), make(chan error)
-	for range maxReaders {
+	for range cap(db.readers) {
 		go func() {
 			ended <- db.Read(t.Context(), func(*Tx) error {
 				entered <- struct{}{}
@@ -315,7 +315,7 @@ func TestReadPool(t *testing.T) {
 			})
 		}()
 	}
-	for range maxReaders {
+	for range cap(db.readers) {
 		<-entered
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -324,12 +324,12 @@ func TestReadPool(t *testing.T) {
 		t.Errorf("Read without a free reader: %v, want %v", err, context.Canceled)
 	}
 	close(leave)
-	for range maxReaders {
+	for range cap(db.readers) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	}
-	for range maxReaders + 1 {
+	for range cap(db.readers) + 1 {
 		func() {
 			defer func() {
 				if p := recover(); p != "oh" {

@@ -51,7 +51,7 @@ func Open(ctx context.Context, opt Options) (*Inbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read migrations of the inbox: %w", err)
 	}
-	how := sqlite.Options{Migrations: files, Adopt: adopt, Now: opt.Now, Log: opt.Log, CacheKiB: sqlite.SmallCacheKiB}
+	how := sqlite.Options{Migrations: files, Adopt: adopt, Now: opt.Now, Log: opt.Log, Small: true}
 	db, err := sqlite.Open(ctx, opt.Path, how)
 	if damaged(opt.Path, err) {
 		if err := setAside(opt, err); err != nil {

@@ -28,7 +28,7 @@ func Open(ctx context.Context, path string, now mesh.Clock, log *slog.Logger) (*
 	if err != nil {
 		return nil, mesh.Errorf(mesh.Internal, "find the migrations: %w", err)
 	}
-	db, err := sqlite.Open(ctx, path, sqlite.Options{Migrations: set, Now: now, Log: log, CacheKiB: sqlite.SmallCacheKiB})
+	db, err := sqlite.Open(ctx, path, sqlite.Options{Migrations: set, Now: now, Log: log, Small: true})
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}

@@ -55,7 +55,7 @@ func Open(ctx context.Context, opt Options) (*Outbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read migrations of the outbox: %w", err)
 	}
-	db, err := sqlite.Open(ctx, opt.Path, sqlite.Options{Migrations: files, Adopt: adopt, Now: opt.Now, Log: opt.Log, CacheKiB: sqlite.SmallCacheKiB})
+	db, err := sqlite.Open(ctx, opt.Path, sqlite.Options{Migrations: files, Adopt: adopt, Now: opt.Now, Log: opt.Log, Small: true})
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
