@@ -23,7 +23,7 @@ func flagNames(cmd *cobra.Command) []string {
 var needed = map[string]string{
 	"send": "backend hi", "message send": "backend hi", "message status": "5f0d2a44", "message redeliver": "letter-2", "message ack": "5f0d2a44", "message trace": "5f0d2a44", "msg-status": "5f0d2a44", "create": "Team", "join": "link",
 	"rename": "team crew", "delete": "team", "member role": "ben admin --mesh other", "leave": "team", "share": "--mesh other", "invites list": "--mesh other", "invites revoke": "x --mesh other", "completions": "bash",
-	"list": "--json", "url-handler open": "claudemesh://mesh.example.com/i/7dQm4xZt9BcA", "docs": "folder", "plugin": "folder", "group join": "@ops", "group leave": "@ops", "trust accept": "bob", "trust reject": "bob",
+	"list": "--json", "url-handler open": "claudemesh://mesh.example.com/i/7dQm4xZt9BcA", "docs": "folder", "plugin": "/dev/null/folder", "group join": "@ops", "group leave": "@ops", "trust accept": "bob", "trust reject": "bob",
 	"kick": "bob --yes --mesh other", "disconnect": "bob --mesh other", "ban": "bob --yes --mesh other", "unban": "bob --mesh other", "bans": "--mesh other",
 	"peer kick": "bob --yes --mesh other", "peer disconnect": "bob --mesh other", "peer ban": "bob --yes --mesh other", "peer unban": "bob --mesh other", "peer bans": "--mesh other",
 	"daemon outbox inspect": "5f0d2a44", "daemon outbox requeue": "5f0d2a44", "daemon outbox cancel": "5f0d2a44",
