@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/local"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
 	"github.com/claudemesh/claudemesh/internal/wire"
@@ -106,19 +107,51 @@ func (h *home) command(ctx context.Context, env []string, args ...string) (*exec
 
 // kill ends the process of a pid file as a crash would.
 func (h *home) kill(pidFile string) (int, error) {
+	p, err := processOf(pidFile)
+	if err != nil {
+		return 0, err
+	}
+	return p.Pid, p.Kill()
+}
+
+// stop ends the process of a pid file well, where the system has a signal for that, and waits until it has given up its
+// lock. The verb that does so is for who is outside of all sessions, and here the demonstration plays their host.
+func (h *home) stop(ctx context.Context, pidFile, lock string) error {
+	if !local.Locked(lock) {
+		return nil
+	}
+	p, err := processOf(pidFile)
+	if err != nil {
+		return err
+	}
+	if p.Signal(syscall.SIGTERM) != nil {
+		_ = p.Kill() // it has ended by itself, or the system has no other way
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(cleanTime)
+	for local.Locked(lock) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline:
+			return p.Kill()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func processOf(pidFile string) (*os.Process, error) {
 	data, err := os.ReadFile(pidFile)
 	if err != nil {
-		return 0, mesh.Errorf(mesh.IOError, "read a pid: %w", err)
+		return nil, mesh.Errorf(mesh.IOError, "read a pid: %w", err)
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil {
-		return 0, mesh.Errorf(mesh.IOError, "read a pid: %w", err)
+		return nil, mesh.Errorf(mesh.IOError, "read a pid: %w", err)
 	}
-	p, err := os.FindProcess(pid)
-	if err == nil {
-		err = p.Signal(syscall.SIGKILL)
-	}
-	return pid, err
+	return os.FindProcess(pid)
 }
 
 // end stops the home's sessions, daemon and broker; what does not run is no error.
@@ -127,11 +160,8 @@ func (h *home) end(ctx context.Context) error {
 	for _, s := range h.hosts {
 		errs = append(errs, s.close())
 	}
-	if _, err := os.Stat(h.paths.Daemon.Dir); err == nil {
-		_, err := h.run(ctx, nil, "down")
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	daemon, broker := h.paths.Daemon, h.paths.Broker
+	return errors.Join(append(errs, h.stop(ctx, daemon.PID(), daemon.Lock()), h.stop(ctx, broker.PID(), broker.Lock()))...)
 }
 
 // Views of what the verbs print, as far as the demonstration reads it.

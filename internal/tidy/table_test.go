@@ -56,7 +56,7 @@ const vocabularyRank = 2
 var narrow = map[string][]string{
 	"cli/...": {"local", "unit", "install", "install", "host/...", "cli/...", "reference"},
 	"mcp":     {"local", "host/..."},
-	"demo":    {"cli/term"},
+	"demo":    {"cli/term", "local"},
 }
 
 // sides never meet but in what both know.
