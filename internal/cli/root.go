@@ -127,6 +127,8 @@ func powers() []verb {
 		{[]string{"grants"}, grant.NewGrants},
 		{[]string{"pause"}, pause.NewPause},
 		{[]string{"resume"}, pause.NewResume},
+		{[]string{"mute"}, pause.NewMute},
+		{[]string{"unmute"}, pause.NewUnmute},
 		{[]string{"kick"}, moderation.NewKick},
 		{[]string{"disconnect"}, moderation.NewDisconnect},
 		{[]string{"ban"}, moderation.NewBan},

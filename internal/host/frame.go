@@ -24,6 +24,7 @@ type Frame struct {
 	ReplyTo   string // the message that this one answers; may be empty
 	Encrypted bool
 	Verified  bool
+	Muted     bool // its user wants none of it by itself
 }
 
 // Wrap puts a body into the frame (design E1). The first byte is ours, and nothing that a sender wrote leaves its
@@ -42,6 +43,9 @@ func wrap(f Frame, body string) string {
 	}
 	attribute(&b, "encrypted", strconv.FormatBool(f.Encrypted))
 	attribute(&b, "verified", strconv.FormatBool(f.Verified))
+	if f.Muted {
+		attribute(&b, "muted", "true")
+	}
 	if f.ReplyTo != "" {
 		attribute(&b, "reply-to", f.ReplyTo)
 	}

@@ -43,7 +43,7 @@ func Message(item localapi.InboxItem, limitBytes int) string {
 func frameOf(item localapi.InboxItem) Frame {
 	f := Frame{
 		From: item.SenderName, Mesh: item.Mesh, Key: item.SenderPubkey, MessageID: MessageID(item), Attempt: item.Attempt,
-		Encrypted: item.Encrypted, Verified: item.Verified,
+		Encrypted: item.Encrypted, Verified: item.Verified, Muted: item.Muted,
 	}
 	if item.ReplyToID != nil {
 		f.ReplyTo = *item.ReplyToID

@@ -39,6 +39,7 @@ type InboxItem struct {
 	Verified           bool          `json:"verified" jsonschema:"the sender's name is proved; false: claimed by the relay"`
 	Undecryptable      bool          `json:"undecryptable,omitzero"`
 	Held               bool          `json:"held,omitzero" jsonschema:"kept from a session that acts without its human"`
+	Muted              bool          `json:"muted,omitzero" jsonschema:"its sender, or the group that it is for, is muted: sessions get it only when they ask"`
 	Announced          bool          `json:"announced,omitzero" jsonschema:"the session takes messages by its inbox: no text on its stream"`
 	BodyBytes          int           `json:"body_bytes,omitzero" jsonschema:"the text is that long, and by a setting not shown in sessions"`
 	Subtype            string        `json:"subtype,omitzero"`

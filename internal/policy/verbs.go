@@ -88,6 +88,8 @@ var acts = [...]Act{
 	{"message inbox review", "message", "review", Write, false},
 	{"pause", "message", "pause", Write, false},
 	{"resume", "message", "resume", Write, false},
+	{"mute", "message", "mute", Write, false},
+	{"unmute", "message", "unmute", Write, false},
 	{"message ack", "message", "ack", Write, false},
 	{"message dead", "message", "dead", Read, false},
 	{"message redeliver", "message", "redeliver", Write, false},

@@ -93,7 +93,9 @@ func inbox() localapi.InboxAnswer {
 	held.ID, held.Body, held.Held = "inbox-row-4", nil, true
 	withheld := item
 	withheld.ID, withheld.Body = "inbox-row-3", nil
-	return localapi.InboxAnswer{Items: []localapi.InboxItem{item, urgent, broken, held, withheld}, HeldCount: 1}
+	muted := item
+	muted.ID, muted.Muted = "inbox-row-2", true
+	return localapi.InboxAnswer{Items: []localapi.InboxItem{item, urgent, broken, held, withheld, muted}, HeldCount: 1}
 }
 
 // Letters is what came and did not open, what a blocked peer wrote, and what was given up on its way out.
@@ -414,7 +416,10 @@ func Grants() localapi.GrantsAnswer {
 // pauses are two, of which one was just begun or ended.
 func pauses() localapi.PausesAnswer {
 	of := localapi.Pause{Mesh: "team", Peer: "bob@laptop", Pubkey: Key("bob"), Since: "2026-03-04T11:00:00.000Z"}
-	return localapi.PausesAnswer{Paused: []localapi.Pause{of, {Mesh: "research", Since: "2026-03-04T11:30:00.000Z"}}, Changed: []localapi.Pause{of}}
+	return localapi.PausesAnswer{
+		Paused: []localapi.Pause{of, {Mesh: "research", Since: "2026-03-04T11:30:00.000Z"}}, Changed: []localapi.Pause{of},
+		Muted: []localapi.Pause{of, {Group: "@ops", Since: "2026-03-04T11:40:00.000Z"}},
+	}
 }
 
 // held is one message that two sessions are not shown.

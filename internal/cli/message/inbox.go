@@ -133,9 +133,12 @@ func writeInbox(s term.Stream, items []localapi.InboxItem, now time.Time) {
 }
 
 func inboxFacts(m localapi.InboxItem, now time.Time) string {
-	urgent, encrypted, verified := "", "", ""
+	urgent, muted, encrypted, verified := "", "", "", ""
 	if m.Priority == mesh.Now {
 		urgent = "urgent"
+	}
+	if m.Muted {
+		muted = "muted"
 	}
 	if !m.Encrypted && !m.Undecryptable {
 		encrypted = notEncrypted
@@ -143,5 +146,5 @@ func inboxFacts(m localapi.InboxItem, now time.Time) string {
 	if !m.Verified {
 		verified = "claimed by the relay"
 	}
-	return shell.Facts(shell.Ago(now, m.ReceivedAt), m.Mesh, shell.Prefixed("to ", shell.Deref(m.Topic)), m.Subtype, urgent, encrypted, verified)
+	return shell.Facts(shell.Ago(now, m.ReceivedAt), m.Mesh, shell.Prefixed("to ", shell.Deref(m.Topic)), m.Subtype, urgent, muted, encrypted, verified)
 }

@@ -1,4 +1,4 @@
-// Package pause is the verbs by which a human stops what comes to sessions for a while: pause and resume.
+// Package pause is the verbs by which a human stops what comes to sessions for a while: pause and resume, mute and unmute.
 package pause
 
 import (
@@ -75,7 +75,8 @@ func narrowed(a *shell.App, cmd *cobra.Command, req *localapi.PauseRequest) {
 // view is the JSON of pause and resume.
 type view struct {
 	shell.Header
-	localapi.PausesAnswer
+	Paused  []localapi.Pause `json:"paused"`
+	Changed []localapi.Pause `json:"changed"`
 }
 
 func run[Req any](ctx context.Context, a *shell.App, c localapi.Call[Req, localapi.PausesAnswer], req Req, say func(term.Stream, localapi.PausesAnswer, time.Time)) error {
@@ -83,7 +84,7 @@ func run[Req any](ctx context.Context, a *shell.App, c localapi.Call[Req, locala
 	if err != nil {
 		return err
 	}
-	return a.Print(view{shell.NewHeader(), answer}, func(s term.Stream) { say(s, answer, a.Now()) })
+	return a.Print(view{shell.NewHeader(), answer.Paused, answer.Changed}, func(s term.Stream) { say(s, answer, a.Now()) })
 }
 
 func begun(s term.Stream, answer localapi.PausesAnswer, _ time.Time) {
@@ -125,6 +126,9 @@ func what(p localapi.Pause) string {
 	}
 	if p.Mesh != "" {
 		in = " in " + term.Clean(p.Mesh)
+	}
+	if p.Group != "" {
+		from += " to " + term.Clean(p.Group)
 	}
 	return "what comes" + from + in
 }

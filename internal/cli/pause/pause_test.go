@@ -14,7 +14,8 @@ func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
 
 func TestPause(t *testing.T) {
 	t.Parallel()
-	nothing := localapi.PausesAnswer{Paused: []localapi.Pause{}, Changed: []localapi.Pause{}}
+	nothing := localapi.PausesAnswer{Paused: []localapi.Pause{}, Muted: []localapi.Pause{}, Changed: []localapi.Pause{}}
+	ops := localapi.PausesAnswer{Changed: []localapi.Pause{{Mesh: "team", Group: "@ops"}}}
 	clitest.Verbs(t, cli.Run, "pause", []clitest.Line{
 		{Args: "pause"},
 		{Args: "pause --peer bob --mesh team"},
@@ -30,6 +31,22 @@ func TestPause(t *testing.T) {
 		{Args: "resume --peer bob --mesh team --json"},
 		{Args: "resume", Given: clitest.Answer(localapi.PauseEnd.Route, nothing)},
 		{Args: "resume --peer bob", Given: clitest.Answer(localapi.PauseEnd.Route, mesh.Errorf(mesh.NotFound, "that is not paused"))},
+		{Args: "mute bob"},
+		{Args: "mute bob --mesh team --json"},
+		{Args: "mute @ops", Given: clitest.Answer(localapi.PauseBegin.Route, ops)},
+		{Args: "mute @ops", Given: clitest.Answer(localapi.PauseBegin.Route, nothing)},
+		{Args: "mute nobody", Given: clitest.Answer(localapi.PauseBegin.Route, mesh.Errorf(mesh.TargetNotFound, "no key of %q was ever met", "nobody"))},
+		{Args: "mute --list"},
+		{Args: "mute --list --json"},
+		{Args: "mute --list", Given: clitest.Answer(localapi.Pauses.Route, nothing)},
+		{Args: "mute --list bob"},
+		{Args: "mute"},
+		{Args: "mute bob carol"},
+		{Args: "unmute bob"},
+		{Args: "unmute @ops --mesh team --json"},
+		{Args: "unmute"},
+		{Args: "unmute bob", Given: clitest.Answer(localapi.PauseEnd.Route, mesh.Errorf(mesh.NotFound, "that is not muted"))},
+		{Args: "unmute bob", Given: clitest.Inside(t)},
 		{Args: "resume", Given: clitest.Inside(t)},
 		{Args: "resume", Given: clitest.Answer(localapi.PauseEnd.Route, mesh.Errorf(mesh.HumanOnly, "this is for the human outside the session"))},
 	})

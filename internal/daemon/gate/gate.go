@@ -32,6 +32,8 @@ type Message struct {
 	Self bool
 	// Paused is set while the human has stopped what comes from the sender, or in its mesh.
 	Paused bool
+	// Muted is set while the human wants nothing of the sender, or of what comes to its group, by itself.
+	Muted bool
 	// Released is set when the human has seen this one message and let it through.
 	Released bool
 	// Talk gives what the sender and the session have said to each other lately. It is asked last, and only on the way Push;
@@ -77,6 +79,7 @@ const (
 	HostHolds   Reason = "host_holds"   // crossSessionInbound is hold
 	HostRefuses Reason = "host_refuses" // crossSessionInbound is refuse
 	Paused      Reason = "paused"       // the human stopped the sender, or the mesh
+	Muted       Reason = "muted"        // the human wants none of the sender's, or of the group's, by itself
 	Unproved    Reason = "unproved"     // the sender is claimed by the relay
 	Loop        Reason = "loop"         // the two have gone on for long without a human
 )
@@ -84,10 +87,11 @@ const (
 // Decide says whether m may reach a session now. It is the one place where that is decided, for every way in.
 //
 // What the host itself does with foreign messages comes first (design E2); accepting them does not open the gate, because
-// the host means sessions of this machine by it. Then what the human stopped. Then a session that acts without its human is
-// shown only what a session of the same user on this machine wrote that may do as much by itself, what a human let through to
-// such sessions, and single messages that a human has read and let through (design E3): everything else is held. At last, what
-// would go on by itself for too long waits until a human speaks or time has passed.
+// the host means sessions of this machine by it. Then what the human stopped, or muted: of what is muted a session is told
+// nothing. Then a session that acts without its human is shown only what a session of the same user on this machine wrote that
+// may do as much by itself, what a human let through to such sessions, and single messages that a human has read and let
+// through (design E3): everything else is held. At last, what would go on by itself for too long waits until a human speaks or
+// time has passed.
 func Decide(to Session, m Message, way Way) (Verdict, Reason) {
 	switch {
 	case to.Rules.Inbound == host.Refuse:
@@ -98,6 +102,8 @@ func Decide(to Session, m Message, way Way) (Verdict, Reason) {
 		return Hold, Paused
 	case m.Released:
 		return Show, None
+	case way == Push && m.Muted:
+		return Wait, Muted
 	case to.Rules.Mode.Unattended() && !m.equal(to.Rules):
 		return Hold, Unattended
 	case way == Push && m.Talk != nil && !m.Self && to.Wakes != (Limits{}) && m.Talk().over(to.Wakes):

@@ -14,14 +14,14 @@ const LoopText = "Messages wait unread in this session's inbox. They are not sho
 	"exchanged many without a human. Nothing is to be done here. They can be read with: claudemesh inbox --unread"
 
 // Notice is the text that goes with a reason, and its kind on the event stream; empty where the session is told nothing.
-// Where the host's own settings, or the human, hold messages they stop the notice too.
+// Where the host's own settings, or the human, hold or mute messages they stop the notice too.
 func Notice(r Reason) (kind, text string) {
 	switch r {
 	case Unattended:
 		return "held", HeldText
 	case Loop:
 		return "loop", LoopText
-	case None, HostHolds, HostRefuses, Paused, Unproved:
+	case None, HostHolds, HostRefuses, Paused, Muted, Unproved:
 	}
 	return "", ""
 }

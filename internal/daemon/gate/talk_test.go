@@ -155,6 +155,9 @@ func TestDecisionsOfTheHuman(t *testing.T) {
 		"neither, to one in bypass":   {host.Rules{Mode: host.Bypass}, stranger, Hold, Unattended},
 		"neither, to one unreadable":  {host.Rules{}, stranger, Hold, Unattended},
 		"neither, and the host holds": {host.Rules{Mode: host.Bypass, Inbound: host.Held}, stranger, Hold, HostHolds},
+		"paused and muted":            {host.Rules{Mode: host.Default}, Message{Opened: true, Known: true, Paused: true, Muted: true}, Hold, Paused},
+		"muted, and the host refuses": {host.Rules{Mode: host.Default, Inbound: host.Refuse}, Message{Muted: true}, Hold, HostRefuses},
+		"muted, and let through":      {host.Rules{Mode: host.Bypass}, Message{Muted: true, Released: true}, Show, None},
 	} {
 		for _, way := range []Way{Push, Pull} {
 			if v, r := Decide(Session{Rules: tt.rules, Wakes: limits}, tt.message, way); v != tt.verdict || r != tt.reason {
@@ -180,5 +183,36 @@ func TestTalksAreBounded(t *testing.T) {
 	talks.Said("last", "a", at.Add(2*time.Hour))
 	if len(talks.sessions) != 1 {
 		t.Errorf("%d sessions are remembered after two hours, want 1", len(talks.sessions))
+	}
+}
+
+// What is muted never comes by itself, from whomever and to whatever session, and nothing is said of it; a session that asks is
+// given what it would be given without.
+func TestMutedComesOnlyWhenAskedFor(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		mode    host.Mode
+		message Message
+		asked   Verdict
+	}{
+		"a member":                 {host.Default, Message{Opened: true, Known: true}, Show},
+		"a stranger":               {host.Default, Message{}, HeaderOnly},
+		"the user itself":          {host.Default, Message{Opened: true, Known: true, Self: true}, Show},
+		"an own session":           {host.Bypass, Message{Opened: true, Own: host.Bypass}, Show},
+		"trusted with it":          {host.Bypass, Message{Verified: true, Unattended: true}, Show},
+		"a member, to one that is": {host.Bypass, Message{Opened: true, Known: true}, Hold},
+	} {
+		to := Session{Rules: host.Rules{Mode: tt.mode}, Wakes: limits}
+		tt.message.Muted = true
+		v, r := Decide(to, tt.message, Push)
+		if v != Wait || r != Muted {
+			t.Errorf("%s, by itself: got %d %q, want it to wait, muted", name, v, r)
+		}
+		if kind, text := Notice(r); kind+text != "" {
+			t.Errorf("%s: the session is told %q, want nothing", name, text)
+		}
+		if v, _ := Decide(to, tt.message, Pull); v != tt.asked {
+			t.Errorf("%s, asked for: got %d, want %d", name, v, tt.asked)
+		}
 	}
 }

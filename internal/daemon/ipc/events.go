@@ -227,7 +227,7 @@ func (c *cursor) next(ctx context.Context, sub *subscriber) (bool, error) {
 	}
 	v := c.server.verdicts(ctx, c.caller.id())
 	for _, r := range rows {
-		if v.admit(r) {
+		if v.admit(r) && (c.caller.session == nil || !v.muted(r)) { // a stream wakes whoever reads it
 			if err := sub.event(strconv.FormatInt(r.Seq, 10), localapi.EventMessage, v.item(r)); err != nil {
 				return false, err
 			}

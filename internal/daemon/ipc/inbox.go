@@ -96,7 +96,7 @@ func (v verdicts) item(r inbox.Row) localapi.InboxItem {
 		SenderPubkey: r.Sender, SenderMemberPubkey: r.SenderMember, SenderName: from.Name, Body: r.Body, Priority: r.Priority,
 		ReceivedAt: mesh.FormatTime(r.ReceivedAt), CreatedAt: mesh.FormatTime(r.CreatedAt), ReplyToID: orNull(r.ReplyTo),
 		SeenAt: timeOrNull(r.SeenAt), RecipientPubkey: r.Recipient, RecipientKind: string(r.RecipientKind),
-		Encrypted: r.Encrypted, Verified: from.Verified, Undecryptable: r.Undecryptable, Subtype: r.Subtype,
+		Encrypted: r.Encrypted, Verified: from.Verified, Undecryptable: r.Undecryptable, Subtype: r.Subtype, Muted: v.muted(r),
 	}
 	if !v.shows(r) {
 		i.Body, i.Held = nil, true

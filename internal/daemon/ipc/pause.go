@@ -36,14 +36,16 @@ func (b bell) ring() {
 	*b.rung = make(chan struct{})
 }
 
-// paused reports whether the human has stopped what a row is: a message of that member, or in that mesh.
-func paused(all []localdb.Pause, r inbox.Row) bool {
+// stopped reports whether the human has paused, or muted, what a row is: a message of that member, to that group, or in that
+// mesh.
+func stopped(all []localdb.Pause, mute bool, r inbox.Row) bool {
 	return slices.ContainsFunc(all, func(p localdb.Pause) bool {
-		return (p.MeshID == "" || p.MeshID == r.MeshID) && (p.Member == "" || p.Member == r.SenderMember || p.Member == r.Sender)
+		return p.Mute == mute && (p.MeshID == "" || p.MeshID == r.MeshID) && (p.Member == "" || p.Member == r.SenderMember || p.Member == r.Sender) &&
+			(p.Group == "" || p.Group == node.GroupOf(r.Topic))
 	})
 }
 
-// pauseRoutes answer about what is paused.
+// pauseRoutes answer about what is paused or muted.
 type pauseRoutes struct{ *Server }
 
 func (s pauseRoutes) list(ctx context.Context, _ caller, _ localapi.None) (localapi.PausesAnswer, error) {

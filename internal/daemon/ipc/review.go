@@ -59,14 +59,14 @@ type reader struct {
 	verdicts
 }
 
-// heldFrom lists the sessions that a message is for and that are not shown it.
+// heldFrom lists the sessions that a message is for and that are not shown it. What is muted is nothing to be asked about.
 func heldFrom(readers []reader, r inbox.Row) []localapi.HeldFrom {
 	var all []localapi.HeldFrom
 	for _, session := range readers {
 		if !inbox.Only(session.Keys()...).Sees(r) {
 			continue
 		}
-		if _, reason := session.judge(r, gate.Push); reason != gate.None {
+		if _, reason := session.judge(r, gate.Push); reason != gate.None && reason != gate.Muted {
 			all = append(all, localapi.HeldFrom{SessionID: session.ID, DisplayName: session.Name, Reason: string(reason)})
 		}
 	}

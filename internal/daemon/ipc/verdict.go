@@ -17,6 +17,7 @@ import (
 type verdicts struct {
 	standing func(inbox.Row) node.Standing
 	judge    func(inbox.Row, gate.Way) (gate.Verdict, gate.Reason)
+	muted    func(inbox.Row) bool // whether the human wants none of it by itself
 	// unasked are the senders of whom the mesh could not be asked: a verdict on them may be another one later.
 	unasked map[mesh.Key]bool
 	// later are the messages that are not to disturb now; nil where nobody asks.
@@ -36,26 +37,27 @@ type author struct {
 func (s *Server) verdicts(ctx context.Context, sessionID string) verdicts {
 	unasked := map[mesh.Key]bool{}
 	standing := standings(ctx, s, sessionID, unasked)
+	pauses, err := localdb.ListPauses(ctx, s.DB)
+	if err != nil {
+		s.Log.Error("what is paused is not known: everything is", logkey.Err, err)
+		pauses = []localdb.Pause{{}}
+	}
+	muted := func(r inbox.Row) bool { return stopped(pauses, true, r) }
 	if sessionID == "" {
-		return verdicts{standing, func(inbox.Row, gate.Way) (gate.Verdict, gate.Reason) { return gate.Show, gate.None }, unasked, nil}
+		return verdicts{standing, func(inbox.Row, gate.Way) (gate.Verdict, gate.Reason) { return gate.Show, gate.None }, muted, unasked, nil}
 	}
 	to := gate.Session{Rules: s.Registry.Rules(sessionID), Wakes: gate.Limits{
 		Minute: s.Settings.WakeMinute, Hour: s.Settings.WakeHour, HourTokens: s.Settings.WakeHourTokens,
 		SessionHour: s.Settings.WakeSessionHour, Alternating: s.Settings.WakeAlternating,
 	}}
 	session, _ := s.Registry.Find(sessionID) // one that has ended has no lines
-	pauses, err := localdb.ListPauses(ctx, s.DB)
-	if err != nil {
-		s.Log.Error("what is paused is not known: everything is", logkey.Err, err)
-		pauses = []localdb.Pause{{}}
-	}
 	judge := func(r inbox.Row, way gate.Way) (gate.Verdict, gate.Reason) {
 		m := messageOf(s, r, standing(r), session)
-		m.Paused = paused(pauses, r)
+		m.Paused, m.Muted = stopped(pauses, false, r), muted(r)
 		m.Talk = func() gate.Talk { return s.talks.Of(sessionID, r.Sender, s.Now()) }
 		return gate.Decide(to, m, way)
 	}
-	return verdicts{standing, judge, unasked, nil}
+	return verdicts{standing, judge, muted, unasked, nil}
 }
 
 // messageOf is what counts about a row, by what is thought of its author, for a session.

@@ -8,23 +8,28 @@ import (
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
-// Pause is something that the human has stopped for a while: what comes from a member, in a mesh, or both.
+// Pause is something that the human has stopped for a while: what comes from a member, to a group, in a mesh, or at all.
 type Pause struct {
+	Mute   bool     // sessions get it when they ask; false: not at all
 	MeshID mesh.ID  // empty: in all of them
 	Member mesh.Key // empty: from everybody
-	Name   string   // of the member, as it was called
+	Group  string   // with its @, in lower case; empty: whatever it is for
+	Name   string   // of the member, or the group, as it was called
 	Since  time.Time
 }
 
 // Same reports whether both are about the same.
-func (p Pause) Same(other Pause) bool { return p.MeshID == other.MeshID && p.Member == other.Member }
+func (p Pause) Same(other Pause) bool {
+	p.Name, p.Since = other.Name, other.Since
+	return p == other
+}
 
 // SavePauses keeps pauses. One that is there already stays as it is.
 func SavePauses(ctx context.Context, d *DB, list []Pause) error {
 	return d.write(ctx, "keep what is paused", func(tx *sqlite.Tx) error {
 		for _, p := range list {
-			_, err := tx.Exec("INSERT INTO pause (mesh_id, member, name, since) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-				p.MeshID, p.Member, p.Name, p.Since.UnixMilli())
+			_, err := tx.Exec("INSERT INTO pause (mute, mesh_id, member, group_name, name, since) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+				p.Mute, p.MeshID, p.Member, p.Group, p.Name, p.Since.UnixMilli())
 			if err != nil {
 				return err
 			}
@@ -37,7 +42,8 @@ func SavePauses(ctx context.Context, d *DB, list []Pause) error {
 func EndPauses(ctx context.Context, d *DB, list []Pause) error {
 	return d.write(ctx, "end what is paused", func(tx *sqlite.Tx) error {
 		for _, p := range list {
-			if _, err := tx.Exec("DELETE FROM pause WHERE mesh_id = $1 AND member = $2", p.MeshID, p.Member); err != nil {
+			_, err := tx.Exec("DELETE FROM pause WHERE mute = $1 AND mesh_id = $2 AND member = $3 AND group_name = $4", p.Mute, p.MeshID, p.Member, p.Group)
+			if err != nil {
 				return err
 			}
 		}
@@ -45,18 +51,18 @@ func EndPauses(ctx context.Context, d *DB, list []Pause) error {
 	})
 }
 
-// ListPauses lists what is paused, oldest first.
+// ListPauses lists what is paused, and what is muted, oldest first.
 func ListPauses(ctx context.Context, d *DB) ([]Pause, error) {
 	var all []Pause
 	err := d.read(ctx, "read what is paused", func(tx *sqlite.Tx) error {
-		rows, err := tx.Query("SELECT mesh_id, member, name, since FROM pause ORDER BY since, mesh_id, member")
+		rows, err := tx.Query("SELECT mute, mesh_id, member, group_name, name, since FROM pause ORDER BY since, mesh_id, member, group_name")
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			var p Pause
 			var since int64
-			if err := rows.Scan(&p.MeshID, &p.Member, &p.Name, &since); err != nil {
+			if err := rows.Scan(&p.Mute, &p.MeshID, &p.Member, &p.Group, &p.Name, &since); err != nil {
 				return err
 			}
 			p.Since = time.UnixMilli(since)
