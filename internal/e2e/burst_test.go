@@ -34,7 +34,7 @@ func TestBurstIntoSession(t *testing.T) {
 	for _, name := range []string{"SEND_PER_SECOND", "SEND_BURST", "PAIR_ROWS"} {
 		anna.env = append(anna.env, "CLAUDEMESH_BROKER_"+name+"=100000")
 	}
-	anna.wakesAlways(t)
+	anna.wakesAlways()
 	anna.must("up")
 	link := anna.link()
 	ben.must("join", link)
@@ -85,8 +85,8 @@ func (h *home) pour(to mesh.Key, stream string) error {
 }
 
 // wakesAlways lets others wake the sessions of a home as often as they like; call it before its daemon starts.
-func (h *home) wakesAlways(t *testing.T) {
-	t.Helper()
-	mkdir(t, filepath.Dir(h.paths.Config.Settings()))
-	write(t, h.paths.Config.Settings(), `{"wake_minute": 0, "wake_hour": 0, "wake_hour_tokens": 0, "wake_session_hour": 0, "wake_alternating": 0}`)
+func (h *home) wakesAlways() {
+	h.t.Helper()
+	mkdir(h.t, filepath.Dir(h.paths.Config.Settings()))
+	write(h.t, h.paths.Config.Settings(), `{"wake_minute": 0, "wake_hour": 0, "wake_hour_tokens": 0, "wake_session_hour": 0, "wake_alternating": 0}`)
 }

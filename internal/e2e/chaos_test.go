@@ -104,6 +104,7 @@ func newArena(t testing.TB) *arena {
 	} {
 		a.carl.env = append(a.carl.env, "CLAUDEMESH_BROKER_"+name+"="+value)
 	}
+	a.ben.wakesAlways()
 	a.carl.must("up")
 	link := a.carl.link()
 	for i, h := range []*home{a.anna, a.ben} {

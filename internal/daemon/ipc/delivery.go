@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/gate"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
@@ -19,7 +20,16 @@ type delivery struct {
 	server  *Server
 	surface inbox.Surface
 	ended   <-chan struct{}
+	idle    time.Duration // for how long the last look at what waits was in vain
 }
+
+// A look in vain that took longer than longLook is not repeated before lookShare times as long have gone by, at most
+// maxRest: where much waits that may not be shown, each further message would have all of it read again.
+const (
+	longLook  = 5 * time.Millisecond
+	lookShare = 20
+	maxRest   = time.Second
+)
 
 // newDelivery takes the place of a session's deliverer. Call done at its end.
 func newDelivery(ctx context.Context, s *Server, c caller, req localapi.EventsRequest) (d *delivery, done func(), err error) {
@@ -36,7 +46,7 @@ func newDelivery(ctx context.Context, s *Server, c caller, req localapi.EventsRe
 	ended, leave := s.deliver.take(c.id())
 	s.retain(func(id string) bool { _, ok := s.Registry.Find(id); return ok })
 	s.paths.Open(c.id(), paths)
-	return &delivery{s, surfaceOf(c), ended}, func() {
+	return &delivery{server: s, surface: surfaceOf(c), ended: ended}, func() {
 		if leave() {
 			s.paths.Close(c.id())
 		}
@@ -50,6 +60,13 @@ func surfaceOf(c caller) inbox.Surface {
 
 func (d *delivery) over() <-chan struct{} { return d.ended }
 
+func (d *delivery) rest() time.Duration {
+	if d.idle < longLook {
+		return 0
+	}
+	return min(lookShare*d.idle, maxRest)
+}
+
 func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 	s := d.server
 	d.surface.Path = ""
@@ -60,9 +77,13 @@ func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 	case localapi.PathHook, localapi.PathTool, localapi.PathPoll: // not by this stream
 		return false, nil
 	}
+	began := s.Now()
 	batch, err := claim(ctx, s, d.surface, page)
 	if err != nil {
 		return false, err
+	}
+	if d.idle = 0; len(batch.items) == 0 {
+		d.idle = s.Now().Sub(began)
 	}
 	for _, item := range batch.items {
 		if err := sub.event(strconv.FormatInt(item.Seq, 10), localapi.EventMessage, item); err != nil {

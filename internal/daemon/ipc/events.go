@@ -141,6 +141,7 @@ func (s *Server) events(ctx context.Context, c caller, req localapi.EventsReques
 type messages interface {
 	next(ctx context.Context, sub *subscriber) (more bool, err error)
 	over() <-chan struct{}
+	rest() time.Duration // before next may be called again
 }
 
 // pump writes until the subscriber goes, falls behind, is replaced, or the daemon stops.
@@ -158,6 +159,17 @@ func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source mes
 				return err
 			}
 			continue
+		}
+		if rest := source.rest(); rest > 0 { // what happens meanwhile is not missed
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-s.ending:
+				return nil
+			case <-source.over():
+				return nil
+			case <-time.After(rest):
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -219,6 +231,7 @@ func (s *Server) follow(ctx context.Context, c caller, lastID string) (*cursor, 
 }
 
 func (c *cursor) over() <-chan struct{} { return nil }
+func (c *cursor) rest() time.Duration   { return 0 }
 
 func (c *cursor) next(ctx context.Context, sub *subscriber) (bool, error) {
 	rows, err := c.server.Inbox.After(ctx, c.caller.scope(), c.seq, page)
