@@ -2,6 +2,7 @@ package rig
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -87,12 +88,27 @@ func TestMuteOfAGroup(t *testing.T) {
 		w.joinGroup(s, "dev")
 		w.pause(ben, localapi.PauseBegin, localapi.PauseRequest{Mute: true, Peer: "@Ops", Mesh: "team"})
 		w.pause(ben, localapi.PauseBegin, localapi.PauseRequest{Mute: true, Peer: "@all"})
+		own, _ := listen(t, ben, s, localapi.Events, localapi.EventsRequest{})
+		users, _ := listen(t, ben, nil, localapi.Events, localapi.EventsRequest{})
 		w.arrives(ada, "@ops", "to ops", ben)
 		w.arrives(ada, "*", "to everyone", ben)
 		w.wantSilence(s, "to a muted group")
 		w.arrives(ada, "@dev", "to dev", ben)
 		w.arrives(ada, "one", "to one", ben)
 		w.wantBodies(s, "to others", "to dev", "to one")
+		for who, want := range map[*listener][]string{own: {"to dev", "to one"}, users: {"to ops muted", "to everyone muted", "to dev", "to one"}} {
+			var got []string
+			w.Until("the last one is on the stream", func() bool {
+				got = nil
+				for _, i := range events[localapi.InboxItem](t, who.bytes(), localapi.EventMessage) {
+					got = append(got, *i.Body+map[bool]string{true: " muted"}[i.Muted])
+				}
+				return slices.Contains(got, "to one")
+			})
+			if !slices.Equal(got, want) {
+				t.Errorf("who follows has %q, want %q", got, want)
+			}
+		}
 		w.pause(ben, localapi.PauseEnd, localapi.PauseRequest{Mute: true, Peer: "@ops"})
 		w.wantBodies(s, "unmuted", "to ops")
 		answer := w.pause(ben, localapi.PauseEnd, localapi.PauseRequest{Mute: true, Peer: "*"})

@@ -101,7 +101,7 @@ func (s hookRoutes) wake(ctx context.Context, c caller, _ localapi.None, sub *su
 	keepalive := time.NewTicker(s.Settings.SSEKeepalive)
 	defer keepalive.Stop()
 	for {
-		changed, sessions, paths := s.Inbox.Changed(), s.Registry.Changed(), s.paths.Changed()
+		changed, sessions, paths, opened := s.Inbox.Changed(), s.Registry.Changed(), s.paths.Changed(), s.opened.next()
 		is, there := s.Registry.Find(c.id())
 		if !there || !s.paths.Says(c.id()) || s.paths.Choose(c.id()) != localapi.PathHook {
 			return nil
@@ -128,6 +128,7 @@ func (s hookRoutes) wake(ctx context.Context, c caller, _ localapi.None, sub *su
 		case <-changed:
 		case <-sessions:
 		case <-paths:
+		case <-opened:
 		case <-keepalive.C:
 			if err := sub.comment("keepalive"); err != nil {
 				return err
