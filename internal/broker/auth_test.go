@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/claudemesh/claudemesh/internal/broker/session"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/seal"
@@ -194,6 +196,28 @@ func TestAuthProvesASessionKeyOfAHello(t *testing.T) {
 	back := s.connect(t)
 	back.send(t, m.hello(m.first, func(r *protocol.HelloRequest) { r.SessionPubkey = session.Public().String() }))
 	back.wantError(t, "bad_session_pubkey")
+}
+
+// TestTakenSessionKeyIsLostToWhoArrivesLater: the hello of a squatter may be through just after that of the owner.
+func TestTakenSessionKeyIsLostToWhoArrivesLater(t *testing.T) {
+	t.Parallel()
+	of := func(in mesh.ID, key mesh.Key, member mesh.ID) *guest {
+		return &guest{session: &session.Session{Mesh: in, SessionKey: key, Member: member}}
+	}
+	var w crowd
+	if w.lost(of("m1", "k1", "squatter")) {
+		t.Error("a key is lost that nobody took")
+	}
+	w.take(of("m1", "k1", "owner"))
+	if !w.lost(of("m1", "k1", "squatter")) || w.lost(of("m1", "k1", "owner")) || w.lost(of("m1", "k2", "squatter")) || w.lost(of("m2", "k1", "squatter")) {
+		t.Error("want the key lost to all in its mesh but who took it")
+	}
+	for i := range maxTaken {
+		w.take(of("m1", mesh.Key(fmt.Sprint(i)), "owner"))
+	}
+	if n := len(w.taken); n > maxTaken {
+		t.Errorf("got %d keys remembered, want at most %d", n, maxTaken)
+	}
 }
 
 // Mail for a member's key is that member's: nobody else enters with it as the key of a session.

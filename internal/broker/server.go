@@ -61,7 +61,8 @@ type crowd struct {
 	last   mesh.ConnID
 	inside int // of conns, those that said hello
 	closed bool
-	ended  map[mesh.ID]bool // meshes that ended while this process ran: few, as it takes their owners
+	ended  map[mesh.ID]bool       // meshes that ended while this process ran: few, as it takes their owners
+	taken  map[sessionKey]mesh.ID // session keys that a member took from who had not proved them, lately
 	gone   sync.WaitGroup
 }
 
@@ -163,6 +164,35 @@ func (w *crowd) over(meshID mesh.ID) bool {
 	return w.ended[meshID]
 }
 
+// maxTaken bounds crowd.taken; at the bound all are forgotten. One is of use until a hello that was on its way is through.
+const maxTaken = 1024
+
+// sessionKey is the key of a session in a mesh.
+type sessionKey struct {
+	mesh mesh.ID
+	key  mesh.Key
+}
+
+func takenKey(g *guest) sessionKey { return sessionKey{g.session.Mesh, g.session.SessionKey} }
+
+// take notes that a member has taken its session key from who had not proved it.
+func (w *crowd) take(g *guest) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.taken == nil || len(w.taken) >= maxTaken {
+		w.taken = map[sessionKey]mesh.ID{}
+	}
+	w.taken[takenKey(g)] = g.session.Member
+}
+
+// lost reports whether the session key of who comes in was taken by another member meanwhile.
+func (w *crowd) lost(g *guest) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	member, taken := w.taken[takenKey(g)]
+	return taken && member != g.session.Member
+}
+
 // count changes how many said hello by n, and returns how many did.
 func (w *crowd) count(n int) int {
 	w.mu.Lock()
@@ -171,7 +201,8 @@ func (w *crowd) count(n int) int {
 	return w.inside
 }
 
-// arrive notes that a connection said hello. Whoever held its session key without having proved it has lost it.
+// arrive notes that a connection said hello. Whoever held its session key without having proved it has lost it, also one
+// whose own hello is not through yet: of both that arrive, the later one sees the other.
 func (s *server) arrive(c *conn, g *guest) {
 	s.crowd.count(1)
 	s.count.connections.add("")
@@ -180,10 +211,14 @@ func (s *server) arrive(c *conn, g *guest) {
 		c.out.Close(mesh.ClosePolicy, string(mesh.MeshArchived))
 	}
 	if !g.took {
+		if s.crowd.lost(g) {
+			c.out.Close(mesh.ClosePolicy, string(mesh.BadSessionKey))
+		}
 		return
 	}
+	s.crowd.take(g)
 	for _, other := range s.crowd.all() {
-		if o := other.guest.Load(); o != nil && o.session.SessionKey == g.session.SessionKey && o.session.Member != g.session.Member {
+		if o := other.guest.Load(); o != nil && takenKey(o) == takenKey(g) && o.session.Member != g.session.Member {
 			other.out.Close(mesh.ClosePolicy, string(mesh.BadSessionKey))
 		}
 	}
