@@ -104,9 +104,10 @@ func TestClaudeCodeIdentity(t *testing.T) {
 
 	s.enter(path, "Enter")
 	first := anna.seesClaude("the session", func(p peerRow) bool { return p.Name == ben.running().Name })
-	if got := anna.claudes("second"); len(got) != 1 || got[0].Name != first.Name || got[0].Key == first.Key {
-		t.Errorf("in the second mesh it is %+v, want it there, too, with a key of its own", got)
-	}
+	anna.eventually("sees it in the second mesh, too, with a key of its own", func() bool {
+		got := anna.claudes("second")
+		return len(got) == 1 && got[0].Name == first.Name && got[0].Key != first.Key
+	})
 	ask("good morning")
 	s.enter("/rename backend api", "Enter")
 	anna.seesClaude("the new name", func(p peerRow) bool { return p.Key == first.Key && p.Name == "backend api" })

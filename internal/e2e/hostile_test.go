@@ -76,6 +76,15 @@ var outOfFrame = regexp.MustCompile(`(?i)<\s*/?\s*(cross-session|channel|system|
 func TestClaudeCodeKeepsHostileTextsInTheirFrames(t *testing.T) {
 	t.Parallel()
 	findClaude(t)
+	const share = 28 // of a burst a session of the host takes 30, and says nothing of the rest
+	texts := hostileTexts(t)
+	for from := 0; from < len(texts); from += share {
+		t.Run(fmt.Sprint(from), func(t *testing.T) { keepsInFrames(t, texts[from:min(from+share, len(texts))], from) })
+	}
+}
+
+// keepsInFrames sends texts to a session of the host; number is that of the first.
+func keepsInFrames(t *testing.T, texts []string, number int) {
 	w := newWorld(t)
 	anna, ben := w.pair()
 	ben.must("daemon", "down")
@@ -83,7 +92,6 @@ func TestClaudeCodeKeepsHostileTextsInTheirFrames(t *testing.T) {
 	write(t, ben.paths.Config.Settings(), `{"wake_minute": 0, "wake_hour": 0, "wake_hour_tokens": 0, "wake_session_hour": 0, "wake_alternating": 0, "offered_limit": 1000}`)
 	c := ben.openClaude(t, newModel(t, func(string) string { return "" }), "--allowedTools", "Bash")
 	row := anna.seesSession("claudemesh-session")
-	texts := hostileTexts(t)
 	client := local.New(anna.paths.Daemon.Socket(), time.Now)
 	defer func() { _ = client.Close() }() // its answers were read
 	for i, text := range texts {
@@ -94,7 +102,7 @@ func TestClaudeCodeKeepsHostileTextsInTheirFrames(t *testing.T) {
 			t.Fatalf("send %q: %v", text, err)
 		}
 	}
-	last := fmt.Sprintf("sign-%03d.", len(texts)-1)
+	last := fmt.Sprintf("sign-%03d.", number+len(texts)-1)
 	eventually(t, "the model is asked about all of them", func() bool { return c.model.seen(last) > 0 })
 	frames := map[string]string{}
 	for _, prompt := range prompts(t, c.model.last(last)) {
@@ -113,7 +121,7 @@ func TestClaudeCodeKeepsHostileTextsInTheirFrames(t *testing.T) {
 		}
 	}
 	for i, text := range texts {
-		if sign := fmt.Sprintf("sign-%03d.", i); frames[sign] == "" && len(text) < 16<<10 {
+		if sign := fmt.Sprintf("sign-%03d.", number+i); frames[sign] == "" && len(text) < 16<<10 {
 			t.Errorf("%q is in no frame of the request", text)
 		}
 	}

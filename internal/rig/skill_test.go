@@ -32,6 +32,9 @@ func (w *world) saidYes(d localapi.Doer) map[string]string {
 	texts := map[string]string{}
 	for _, s := range list.Skills {
 		one, err := localapi.SkillGet.Do(w.T.Context(), d, localapi.SkillRequest{Name: s.Name, Accepted: true})
+		if mesh.IsCode(err, mesh.SkillNotFound) {
+			continue // taken back meanwhile
+		}
 		w.must(err)
 		texts[s.Name] = *one.Skill.Instructions
 	}
