@@ -15,7 +15,7 @@ const (
 // benchSlow measures what a session that does not read does to those who do: how long the slowest of their messages take,
 // with it and without it in turns.
 func benchSlow(ctx context.Context, p plan, r *report) error {
-	h, m, err := p.alone(ctx, "s")
+	h, m, err := p.alone(ctx, "w")
 	if err != nil {
 		return err
 	}

@@ -118,7 +118,7 @@ func newGet(a *shell.App) *cobra.Command {
 func writeSkill(s term.Stream, k localapi.Skill) {
 	signed := "signed, by a key that you have met"
 	if !k.Verified {
-		signed = "the broker's word: " + "not signed by a key that you have met"
+		signed = "the broker's word: not signed by a key that you have met"
 	}
 	before := ""
 	if k.AuthorBefore != "" {
