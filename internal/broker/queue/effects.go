@@ -105,6 +105,8 @@ func (l *loop) committed(ops []op, err error) {
 			o.done <- err
 		case *unfold:
 			o.done <- err
+		case *bequest:
+			o.done(l)
 		}
 	}
 }
@@ -125,6 +127,7 @@ func (l *loop) answer(a *accept, err error, placed []hub.Placed) []hub.Placed {
 		l.countMet(a.refusal)
 	}
 	a.answer(a.ack, nil)
+	l.parted.late(l, a)
 	row := a.row()
 	placed = slices.Grow(placed, len(a.placed))
 	for _, to := range l.dir.permitted(a) {

@@ -74,7 +74,7 @@ func reason(o store.Outcome) string {
 		return string(mesh.QueueFull)
 	case store.Withdrawn:
 		return string(mesh.Revoked)
-	case store.Waiting, store.Delivered, store.Written, store.Surfaced, store.Acknowledged:
+	case store.Waiting, store.Delivered, store.Written, store.Surfaced, store.Acknowledged, store.Bequeathed:
 	}
 	return ""
 }

@@ -53,7 +53,7 @@ func newLoop(opt Options, dir *directory) *loop {
 		slots: make(chan struct{}, maxUnderWay),
 		over:  make(chan struct{}),
 		hub:   hub.New(hub.Options{Lease: opt.Settings.Lease, Rows: windowRows, Bytes: windowBytes, Held: heldBytes}),
-		lines: map[hub.ConnID]*line{}, parted: parted{of: map[store.Box]*seen{}},
+		lines: map[hub.ConnID]*line{}, parted: parted{of: map[store.Box]*seen{}, ended: map[store.Box]*line{}},
 	}
 }
 
@@ -82,6 +82,7 @@ func (l *loop) run(ctx context.Context, lease time.Duration) {
 		case <-tick.C:
 			l.do(l.hub.Tick(l.now()))
 			l.storeParted(l.now().Add(-partedFor))
+			l.parted.settle(l)
 		case <-ended:
 			ended, l.parted.none = nil, true
 			close(l.over)

@@ -11,8 +11,9 @@ import (
 // parted are the sessions whose connection broke a moment ago, with what is to be stored of that. Nearly all of them
 // come back as they were, and then nothing is.
 type parted struct {
-	of   map[store.Box]*seen
-	none bool // nobody comes back any more: Run is ending
+	of    map[store.Box]*seen
+	ended map[store.Box]*line // who said goodbye, while a message may be under way that did not know of it
+	none  bool                // nobody comes back any more: Run is ending
 }
 
 const (
@@ -27,6 +28,7 @@ func (l *loop) came(n, was *line) {
 	began := n.conn.Go || n.conn.SessionKey != "" || len(n.conn.Groups) > 0 // an old daemon says nothing of groups
 	last := l.parted.of[own]
 	delete(l.parted.of, own)
+	delete(l.parted.ended, own)
 	if last == nil && was != nil && own.Session != 0 && own == was.boxes[len(was.boxes)-1].n {
 		last = &seen{groups: seats(was.conn.Groups)}
 	}
@@ -47,6 +49,10 @@ func (l *loop) left(n *line, deliberate bool) {
 	case l.dir.online(own.box):
 	case deliberate:
 		l.writer.addLazy(s)
+		n.bequeath(l)
+		if len(l.parted.ended) < maxParted {
+			l.parted.ended[own.n] = n
+		}
 	default:
 		l.parted.of[own.n] = s
 		if len(l.parted.of) >= maxParted {

@@ -92,11 +92,12 @@ const listCopiesOf = `SELECT r.id, coalesce(k.display_name, r.display_name), coa
 	FROM delivery d
 	JOIN member r ON r.n = d.member
 	LEFT JOIN session k ON k.n = d.session
-	WHERE d.message = $1`
+	WHERE d.message = $1 AND d.state <> $2`
 
-// listCopies reads the copies of a message, those with a row of their own and those without.
+// listCopies reads the copies of a message, those with a row of their own and those without. What a session left to its
+// member is the member's.
 func listCopies(tx *sqlite.Tx, message int64) ([]FoundCopy, error) {
-	rows, err := tx.Query(listCopiesOf, message)
+	rows, err := tx.Query(listCopiesOf, message, int64(Bequeathed))
 	if err != nil {
 		return nil, fmt.Errorf("list copies: %w", err)
 	}

@@ -45,7 +45,7 @@ type Verdict int
 // The verdicts. Whichever it is, the message is on the disk and may be acknowledged to the broker.
 const (
 	New       Verdict = iota + 1
-	Duplicate         // the same message to the same key is here
+	Duplicate         // the same message is here: to the same key, or to a session of its member, or to the member of its session
 	Replayed          // another message with a nonce that was here (design C9); dropped
 )
 
@@ -111,13 +111,15 @@ func rowOf(b *Inbox, d Draft) (Row, error) {
 	return r, nil
 }
 
-// known says whether the message is here, else whether its nonce is, and keeps the nonce.
+// known says whether the message is here, else whether its nonce is, and keeps the nonce. A broker gives a message to a
+// member, or to sessions of it, and not to both, but when a session ends that may have it already (design D1).
 func known(tx *sqlite.Tx, d Draft) (Verdict, error) {
 	author := cmp.Or(d.From.Member, d.From.Key)
 	var seq int64
 	err := tx.QueryRow(`SELECT seq FROM inbox WHERE client_message_id = $1 AND mesh_id = $2
-		AND coalesce(nullif(sender_member_pubkey, ''), sender_pubkey) = $3 AND coalesce(recipient_pubkey, '') = $4`,
-		d.ClientID, d.MeshID, author, d.To).Scan(&seq)
+		AND coalesce(nullif(sender_member_pubkey, ''), sender_pubkey) = $3
+		AND (coalesce(recipient_pubkey, '') = $4 OR recipient_kind <> $5) LIMIT 1`,
+		d.ClientID, d.MeshID, author, d.To, d.Kind).Scan(&seq)
 	if err == nil {
 		return Duplicate, nil
 	}
