@@ -20,6 +20,13 @@ const (
 	closeTime = 250 * time.Millisecond
 )
 
+// What the inbox of a session is given: it takes 30 messages at once and one more every two seconds, and drops what comes
+// above that without a word (docs/hosts.md). The rest is left to notices, and to other programs.
+const (
+	InboxBurst = 24
+	InboxEvery = 2500 * time.Millisecond
+)
+
 // Inbox is the inbox socket of a session, for the processes that the session started (host 0).
 type Inbox struct {
 	Path  string

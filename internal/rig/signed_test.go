@@ -15,10 +15,10 @@ import (
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
-// offered gives the messages that a session's deliverer is given, with their attempt tokens.
-func (w *world) offered(s *Session) []localapi.InboxItem {
+// offered gives the messages that a session's deliverer with these paths is given, with their attempt tokens.
+func (w *world) offered(s *Session, paths ...string) []localapi.InboxItem {
 	w.T.Helper()
-	req, err := localapi.Events.Request(localapi.EventsRequest{Deliver: true})
+	req, err := localapi.Events.Request(localapi.EventsRequest{Deliver: true, Paths: strings.Join(paths, ",")})
 	w.must(err)
 	answer, err := s.Do(w.T.Context(), req) // ends with what is there: this caller cannot follow a stream
 	w.must(err)

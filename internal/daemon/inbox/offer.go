@@ -86,6 +86,14 @@ func (o Offerings) Outstanding(ctx context.Context, surface string) (n int, err 
 	return n, sqlite.Coded(err)
 }
 
+// Recent counts the rows that were claimed for a surface by a path after a time.
+func (o Offerings) Recent(ctx context.Context, surface, path string, after time.Time) (n int, err error) {
+	err = o.b.db.Read(ctx, func(tx *sqlite.Tx) error {
+		return tx.QueryRow("SELECT count(*) FROM offer WHERE surface = $1 AND path = $2 AND claimed_at > $3", surface, path, after.UnixMilli()).Scan(&n)
+	})
+	return n, sqlite.Coded(err)
+}
+
 // Waiting reads the oldest rows that Claim would take, at most limit, and leaves them.
 func (o Offerings) Waiting(ctx context.Context, s Surface, limit int, admit func(Row) bool) ([]Row, error) {
 	floor, _ := o.b.floors.find(s)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/daemon/gate"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/host"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -21,6 +22,7 @@ type delivery struct {
 	surface inbox.Surface
 	ended   <-chan struct{}
 	idle    time.Duration // for how long the last look at what waits was in vain
+	wait    time.Duration // until the host takes the next one; 0: it does now
 }
 
 // A look in vain that took longer than longLook is not repeated before lookShare times as long have gone by, at most
@@ -67,6 +69,13 @@ func (d *delivery) rest() time.Duration {
 	return min(lookShare*d.idle, maxRest)
 }
 
+func (d *delivery) again() <-chan time.Time {
+	if d.wait == 0 {
+		return nil
+	}
+	return time.After(d.wait)
+}
+
 func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 	s := d.server
 	d.surface.Path = ""
@@ -78,9 +87,16 @@ func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 		return false, nil
 	}
 	began := s.Now()
-	batch, err := claim(ctx, s, d.surface, page)
+	limit, err := d.paced(ctx)
+	if err != nil || limit == 0 {
+		return false, err
+	}
+	batch, err := claim(ctx, s, d.surface, limit)
 	if err != nil {
 		return false, err
+	}
+	if d.surface.Path == localapi.PathSocket {
+		s.pace.Spend(d.surface.ID, len(batch.items), began)
 	}
 	if d.idle = 0; len(batch.items) == 0 {
 		d.idle = s.Now().Sub(began)
@@ -96,6 +112,24 @@ func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 		}
 	}
 	return batch.more, nil
+}
+
+// paced is how many messages the host takes now by the path, at most a page. 0: it does later, see again.
+func (d *delivery) paced(ctx context.Context) (limit int, err error) {
+	d.wait = 0
+	if d.surface.Path != localapi.PathSocket {
+		return page, nil
+	}
+	s, id, now := d.server, d.surface.ID, d.server.Now()
+	if !s.pace.Known(id) { // the daemon may have been restarted a moment ago
+		n, err := inbox.OfferingsOf(s.Inbox).Recent(ctx, id, localapi.PathSocket, now.Add(-host.InboxBurst*host.InboxEvery))
+		if err != nil {
+			return 0, err
+		}
+		s.pace.Spend(id, n, now)
+	}
+	limit, d.wait = s.pace.Room(id, now)
+	return min(limit, page), nil
 }
 
 // batch is what a session is to be shown now.

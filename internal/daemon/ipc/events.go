@@ -141,7 +141,8 @@ func (s *Server) events(ctx context.Context, c caller, req localapi.EventsReques
 type messages interface {
 	next(ctx context.Context, sub *subscriber) (more bool, err error)
 	over() <-chan struct{}
-	rest() time.Duration // before next may be called again
+	rest() time.Duration     // before next may be called again
+	again() <-chan time.Time // when next is to be called whatever happens; nil: never
 }
 
 // pump writes until the subscriber goes, falls behind, is replaced, or the daemon stops.
@@ -182,6 +183,7 @@ func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source mes
 		case <-rules:
 		case <-paths:
 		case <-opened:
+		case <-source.again():
 		case <-keepalive.C: // also the moment at which a changed mode of the host lets held messages through
 			err = sub.comment("keepalive")
 		case ev, ok := <-other:
@@ -230,8 +232,9 @@ func (s *Server) follow(ctx context.Context, c caller, lastID string) (*cursor, 
 	return &cursor{s, c, seq}, nil
 }
 
-func (c *cursor) over() <-chan struct{} { return nil }
-func (c *cursor) rest() time.Duration   { return 0 }
+func (c *cursor) over() <-chan struct{}   { return nil }
+func (c *cursor) rest() time.Duration     { return 0 }
+func (c *cursor) again() <-chan time.Time { return nil }
 
 func (c *cursor) next(ctx context.Context, sub *subscriber) (bool, error) {
 	rows, err := c.server.Inbox.After(ctx, c.caller.scope(), c.seq, page)

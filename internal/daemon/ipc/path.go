@@ -19,6 +19,7 @@ type pathRoutes struct{ *Server }
 // showing is what is known of how sessions are shown messages. Of a session that has ended it forgets everything.
 type showing struct {
 	paths       *pathway.Book
+	pace        *pathway.Pace // of the inboxes of hosts
 	digests     *digests
 	facts       *facts
 	transcripts *transcripts
@@ -28,6 +29,7 @@ type showing struct {
 func newShowing(opt Options) showing {
 	return showing{
 		paths:   pathway.New(pathway.Options{Records: inbox.OfferingsOf(opt.Inbox).Records, Now: opt.Now}),
+		pace:    &pathway.Pace{Burst: host.InboxBurst, Every: host.InboxEvery},
 		digests: &digests{told: map[string]bool{}}, facts: &facts{last: map[string]int64{}}, transcripts: &transcripts{read: map[string]place{}},
 		wakers: newDeliverers(),
 	}
@@ -36,6 +38,7 @@ func newShowing(opt Options) showing {
 // retain forgets the sessions that are not to be kept.
 func (s showing) retain(keep func(session string) bool) {
 	s.paths.Retain(keep)
+	s.pace.Retain(keep)
 	prune(&s.digests.mu, s.digests.told, keep)
 	prune(&s.facts.mu, s.facts.last, keep)
 	prune(&s.transcripts.mu, s.transcripts.read, keep)
