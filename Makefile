@@ -7,6 +7,8 @@ INFO := github.com/claudemesh/claudemesh/internal/buildinfo
 # The product is pure Go. Tests use cgo, because the race detector does; they need a C compiler.
 PLAIN        := CGO_ENABLED=0
 APT_PACKAGES := gcc libc6-dev
+# What the tests on a terminal type into.
+TERMINAL_PACKAGES := tmux zsh fish bash-completion
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)
@@ -43,13 +45,14 @@ build: ## build bin/claudemesh
 	$(STEP)
 	$(PLAIN) go build -ldflags '$(LDFLAGS)' -o bin/$(APP) $(MAIN)
 
-deps: ## fetch and verify what the module needs; a C compiler and tmux where there is none, and the real host of some tests
+deps: ## fetch and verify what the module needs; a C compiler, tmux and shells where there are none, and the real host of some tests
 	$(STEP)
 	go mod download
 	go mod verify
 	@command -v $${CC:-cc} >/dev/null || { apt-get update && apt-get install -y --no-install-recommends $(APT_PACKAGES); }
-	@command -v tmux >/dev/null || { apt-get update && apt-get install -y --no-install-recommends tmux; } || \
-		echo "*** there is no tmux: the tests on a terminal will be skipped ***" >&2
+	@{ command -v tmux && command -v zsh && command -v fish; } >/dev/null || \
+		{ apt-get update && apt-get install -y --no-install-recommends $(TERMINAL_PACKAGES); } || \
+		echo "*** tmux, zsh or fish is missing: tests on a terminal will be skipped ***" >&2
 	@scripts/fetch-host
 
 # The steps of `test` stand one after the other, cheapest first. `build` comes before `vet`, which reads what it compiled.

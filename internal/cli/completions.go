@@ -59,18 +59,50 @@ func completionScript(cmd *cobra.Command, name string, names []string) (string, 
 	if err != nil {
 		return "", mesh.Errorf(mesh.Internal, "make the script: %w", err)
 	}
-	return strings.Replace(script.String(), bashWords, bashWordsAnywhere, 1), nil
+	return strings.NewReplacer(bashMends...).Replace(script.String()), nil
 }
 
-// What cobra's script for bash calls is in the package bash-completion, which not every machine has loaded: without it the shell
-// says itself what was typed, with words that are parted at : and =.
-const (
-	bashWords         = "    _get_comp_words_by_ref \"$@\" cur prev words cword\n"
-	bashWordsAnywhere = `    if declare -F _get_comp_words_by_ref >/dev/null 2>&1; then
+// bashMends are what is replaced in cobra's script for bash, each with its replacement; the others have nothing of it. What it calls is in the package bash-completion,
+// which not every machine has loaded: without it the shell says itself what was typed, with words that are parted at :, = and @.
+// The last of them begins a group and stands in names, and bash puts what is completed behind the last part alone.
+var bashMends = []string{
+	"\n    _get_comp_words_by_ref \"$@\" cur prev words cword\n", `
+    if declare -F _get_comp_words_by_ref >/dev/null 2>&1; then
         _get_comp_words_by_ref "$@" cur prev words cword
-    else
-        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
-        cur=${words[cword]} prev=${words[cword - 1]}
+        return
     fi
-`
-)
+    local i word rest line=$COMP_LINE before=
+    words=()
+    for i in "${!COMP_WORDS[@]}"; do
+        word=${COMP_WORDS[i]} rest=${line#"${line%%[![:blank:]]*}"}
+        if [[ $i -gt 0 && $rest == "$line" && ( $word == [:=@]* || $before == *[:=@] ) ]]; then
+            words[${#words[@]} - 1]+=$word
+        else
+            words+=("$word")
+        fi
+        line=${rest#*"$word"} before=$word
+        [[ $i -eq $COMP_CWORD ]] && cword=$((${#words[@]} - 1))
+    done
+    cur=${words[cword]} prev=${words[cword - 1]}
+`,
+	"init_completion -n =: ", "init_completion -n =:@ ",
+	"    __claudemesh_process_completion_results\n}", `    local typed=$cur
+    __claudemesh_process_completion_results
+    if [[ -n ${2-} && $typed == *@* ]]; then
+        local i
+        for i in "${!COMPREPLY[@]}"; do
+            COMPREPLY[i]=${COMPREPLY[i]#"${typed%"$2"}"}
+        done
+    fi
+}`,
+}
+
+// offerNoFiles keeps shells from offering files where a verb takes no words.
+func offerNoFiles(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		if c.ValidArgsFunction == nil && len(c.ValidArgs) == 0 && !strings.ContainsAny(c.Use, "<[") {
+			c.ValidArgsFunction = cobra.NoFileCompletions
+		}
+		offerNoFiles(c)
+	}
+}

@@ -65,8 +65,10 @@ func TestCompletionScripts(t *testing.T) {
 		if r.Exit != mesh.ExitOK || !strings.Contains(r.Out, "__complete") || !strings.Contains(r.Out, "claudemesh") {
 			t.Errorf("got exit %d and %.200q, want a script for %s", r.Exit, r.Out, shell)
 		}
-		if shell == "bash" && !strings.Contains(r.Out, bashWordsAnywhere) {
-			t.Error("the script for bash needs the package bash-completion")
+		for i := 0; i < len(bashMends); i += 2 {
+			if shell == "bash" && (!strings.Contains(r.Out, bashMends[i+1]) || strings.Contains(r.Out, bashMends[i])) {
+				t.Errorf("the script for bash has %q still, want what is put in its place", bashMends[i])
+			}
 		}
 		interpreter, err := exec.LookPath(shell)
 		if err != nil || shell == "powershell" {

@@ -197,6 +197,7 @@ func addAll(root *cobra.Command, a *shell.App) {
 			root.AddCommand(cmd)
 		}
 	}
+	offerNoFiles(root)
 }
 
 func find(word string) (verb, bool) {

@@ -165,6 +165,7 @@ func TestCompletionOffersPlainNamesOnly(t *testing.T) {
 		{"grant|bob|dm|", "read\nbroadcast\nstate-read\nstate-write\nfile-read\n:4\n"},
 		{"unban|", "mallory\t3a11024012345678\nbob@laptop\tb0b0123456789abc\n:4\n"},
 		{"unban|bob|", ":4\n"},
+		{"peers|", ":4\n"},
 		{"completions|", "bash\nzsh\nfish\npowershell\n:4\n"},
 	} {
 		args := append([]string{"__complete"}, strings.Split(line.args, "|")...)
@@ -174,6 +175,26 @@ func TestCompletionOffersPlainNamesOnly(t *testing.T) {
 	}
 	if r := w.Run("__complete", "dae"); !strings.Contains(r.Out, "daemon\t") {
 		t.Errorf("got %q, want the verb", r.Out)
+	}
+}
+
+// TestCompletionOffersANameOnce: what bash has of two descriptions of one word it takes for part of the word.
+func TestCompletionOffersANameOnce(t *testing.T) {
+	t.Parallel()
+	w := withDaemon(t)
+	peers, groups := clitest.Peers(), clitest.Groups()
+	for _, p := range peers.Peers {
+		p.Mesh, p.Online = "research", new(bool)
+		peers.Peers = append(peers.Peers, p)
+	}
+	peers.Peers, groups.Groups = peers.Peers[1:], append(groups.Groups, groups.Groups[0])
+	w.Daemon.Answers[localapi.Peers.Route], w.Daemon.Answers[localapi.Groups.Route] = peers, groups
+	r := w.Run("__complete", "send", "")
+	for _, name := range []string{"carol@desk\tonline · several meshes\n", "@backend\tgroup · team\n"} {
+		word, _, _ := strings.Cut(name, "\t")
+		if strings.Count(r.Out, word+"\t") != 1 || !strings.Contains(r.Out, name) {
+			t.Errorf("got %q, want %q once", r.Out, name)
+		}
 	}
 }
 

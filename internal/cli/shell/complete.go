@@ -34,22 +34,51 @@ func (a *App) CompletePeers(cmd *cobra.Command, args []string, _ string) ([]stri
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp // nobody is there to read why
 	}
-	var words []string
+	var all []candidate
 	for _, p := range answer.Peers {
 		if !p.IsThisSession && Completable(p.DisplayName) {
-			words = append(words, cobra.CompletionWithDesc(p.DisplayName, Facts(onlineWord(Online(p)), p.Mesh, p.Pubkey.Short())))
+			all = gather(all, candidate{p.DisplayName, onlineWord(Online(p)), p.Mesh, p.Pubkey.Short()})
 		}
 	}
-	return words, cobra.ShellCompDirectiveNoFileComp
+	return completions(all), cobra.ShellCompDirectiveNoFileComp
+}
+
+// candidate is a name that can be typed, and what is said beside it.
+type candidate struct{ name, kind, mesh, detail string }
+
+// gather adds one that is not there yet. A name that several have is one candidate: bash takes what two descriptions of a word
+// have in common for part of the word.
+func gather(all []candidate, c candidate) []candidate {
+	i := slices.IndexFunc(all, func(o candidate) bool { return o.name == c.name })
+	if i < 0 {
+		return append(all, c)
+	}
+	same := &all[i]
+	if same.detail = ""; same.mesh != c.mesh {
+		same.mesh = "several meshes"
+	}
+	if c.kind == onlineWord(true) {
+		same.kind = c.kind
+	}
+	return all
+}
+
+func completions(all []candidate) (words []string) {
+	for _, c := range all {
+		words = append(words, cobra.CompletionWithDesc(c.name, Facts(c.kind, c.mesh, c.detail)))
+	}
+	return words
 }
 
 // CompleteTargets offers whom a message can go to: peers, then groups.
 func (a *App) CompleteTargets(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 	words, directive := a.CompletePeers(cmd, args, word)
 	if len(args) == 0 {
+		var all []candidate
 		for _, g := range groupsOf(a, cmd) {
-			words = append(words, cobra.CompletionWithDesc("@"+g.Name, Facts("group", g.Mesh, Count(g.Count, "member", "members"))))
+			all = gather(all, candidate{"@" + g.Name, "group", g.Mesh, Count(g.Count, "member", "members")})
 		}
+		words = append(words, completions(all)...)
 	}
 	return words, directive
 }
