@@ -40,40 +40,16 @@ func (b *Inbox) Claim(ctx context.Context, s Surface, limit int, admit func(Row)
 	if s.ID == "" || limit < 1 || limit > maxLimit {
 		return nil, mesh.Errorf(mesh.BadRequest, "a claim has a surface and takes 1 to %d rows", maxLimit)
 	}
-	floor, epoch := b.floors.find(s)
-	args, err := s.Scope.args(s.ID, s.Since.UnixMilli(), floor, s.Path)
-	if err != nil {
-		return nil, err
-	}
-	rows, rest, err := unclaimed(ctx, b, args, limit, admit)
+	l, err := lookFor(ctx, b, s, limit, admit)
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
-	claimed, err := take(ctx, b, args, rows)
+	claimed, err := take(ctx, b, l.args, l.rows)
 	if err != nil {
 		return nil, sqlite.Coded(err)
 	}
-	b.floors.set(s, rest, epoch)
+	b.floors.set(s, l.found, l.epoch)
 	return claimed, nil
-}
-
-// unclaimed reads what Claim may take. rest is the seq at which the next claim has to begin: of the first row that was
-// not taken, else behind the last.
-func unclaimed(ctx context.Context, b *Inbox, args []any, limit int, admit func(Row) bool) (rows []Row, rest int64, err error) {
-	err = b.db.Read(ctx, func(tx *sqlite.Tx) error {
-		if err := tx.QueryRow("SELECT coalesce(max(seq), 0) + 1 FROM inbox").Scan(&rest); err != nil {
-			return err
-		}
-		return each(tx, func(r Row) bool {
-			if len(rows) < limit && (admit == nil || admit(r.gated())) {
-				rows = append(rows, r)
-				return true
-			}
-			rest = min(rest, r.Seq)
-			return len(rows) < limit
-		}, "SELECT "+columns+" FROM inbox i WHERE "+inScope+claimable+" ORDER BY i.seq LIMIT $7", with(args, maxScan)...)
-	})
-	return rows, rest, err
 }
 
 // take stamps rows with attempts, on the disk.
@@ -83,6 +59,7 @@ func take(ctx context.Context, b *Inbox, args []any, rows []Row) ([]Claimed, err
 	}
 	var claimed []Claimed
 	err := b.db.Write(ctx, func(tx *sqlite.Tx) error {
+		claimed = nil
 		for _, r := range rows {
 			token := mesh.NewToken()
 			// Asked again in the transaction: another session may have been faster.
@@ -92,6 +69,9 @@ func take(ctx context.Context, b *Inbox, args []any, rows []Row) ([]Claimed, err
 				return err
 			}
 			if n == 1 {
+				if err := tx.QueryRow("SELECT body FROM inbox WHERE seq = $1", r.Seq).Scan(&r.Body); err != nil {
+					return err
+				}
 				claimed = append(claimed, Claimed{Row: r, Attempt: token})
 			}
 		}

@@ -27,21 +27,40 @@ type floor struct {
 	since time.Time
 	path  string
 	seq   int64
+	next  int64 // what lies at it and behind was not looked at yet, for want of time; 0: all was
+}
+
+// after is the floor behind a look that began at f and ended before at; end is behind the newest row, refused the first row
+// that was left, or 0. A look that found enough has not run out of time, and the next one begins where it began: a row that
+// is let through by then comes before newer ones of its sender.
+func (f floor) after(at, end, refused int64, enough bool) floor {
+	went := f.next > 0 // it began where another had no time left
+	switch {
+	case !went && refused == 0:
+		f.seq = at
+	case !went:
+		f.seq = refused
+	}
+	f.next = 0
+	if at < end && (went || !enough) {
+		f.next = at
+	}
+	return f
 }
 
 // find gives the floor of a surface, and the epoch in which it is asked.
-func (f *floors) find(s Surface) (seq int64, epoch int) {
+func (f *floors) find(s Surface) (from floor, epoch int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known, ok := f.all[s.ID]
 	if !ok || s.Scope.all || !known.since.Equal(s.Since) || known.path != s.Path || !slices.Equal(known.keys, s.Scope.keys) {
-		return 0, f.epoch
+		return floor{}, f.epoch
 	}
-	return known.seq, f.epoch
+	return known, f.epoch
 }
 
 // set keeps a floor that was found in an epoch.
-func (f *floors) set(s Surface, seq int64, epoch int) {
+func (f *floors) set(s Surface, found floor, epoch int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if epoch != f.epoch {
@@ -53,7 +72,7 @@ func (f *floors) set(s Surface, seq int64, epoch int) {
 	if len(f.all) >= maxFloors {
 		clear(f.all) // they are found again
 	}
-	f.all[s.ID] = floor{keys: slices.Clone(s.Scope.keys), since: s.Since, path: s.Path, seq: seq}
+	f.all[s.ID] = floor{keys: slices.Clone(s.Scope.keys), since: s.Since, path: s.Path, seq: found.seq, next: found.next}
 }
 
 // drop forgets the floor of a surface to which older rows are given again.

@@ -94,16 +94,29 @@ func (o Offerings) Recent(ctx context.Context, surface, path string, after time.
 	return n, sqlite.Coded(err)
 }
 
-// Waiting reads the oldest rows that Claim would take, at most limit, and leaves them.
+// Waiting reads the oldest rows that Claim would take, at most limit, without their texts, and leaves them.
 func (o Offerings) Waiting(ctx context.Context, s Surface, limit int, admit func(Row) bool) ([]Row, error) {
-	floor, _ := o.b.floors.find(s)
-	args, err := s.Scope.args(s.ID, s.Since.UnixMilli(), floor, s.Path)
+	l, err := lookFor(ctx, o.b, s, limit, admit)
 	if err != nil {
-		return nil, err
+		return nil, sqlite.Coded(err)
 	}
-	rows, _, err := unclaimed(ctx, o.b, args, limit, admit)
-	return rows, sqlite.Coded(err)
+	if len(l.rows) > 0 { // they are there for the next look, too
+		l.found.seq = min(l.found.seq, l.rows[0].Seq)
+		l.found.next = min(l.found.next, l.rows[0].Seq)
+	}
+	o.b.floors.set(s, l.found, l.epoch)
+	return l.rows, nil
 }
+
+// Unfinished reports whether the last Claim, or Waiting, for a surface had no time to look at all that waits: the next one
+// goes on there.
+func (o Offerings) Unfinished(s Surface) bool {
+	from, _ := o.b.floors.find(s)
+	return from.next > 0
+}
+
+// Afresh has the next Claim for each surface begin with the oldest row that waits: what was refused may be let through now.
+func (o Offerings) Afresh() { o.b.floors.forget() }
 
 // Lapse notes of what was offered to a surface before a turn began that the turn went by and it was not seen. What was
 // claimed at or after since by one of the paths named is to be offered once more, by another one. It gives the paths by

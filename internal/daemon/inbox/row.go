@@ -48,12 +48,19 @@ const (
 	Member  Kind = "member"
 )
 
-// columns of a Row, in the order of scan.
-const columns = `i.seq, i.id, i.client_message_id, coalesce(i.broker_message_id, ''), i.mesh_id, i.mesh,
+// columns of a Row, in the order of scan; textless are the same for a gate, which decides by who sent what kind of message: what
+// a text holds is not read.
+const (
+	columns  = columnsBefore + "i.body" + columnsBehind
+	textless = columnsBefore + "NULL" + columnsBehind
+
+	columnsBefore = `i.seq, i.id, i.client_message_id, coalesce(i.broker_message_id, ''), i.mesh_id, i.mesh,
 	coalesce(i.topic, ''), i.sender_pubkey, i.sender_member_pubkey, i.sender_name, coalesce(i.recipient_pubkey, ''),
-	coalesce(i.recipient_kind, ''), i.body, coalesce(i.reply_to_id, ''), i.priority, i.subtype, i.encrypted, i.verified,
+	coalesce(i.recipient_kind, ''), `
+	columnsBehind = `, coalesce(i.reply_to_id, ''), i.priority, i.subtype, i.encrypted, i.verified,
 	i.undecryptable, coalesce(i.created_at, 0), i.received_at, coalesce(i.seen_at, 0), i.trace_id, i.receipts,
 	i.released_at IS NOT NULL, coalesce(octet_length(i.body), 0)`
+)
 
 func scan(rows *sqlite.Rows, more ...any) (Row, error) {
 	var r Row

@@ -106,8 +106,10 @@ func (s hookRoutes) wake(ctx context.Context, c caller, _ localapi.None, sub *su
 		if !there || !s.paths.Says(c.id()) || s.paths.Choose(c.id()) != localapi.PathHook {
 			return nil
 		}
+		var again <-chan time.Time // where there was no time to look at all that waits
 		if is.MessageMode != localapi.ModeInbox && s.paths.Rests(c.id()) {
-			waits, err := s.waits(ctx, c)
+			began := s.Now()
+			waits, goesOn, err := s.waits(ctx, c)
 			if err != nil {
 				return err
 			}
@@ -116,6 +118,15 @@ func (s hookRoutes) wake(ctx context.Context, c caller, _ localapi.None, sub *su
 					return err
 				}
 				return sub.flush.Flush()
+			}
+			if goesOn {
+				again = time.After(0)
+			}
+			select { // what happens meanwhile is not missed
+			case <-ctx.Done():
+			case <-s.ending:
+			case <-ended:
+			case <-time.After(restAfter(s.Now().Sub(began))):
 			}
 		}
 		select {
@@ -129,6 +140,7 @@ func (s hookRoutes) wake(ctx context.Context, c caller, _ localapi.None, sub *su
 		case <-sessions:
 		case <-paths:
 		case <-opened:
+		case <-again:
 		case <-keepalive.C:
 			if err := sub.comment("keepalive"); err != nil {
 				return err
@@ -137,22 +149,24 @@ func (s hookRoutes) wake(ctx context.Context, c caller, _ localapi.None, sub *su
 	}
 }
 
-// waits reports whether there is a message that the hook of a session would show it now.
-func (s hookRoutes) waits(ctx context.Context, c caller) (bool, error) {
+// waits reports whether there is a message that the hook of a session would show it now; goesOn where there was no time to
+// look at all of them.
+func (s hookRoutes) waits(ctx context.Context, c caller) (waits, goesOn bool, err error) {
 	is, _ := s.Registry.Find(c.id())
 	if is.MessageMode == localapi.ModeOff {
-		return false, nil
+		return false, false, nil
 	}
 	places, err := room(ctx, s.Server, c.id(), 1)
 	if err != nil || places == 0 {
-		return false, err
+		return false, false, err
 	}
 	to := surfaceOf(c)
 	to.Path = localapi.PathHook
 	v, err := offering(ctx, s.Server, c.id())
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	rows, err := inbox.OfferingsOf(s.Inbox).Waiting(ctx, to, 1, v.offers(func(gate.Reason) {}))
-	return len(rows) > 0, err
+	offers := inbox.OfferingsOf(s.Inbox)
+	rows, err := offers.Waiting(ctx, to, 1, v.offers(func(gate.Reason) {}))
+	return len(rows) > 0, offers.Unfinished(to), err
 }

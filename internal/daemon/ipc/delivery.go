@@ -23,6 +23,7 @@ type delivery struct {
 	ended   <-chan struct{}
 	idle    time.Duration // for how long the last look at what waits was in vain
 	wait    time.Duration // until the host takes the next one; 0: it does now
+	goesOn  bool          // the last look had no time for all that waits
 }
 
 // A look in vain that took longer than longLook is not repeated before lookShare times as long have gone by, at most
@@ -62,15 +63,21 @@ func surfaceOf(c caller) inbox.Surface {
 
 func (d *delivery) over() <-chan struct{} { return d.ended }
 
-func (d *delivery) rest() time.Duration {
-	if d.idle < longLook {
+func (d *delivery) rest() time.Duration { return restAfter(d.idle) }
+
+// restAfter is how long to wait before another look after one in vain.
+func restAfter(look time.Duration) time.Duration {
+	if look < longLook {
 		return 0
 	}
-	return min(lookShare*d.idle, maxRest)
+	return min(lookShare*look, maxRest)
 }
 
 func (d *delivery) again() <-chan time.Time {
-	if d.wait == 0 {
+	switch {
+	case d.goesOn:
+		return time.After(0) // behind rest
+	case d.wait == 0:
 		return nil
 	}
 	return time.After(d.wait)
@@ -78,7 +85,7 @@ func (d *delivery) again() <-chan time.Time {
 
 func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 	s := d.server
-	d.surface.Path = ""
+	d.wait, d.goesOn, d.surface.Path = 0, false, ""
 	if s.paths.Says(d.surface.ID) {
 		d.surface.Path = s.paths.Choose(d.surface.ID)
 	}
@@ -101,6 +108,7 @@ func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 	if d.idle = 0; len(batch.items) == 0 {
 		d.idle = s.Now().Sub(began)
 	}
+	d.goesOn = inbox.OfferingsOf(s.Inbox).Unfinished(d.surface)
 	for _, item := range batch.items {
 		if err := sub.event(strconv.FormatInt(item.Seq, 10), localapi.EventMessage, item); err != nil {
 			return false, err
@@ -116,7 +124,6 @@ func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 
 // paced is how many messages the host takes now by the path, at most a page. 0: it does later, see again.
 func (d *delivery) paced(ctx context.Context) (limit int, err error) {
-	d.wait = 0
 	if d.surface.Path != localapi.PathSocket {
 		return page, nil
 	}

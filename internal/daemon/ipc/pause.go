@@ -59,7 +59,13 @@ func (s pauseRoutes) begin(ctx context.Context, _ caller, req localapi.PauseRequ
 func (s pauseRoutes) end(ctx context.Context, _ caller, req localapi.PauseRequest) (localapi.PausesAnswer, error) {
 	answer, err := node.Pauses{Node: s.Node}.End(ctx, req)
 	if err == nil {
-		s.opened.ring()
+		letThrough(s.Server)
 	}
 	return answer, err
+}
+
+// letThrough has everybody look again, from the oldest message on, who may show more than before.
+func letThrough(s *Server) {
+	inbox.OfferingsOf(s.Inbox).Afresh()
+	s.opened.ring()
 }

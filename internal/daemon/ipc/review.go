@@ -107,6 +107,6 @@ func (s reviewRoutes) review(ctx context.Context, _ caller, req localapi.ReviewR
 	}
 	err = inbox.Release(ctx, s.Inbox, r.Seq)
 	answer.Released = err == nil
-	s.opened.ring() // an accepted sender may have others that wait
+	letThrough(s.Server) // an accepted sender may have others that wait
 	return answer, err
 }

@@ -15,7 +15,11 @@ func (s trustRoutes) trust(ctx context.Context, _ caller, req localapi.TrustRequ
 }
 
 func (s trustRoutes) trustAccept(ctx context.Context, _ caller, req localapi.TrustDecision) (localapi.TrustedAnswer, error) {
-	return node.Trust{Node: s.Node}.Accept(ctx, req)
+	answer, err := node.Trust{Node: s.Node}.Accept(ctx, req)
+	if err == nil {
+		letThrough(s.Server)
+	}
+	return answer, err
 }
 
 func (s trustRoutes) trustReject(ctx context.Context, _ caller, req localapi.TrustDecision) (localapi.TrustedAnswer, error) {
