@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +37,8 @@ func hostileTexts(t *testing.T) []string {
 	return texts
 }
 
-// prompts are the texts that others than the model have in a request to it.
-func prompts(t *testing.T, request string) []string {
+// prompts are the texts that others than the model have in a request to it, which was to have nothing run but these commands.
+func prompts(t *testing.T, request string, commands ...string) []string {
 	t.Helper()
 	var body struct {
 		Messages []struct {
@@ -55,15 +56,21 @@ func prompts(t *testing.T, request string) []string {
 			all = append(all, text)
 			continue
 		}
-		var blocks []struct{ Type, Text string }
+		var blocks []struct {
+			Type, Text string
+			Input      struct{ Command string }
+		}
 		if err := json.Unmarshal(m.Content, &blocks); err != nil {
 			t.Fatal(err)
 		}
 		for _, b := range blocks {
-			if b.Type != "text" {
+			switch {
+			case b.Type == "text":
+				all = append(all, b.Text)
+			case b.Type == "tool_use" && slices.Contains(commands, b.Input.Command), b.Type == "tool_result" && len(commands) > 0:
+			default:
 				t.Errorf("a request has a block of kind %s: something was run", b.Type)
 			}
-			all = append(all, b.Text)
 		}
 	}
 	return all
@@ -88,12 +95,26 @@ func TestClaudeCodeKeepsHostileTextsInTheirFrames(t *testing.T) {
 func keepsInFrames(t *testing.T, texts []string, number int) {
 	w := newWorld(t)
 	anna, ben := w.pair()
-	ben.must("daemon", "down")
-	mkdir(t, filepath.Dir(ben.paths.Config.Settings()))
-	write(t, ben.paths.Config.Settings(), `{"wake_minute": 0, "wake_hour": 0, "wake_hour_tokens": 0, "wake_session_hour": 0, "wake_alternating": 0, "offered_limit": 1000}`)
+	ben.takesAll(t)
 	c := ben.openClaude(t, newModel(t, func(string) string { return "" }), "--allowedTools", "Bash")
 	row := anna.seesSession("claudemesh-session")
-	client := local.New(anna.paths.Daemon.Socket(), time.Now)
+	anna.sendAll(t, row, texts)
+	last := fmt.Sprintf("sign-%03d.", number+len(texts)-1)
+	eventually(t, "the model is asked about all of them", func() bool { return c.model.seen(last) > 0 })
+	c.wantFrames(t, prompts(t, c.model.last(last)), texts, number)
+}
+
+// takesAll has a home show its sessions whatever comes, however fast.
+func (h *home) takesAll(t *testing.T) {
+	h.must("daemon", "down")
+	mkdir(t, filepath.Dir(h.paths.Config.Settings()))
+	write(t, h.paths.Config.Settings(), `{"wake_minute": 0, "wake_hour": 0, "wake_hour_tokens": 0, "wake_session_hour": 0, "wake_alternating": 0, "offered_limit": 1000}`)
+}
+
+// sendAll sends texts to a session.
+func (h *home) sendAll(t *testing.T, row peerRow, texts []string) {
+	t.Helper()
+	client := local.New(h.paths.Daemon.Socket(), time.Now)
 	defer func() { _ = client.Close() }() // its answers were read
 	for i, text := range texts {
 		ctx, cancel := context.WithTimeout(t.Context(), verbTime)
@@ -103,10 +124,14 @@ func keepsInFrames(t *testing.T, texts []string, number int) {
 			t.Fatalf("send %q: %v", text, err)
 		}
 	}
-	last := fmt.Sprintf("sign-%03d.", number+len(texts)-1)
-	eventually(t, "the model is asked about all of them", func() bool { return c.model.seen(last) > 0 })
+}
+
+// wantFrames wants each text in the frame of a message in what the model was asked, and that nothing was read or run.
+// Long ones may be cut.
+func (c *claude) wantFrames(t *testing.T, prompts, texts []string, number int) {
+	t.Helper()
 	frames := map[string]string{}
-	for _, prompt := range prompts(t, c.model.last(last)) {
+	for _, prompt := range prompts {
 		for _, part := range strings.Split(prompt, "<cross-session-message ")[1:] {
 			inside, after, _ := strings.Cut(part, "</cross-session-message>")
 			head, body, _ := strings.Cut(inside, ">\n")
@@ -131,7 +156,38 @@ func keepsInFrames(t *testing.T, texts []string, number int) {
 			t.Errorf("a request has %q: a file was read", secret)
 		}
 	}
-	if found, _ := filepath.Glob(filepath.Join(ben.dir, "project", "pwned*")); len(found) > 0 {
+	if found, _ := filepath.Glob(filepath.Join(c.h.dir, "project", "pwned*")); len(found) > 0 {
 		t.Errorf("a command was run: %v", found)
 	}
+}
+
+// The same by the hooks of the host, which give it what comes beside the answers of its tools.
+func TestClaudeCodeKeepsHostileTextsOfHooksInTheirFrames(t *testing.T) {
+	t.Parallel()
+	findClaude(t)
+	const enough = "toolu_40" // calls
+	commands := []string{"touch begun; until [ -e go ]; do sleep 0.05; done", "true"}
+	texts := hostileTexts(t)
+	last := fmt.Sprintf("sign-%03d.", len(texts)-1)
+	m := newModel(t, func(request string) string {
+		switch {
+		case !strings.Contains(request, "good morning") || strings.Contains(request, last) || strings.Contains(request, enough):
+			return ""
+		case strings.Contains(request, "toolu_1"):
+			return commands[1]
+		}
+		return commands[0]
+	})
+	m.serverEnv = noInbox
+	w := newWorld(t)
+	anna, ben := w.pair()
+	ben.takesAll(t)
+	c := ben.openClaude(t, m, "--allowedTools", "Bash")
+	row := anna.seesSession("claudemesh-session")
+	c.begun()
+	anna.sendAll(t, row, texts)
+	ben.eventually("all have come", func() bool { return len(ben.inbox()) == len(texts) })
+	c.goOn(t)
+	ben.eventually("the model is asked about all of them", func() bool { return m.seen(last) > 0 })
+	c.wantFrames(t, prompts(t, m.last(last), commands...), texts, 0)
 }
