@@ -96,6 +96,9 @@ func TestClaudeCodeIsAnsweredElsewhere(t *testing.T) {
 	if exists(filepath.Join(dir, "first")) {
 		t.Error("the tool ran before it was allowed")
 	}
+	if line := desk.must("status-line"); !strings.Contains(line, "1 to approve") {
+		t.Errorf("the status line of the desk is %q", line)
+	}
 	desk.must("approvals", "allow", q.ID[:8], "--yes")
 	laptop.eventually("the tool runs", func() bool { return exists(filepath.Join(dir, "first")) })
 	desk.exits(6, "approvals", "allow", q.ID, "--yes")
@@ -114,6 +117,9 @@ func TestClaudeCodeIsAnsweredElsewhere(t *testing.T) {
 		t.Errorf("the audit log has\n%s\nwant one permission and one refusal", log)
 	}
 	laptop.must("audit", "verify")
+	if log := desk.must("audit", "list"); strings.Count(log, "approval allow  allow") != 1 {
+		t.Errorf("the audit log of the desk has\n%s\nwant the permission that was given there", log)
+	}
 }
 
 // TestClaudeCodeAsksNobodyElsewhere: without the setting nothing is relayed, and the host does what it does by itself.

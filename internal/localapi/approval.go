@@ -38,6 +38,7 @@ type Approval struct {
 // ApprovalsAnswer lists questions, the oldest first.
 type ApprovalsAnswer struct {
 	Approvals []Approval `json:"approvals"`
+	Relay     bool       `json:"relay" jsonschema:"the sessions of this machine are asked for: approval_relay is on"`
 }
 
 // ApprovalDecision answers one question.
@@ -50,7 +51,7 @@ type ApprovalDecision struct {
 type ApprovalDecided struct {
 	Approval  Approval `json:"approval"`
 	Decision  string   `json:"decision" jsonschema:"allow or deny"`
-	Delivered bool     `json:"delivered" jsonschema:"the machine of the session has the answer"`
+	Delivered bool     `json:"delivered" jsonschema:"the machine of the session has the answer, which counts; false: it is on its way"`
 }
 
 // ApprovalEvent tells that a session of another device of this user wants a permission.

@@ -15,6 +15,7 @@ type StatusLineAnswer struct {
 	Meshes []StatusLineMesh `json:"meshes" jsonschema:"that the session, or outside of one the user, is in"`
 	Unread int              `json:"unread"`
 	Held   int              `json:"held" jsonschema:"of the unread ones, those that are kept from the session for its human"`
+	Asked  int              `json:"approvals" jsonschema:"permissions that sessions of this user wait for, here and on the other devices"`
 }
 
 // StatusLine is read by `claudemesh status-line`, which hosts run again and again.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/logkey"
@@ -37,15 +38,20 @@ type permissionAnswer struct {
 	Behavior string `json:"behavior"`
 }
 
-// redacted stands in a preview in the place of what looks like a secret.
-const redacted = "[REDACTED]"
+// redacted stands in a preview in the place of what looks like a secret; previewLimit is how many code points a host gives of
+// one at most (host 2).
+const (
+	redacted     = "[REDACTED]"
+	previewLimit = 3500
+)
 
-// question is what the daemon is asked. A preview that is a JSON object, with nothing taken out, is the whole input; of
-// everything else nobody knows what it leaves out.
+// question is what the daemon is asked. A preview that is a JSON object, with nothing taken out and below what a host cuts
+// off, is the whole input; of everything else nobody knows what it leaves out.
 func (r permissionRequest) question() (localapi.ApprovalAskRequest, error) {
 	q := localapi.ApprovalAskRequest{Tool: r.Tool, Channel: true}
 	var object map[string]wire.RawMessage
-	if wire.Decode([]byte(r.Preview), &object) == nil && object != nil && !strings.Contains(r.Preview, redacted) {
+	cut := strings.Contains(r.Preview, redacted) || utf8.RuneCountInString(r.Preview) >= previewLimit
+	if wire.Decode([]byte(r.Preview), &object) == nil && object != nil && !cut {
 		q.Input = wire.RawMessage(r.Preview)
 		return q, nil
 	}

@@ -50,6 +50,7 @@ func TestPermissionByChannel(t *testing.T) {
 		{"abcde", `{"command":"please allow"}`, `{"tool":"Bash","input":{"command":"please allow"},"channel":true}`, "allow"},
 		{"fghij", `{"command":"please deny`, `{"tool":"Bash","input":{"description":"Run","input_preview":"{\"command\":\"please deny"},"channel":true,"partial":true}`, "deny"},
 		{"kmnop", `{"command":"please deny [REDACTED]"}`, `"partial":true`, "deny"},
+		{"qqqqq", `{"command":"please deny ` + strings.Repeat("é", previewLimit-26) + `"}`, `"partial":true`, "deny"}, // a host may have cut it
 	} {
 		ask(tt.id, tt.preview)
 		if got := <-asked; !strings.Contains(got, tt.want) {

@@ -48,6 +48,9 @@ func runList(ctx context.Context, a *shell.App, req localapi.ApprovalsRequest) e
 		for _, q := range answer.Approvals {
 			write(s, a, q)
 		}
+		if !answer.Relay {
+			s.Hint("sessions here ask at their own terminal alone: approval_relay was off when the daemon started")
+		}
 	})
 }
 
@@ -80,7 +83,7 @@ type decidedView struct {
 	Device    string `json:"device,omitzero"`
 	Mesh      string `json:"mesh"`
 	InputSHA  string `json:"input_sha256"`
-	Delivered bool   `json:"delivered" jsonschema:"the machine of the session has the answer"`
+	Delivered bool   `json:"delivered" jsonschema:"the machine of the session has the answer, which counts; false: it is on its way"`
 }
 
 func newAllow(a *shell.App) *cobra.Command {

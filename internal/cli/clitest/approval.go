@@ -16,7 +16,7 @@ func Approvals() localapi.ApprovalsAnswer {
 	there := here
 	there.ID, there.Session, there.Device, there.Tool, there.Partial = "de571023"+strings.Repeat("0", 56), "web", "anna@desk", "Write", true
 	there.Input = wire.RawMessage(`{"input_preview":"` + strings.Repeat("long ", 100) + `"}`)
-	return localapi.ApprovalsAnswer{Approvals: []localapi.Approval{here, there}}
+	return localapi.ApprovalsAnswer{Approvals: []localapi.Approval{here, there}, Relay: true}
 }
 
 // ApprovalDecided is the first of Approvals, allowed.

@@ -33,7 +33,7 @@ func New(a *shell.App) *cobra.Command {
 		Use:   "status-line",
 		Short: "Print one line about the mesh, for the status line of a host",
 		Long: "Print one line about the mesh, without a newline, for the status line of Claude Code: the meshes with who is there of whom they know, the " +
-			"session's name, and what is unread or kept from it for you. `claudemesh install --status-line` puts it there. It asks the local daemon alone, " +
+			"session's name, what is unread or kept from it for you, and how many permissions `claudemesh approvals` has to be answered. `claudemesh install --status-line` puts it there. It asks the local daemon alone, " +
 			"starts nothing, waits for at most a third of a second, and always succeeds.",
 		Example: "claudemesh status-line\nclaudemesh status-line --json",
 		Args:    cobra.ArbitraryArgs,
@@ -87,6 +87,9 @@ func text(l localapi.StatusLineAnswer) string {
 	}
 	if l.Held > 0 {
 		facts = append(facts, strconv.Itoa(l.Held)+" held")
+	}
+	if l.Asked > 0 {
+		facts = append(facts, strconv.Itoa(l.Asked)+" to approve")
 	}
 	return "◇ " + term.Clean(shell.Facts(facts...))
 }

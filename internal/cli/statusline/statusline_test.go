@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { os.Exit(clitest.Main(m)) }
 // TestCLILesson212StatusLine: what it shows is the daemon's, and whatever happens it succeeds.
 func TestCLILesson212StatusLine(t *testing.T) {
 	t.Parallel()
-	many := localapi.StatusLineAnswer{Mode: "off"}
+	many := localapi.StatusLineAnswer{Mode: "off", Asked: 2}
 	for _, slug := range []string{"a", "b", "c", "d", "e"} {
 		many.Meshes = append(many.Meshes, localapi.StatusLineMesh{Mesh: slug, Status: "open", Online: 1, Peers: 1})
 	}

@@ -121,7 +121,8 @@ func newAccept(a *shell.App) *cobra.Command {
 		Long: "Accept a peer's key under the name that it has now. <peer> is a name, a key, or the first 16 or more characters of one; of " +
 			"two keys with one name it is the one that waits for a decision. A key that had the name before and is no member any more " +
 			"is replaced.\n\n" + about + "\n\n--unattended also lets its messages reach sessions that act without asking their human. --device says that the key is of " +
-			"another device of yours: it is told what sessions here want permission for, and its answers count (`claudemesh approvals`). " +
+			"another device of yours: it is told what sessions here want permission for, and its answers count (`claudemesh approvals`); say it on both devices. " +
+			"Accepted again without them it has neither. " +
 			"This is for a human in a terminal: a host session is refused.",
 		Example: "claudemesh trust accept ben\n" +
 			"claudemesh trust accept 5e55102301234567 --unattended",
@@ -174,7 +175,14 @@ func runDecision(ctx context.Context, a *shell.App, c localapi.Call[localapi.Tru
 	}
 	k := answer.Key
 	return a.Print(decisionView{shell.NewHeader(), true, k}, func(s term.Stream) {
-		s.OK(done+" "+term.Clean(k.Name), shell.Facts(k.Mesh, k.Pubkey.Short()))
+		device, unattended := "", ""
+		if k.Device {
+			device = "your device: its answers to `claudemesh approvals` count"
+		}
+		if k.Unattended {
+			unattended = "reaches sessions that act alone"
+		}
+		s.OK(done+" "+term.Clean(k.Name), shell.Facts(k.Mesh, k.Pubkey.Short(), device, unattended))
 		if len(k.Holders) > 0 {
 			s.Line("  %s", s.Paint(term.Dim, "several keys have this name now, so write to a key: "+shorts(k.Holders)))
 		}

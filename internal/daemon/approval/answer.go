@@ -78,8 +78,7 @@ func (b *Board) Take(ctx context.Context, a Answer) error {
 		o = Outcome{Reason: "the audit log cannot be written"}
 	}
 	b.mu.Lock()
-	e.outcome = o
-	close(e.done)
+	e.end(o)
 	b.mu.Unlock()
 	if o.Decision == "" {
 		return err
@@ -162,23 +161,55 @@ func entryOf(q Question, a Answer, decision, reason string) audit.Entry {
 	return e
 }
 
-// Answered notes that a question of another device was answered here: a second answer would not be taken there.
-func (b *Board) Answered(nonce, decision string) error {
+// Answered notes that a question of another device was answered here: a second answer would not be taken there. The answer
+// is in the audit log of this device before the other one hears of it; without one nothing is allowed.
+func (b *Board) Answered(ctx context.Context, a Answer) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	e, ok := b.open[nonce]
+	b.prune()
+	e, ok := b.open[a.Nonce]
 	if !ok || e.taken {
+		b.mu.Unlock()
 		return mesh.Errorf(mesh.ApprovalOver, "it was answered, or its time is over")
 	}
-	e.end(Outcome{Decision: decision})
+	e.taken = true
+	b.mu.Unlock()
+	if err := b.note(ctx, entryOf(e.Question, a, a.Decision, "")); err != nil && a.Decision == seal.ApprovalAllow {
+		return err
+	}
 	return nil
 }
 
-// Over takes a question of another device off the board: that device says that it is over.
-func (b *Board) Over(nonce string, asker mesh.Key) {
+// Settled waits until ctx ends for what became of an answer that was given here to a question of another device: true where
+// it counts, false while nobody knows. approval_over where another one was first, which is in the audit log, too.
+func (b *Board) Settled(ctx context.Context, a Answer) (bool, error) {
+	b.mu.Lock()
+	e, ok := b.open[a.Nonce]
+	b.mu.Unlock()
+	if !ok {
+		return false, nil
+	}
+	select {
+	case <-e.done:
+	case <-ctx.Done():
+		return false, nil
+	}
+	o := e.outcome
+	if o.Decision == a.Decision && o.By == a.Signer {
+		return true, nil
+	}
+	err := mesh.Errorf(mesh.ApprovalOver, "it was over before the answer came")
+	if o.Decision != "" {
+		err = mesh.Errorf(mesh.ApprovalOver, "another answer was first: %s", o.Decision)
+	}
+	b.refuse(context.WithoutCancel(ctx), a, err)
+	return false, err
+}
+
+// Over takes a question of another device off the board: that device says that it is over, and which answer counts.
+func (b *Board) Over(p Paper, asker mesh.Key) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e, ok := b.open[nonce]; ok && e.Asker == asker && !e.taken {
-		e.end(Outcome{Reason: "it is over"})
+	if e, ok := b.open[p.Nonce]; ok && e.Asker == asker && !e.over {
+		e.end(Outcome{Decision: p.Decision, Reason: "it is over", By: p.By})
 	}
 }

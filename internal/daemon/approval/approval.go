@@ -86,8 +86,9 @@ type Board struct {
 
 type entry struct {
 	Question
-	taken   bool          // an answer was taken: there is no other
-	done    chan struct{} // closed when outcome is there
+	taken   bool          // an answer was taken, or given here for another device: there is no other
+	over    bool          // outcome is there
+	done    chan struct{} // closed then
 	outcome Outcome
 }
 
@@ -141,7 +142,7 @@ func (b *Board) prune() {
 
 // end settles an entry. The lock of its board is held.
 func (e *entry) end(o Outcome) {
-	e.taken, e.outcome = true, o
+	e.taken, e.over, e.outcome = true, true, o
 	close(e.done)
 }
 

@@ -391,11 +391,15 @@ func TestQuestionOfAnotherDevice(t *testing.T) {
 		t.Errorf("got %v, want a question of another device answered there", err)
 	}
 	answer := d.sign(heard, seal.ApprovalAllow, d.own)
-	if err := errors.Join(d.Answered(heard.Nonce, answer.Decision), laptop.Take(t.Context(), answer.Paper().Answer("m1", keyOf(d.own)))); err != nil {
+	if err := errors.Join(d.Answered(t.Context(), answer), laptop.Take(t.Context(), answer.Paper().Answer("m1", keyOf(d.own)))); err != nil {
 		t.Errorf("got %v, want the answer taken", err)
 	}
-	if err := d.Answered(heard.Nonce, seal.ApprovalDeny); !mesh.IsCode(err, mesh.ApprovalOver) {
+	if err := d.Answered(t.Context(), d.sign(heard, seal.ApprovalDeny, d.own)); !mesh.IsCode(err, mesh.ApprovalOver) {
 		t.Errorf("got %v, want one answer a device", err)
+	}
+	d.Over(q.End(laptop.ended(q)), keyOf(laptop.own))
+	if counts, err := d.Settled(t.Context(), answer); !counts || err != nil || !strings.HasSuffix(d.noted(), "allow allow") {
+		t.Errorf("got %v, %v and %q in the log, want it known that the answer counts", counts, err, d.noted())
 	}
 
 	q = laptop.asks("Write", `{}`)
@@ -403,11 +407,13 @@ func TestQuestionOfAnotherDevice(t *testing.T) {
 	if _, err := d.Hear(told, keyOf(laptop.own), at); err != nil {
 		t.Fatal(err)
 	}
-	d.Over(q.Nonce, keyOf(laptop.away))
+	d.Over(q.End(Outcome{}), keyOf(laptop.away))
 	if len(d.List()) != 1 {
 		t.Error("another device ended the question")
 	}
-	d.Over(q.Nonce, keyOf(laptop.own))
+	for range 2 {
+		d.Over(q.End(Outcome{}), keyOf(laptop.own))
+	}
 	if len(d.List()) != 0 {
 		t.Error("the question waits on")
 	}
@@ -415,5 +421,61 @@ func TestQuestionOfAnotherDevice(t *testing.T) {
 		if _, ok := Read(text); ok {
 			t.Errorf("%q is read as one", text)
 		}
+	}
+}
+
+// TestAnswersOfTwoDevices: of two answers at the same moment one counts, and the human who gave the other one hears that; each
+// is in the log of its device.
+func TestAnswersOfTwoDevices(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		end  func(laptop, phone *desk, q Question) Outcome
+		want string
+	}{
+		"denied at the laptop first": {func(laptop, _ *desk, q Question) Outcome {
+			_ = laptop.Take(t.Context(), laptop.sign(q, seal.ApprovalDeny, laptop.own)) // it is the first
+			return laptop.ended(q)
+		}, "another answer was first: deny"},
+		"allowed on a third device first": {func(laptop, phone *desk, q Question) Outcome {
+			_ = laptop.Take(t.Context(), phone.sign(q, seal.ApprovalAllow, phone.own)) // it is the first
+			return laptop.ended(q)
+		}, "another answer was first: allow"},
+		"given up": {func(laptop, _ *desk, q Question) Outcome { return laptop.ended(q) }, "it was over before the answer came"},
+	} {
+		laptop, phone, d := newDesk(t), newDesk(t), newDesk(t)
+		q := laptop.asks("Bash", `{"command":"ls"}`)
+		paper, _ := q.Tell("m1")
+		heard, err := d.Hear(paper, keyOf(laptop.own), Place{MeshID: "m1", Mesh: "team"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := d.sign(heard, seal.ApprovalAllow, d.own)
+		if err := d.Answered(t.Context(), answer); err != nil {
+			t.Fatal(err)
+		}
+		d.Over(q.End(tc.end(laptop, phone, q)), keyOf(laptop.own))
+		if err := laptop.Take(t.Context(), answer.Paper().Answer("m1", keyOf(d.own))); !mesh.IsCode(err, mesh.ApprovalOver) {
+			t.Errorf("%s: got %v, want the second answer refused", name, err)
+		}
+		counts, err := d.Settled(t.Context(), answer)
+		if counts || !mesh.IsCode(err, mesh.ApprovalOver) || !strings.Contains(err.Error(), tc.want) || d.noted() != "allow allow, allow refused" {
+			t.Errorf("%s: got %v, %v and %q in the log, want %s", name, counts, err, d.noted(), tc.want)
+		}
+	}
+	laptop, d := newDesk(t), newDesk(t)
+	q := laptop.asks("Bash", `{}`)
+	paper, _ := q.Tell("m1")
+	heard, err := d.Hear(paper, keyOf(laptop.own), Place{MeshID: "m1", Mesh: "team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.full = true
+	if err := d.Answered(t.Context(), d.sign(heard, seal.ApprovalAllow, d.own)); !mesh.IsCode(err, mesh.IOError) {
+		t.Errorf("got %v, want nothing allowed that is not written down", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if counts, err := d.Settled(ctx, d.sign(heard, seal.ApprovalAllow, d.own)); counts || err != nil {
+		t.Errorf("got %v, %v, want nothing known", counts, err)
 	}
 }

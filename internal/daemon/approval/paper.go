@@ -33,6 +33,7 @@ type Paper struct {
 	ExpiresMS int64    `json:"expires_at_ms,omitzero"`
 	Decision  string   `json:"decision,omitzero"`
 	Signature string   `json:"signature,omitzero"`
+	By        mesh.Key `json:"by,omitzero"` // who signed the answer that counts, at the end of a question
 }
 
 // Text is the text of the message.
@@ -74,6 +75,11 @@ func (p Paper) Answer(id mesh.ID, signer mesh.Key) Answer {
 		MeshID: id, Nonce: p.Nonce, Session: p.Session, Tool: p.Tool, Input: p.Sum, Decision: p.Decision, ExpiresAt: time.UnixMilli(p.ExpiresMS),
 		Signer: signer, Signature: p.Signature,
 	}
+}
+
+// End is what the other devices are told of the end of a question of this machine.
+func (q Question) End(o Outcome) Paper {
+	return Paper{Kind: Ends, Nonce: q.Nonce, Decision: o.Decision, By: o.By}
 }
 
 // Hear takes a question of another device of this user; what came before changes nothing.

@@ -52,7 +52,7 @@ func (c caller) sees(q approval.Question) bool {
 }
 
 func (s approvalRoutes) list(_ context.Context, c caller, req localapi.ApprovalsRequest) (localapi.ApprovalsAnswer, error) {
-	answer := localapi.ApprovalsAnswer{Approvals: []localapi.Approval{}}
+	answer := localapi.ApprovalsAnswer{Approvals: []localapi.Approval{}, Relay: s.approvals().On()}
 	if err := node.CheckMesh(s.Node, req.Mesh); err != nil {
 		return answer, err
 	}

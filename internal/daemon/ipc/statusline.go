@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
+	"github.com/claudemesh/claudemesh/internal/daemon/node"
 	"github.com/claudemesh/claudemesh/internal/daemon/registry"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 )
@@ -26,6 +27,7 @@ func (s hookRoutes) statusLine(ctx context.Context, c caller, _ localapi.None) (
 		answer.Name, answer.Mode = c.session.Name, c.session.MessageMode
 	}
 	answer.Unread, answer.Held = s.unread(ctx, c)
+	answer.Asked = len(node.Approvals{Node: s.Node}.Board().List()) // a number for the human, who looks at any session's
 	return answer, nil
 }
 

@@ -20,10 +20,13 @@ type Approvals struct{ Node *Node }
 // Board is where they wait.
 func (a Approvals) Board() *approval.Board { return a.Node.shared.Approvals }
 
+// On reports whether the sessions of this machine are asked for.
+func (a Approvals) On() bool { return a.Node.opt.Settings.ApprovalRelay }
+
 // Ask asks for a session, here and on the user's other devices, and waits until the question is answered or over. It tells
 // nobody anything where the relay is off, or the session is in no mesh: the question is then asked at the session alone.
 func (a Approvals) Ask(ctx context.Context, session registry.Session, q approval.Question) (approval.Outcome, error) {
-	if !a.Node.opt.Settings.ApprovalRelay {
+	if !a.On() {
 		return approval.Outcome{Reason: "the relay is off"}, nil
 	}
 	q.Session, q.Name = session.ID, session.Name
@@ -43,7 +46,7 @@ func (a Approvals) Ask(ctx context.Context, session registry.Session, q approval
 	o := a.Board().Wait(ctx, q)
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), localTime)
 	defer cancel()
-	a.over(after, q, told)
+	a.over(after, q.End(o), told)
 	return o, nil
 }
 
@@ -66,7 +69,7 @@ func (a Approvals) tell(ctx context.Context, q approval.Question) []device {
 			continue // left meanwhile, or too large to be told: it is answered here
 		}
 		for _, key := range trust.Devices(at.Roster.Pins) {
-			if _, err := a.send(ctx, device{at, key}, paper, ""); err != nil {
+			if _, err := a.send(ctx, device{at, key}, paper); err != nil {
 				a.Node.opt.Log.Warn("question not told", logkey.Mesh, p.Mesh, logkey.By, key.Short(), logkey.Err, err)
 				continue
 			}
@@ -76,27 +79,27 @@ func (a Approvals) tell(ctx context.Context, q approval.Question) []device {
 	return told
 }
 
-// over tells devices that a question is over, however it ended.
-func (a Approvals) over(ctx context.Context, q approval.Question, told []device) {
+// over tells devices that a question is over, and how it ended.
+func (a Approvals) over(ctx context.Context, end approval.Paper, told []device) {
 	for _, d := range told {
-		if _, err := a.send(ctx, d, approval.Paper{Kind: approval.Ends, Nonce: q.Nonce}, ""); err != nil {
+		if _, err := a.send(ctx, d, end); err != nil {
 			a.Node.opt.Log.Info("end of a question not told", logkey.Mesh, d.at.Mesh.Slug, logkey.By, d.key.Short(), logkey.Err, err)
 		}
 	}
 }
 
 // send puts a paper into the outbox as a message from the user to a member key: a sealed box, like every direct message.
-func (a Approvals) send(ctx context.Context, to device, p approval.Paper, wait mesh.State) (localapi.SendAnswer, error) {
+func (a Approvals) send(ctx context.Context, to device, p approval.Paper) (localapi.SendAnswer, error) {
 	text, err := p.Text()
 	if err != nil {
 		return localapi.SendAnswer{}, err
 	}
 	return a.Node.Send(ctx, "", nil, localapi.SendRequest{
-		To: string(to.key), Mesh: to.at.Mesh.Slug, Message: text, Priority: string(mesh.Now), Wait: wait, WaitMs: answerTime.Milliseconds(),
+		To: string(to.key), Mesh: to.at.Mesh.Slug, Message: text, Priority: string(mesh.Now),
 	})
 }
 
-// answerTime is how long an answer waits until the machine of the session has it.
+// answerTime is how long an answer waits until the machine of the session says whether it counts.
 const answerTime = 5 * time.Second
 
 // NameOf is how the device is called that asks a question.
@@ -109,7 +112,8 @@ func (a Approvals) NameOf(q approval.Question) string {
 }
 
 // Decide answers a question, with this user's key in a mesh in which it was asked. The word of the caller that it may is
-// taken. delivered reports whether the session's machine has the answer.
+// taken. delivered reports whether the session's machine has the answer, which counts there; approval_over where another one
+// was first.
 func (a Approvals) Decide(ctx context.Context, q approval.Question, decision string) (delivered bool, err error) {
 	if q.Partial && decision != seal.ApprovalDeny {
 		return false, mesh.Errorf(mesh.Forbidden, "the host told a part of the input: this can be allowed at the session alone")
@@ -128,12 +132,13 @@ func (a Approvals) Decide(ctx context.Context, q approval.Question, decision str
 	if !at.Roster.Pins.Of(q.Asker).Device {
 		return false, mesh.Errorf(mesh.Forbidden, "that device is no longer one of yours")
 	}
-	if err := a.Board().Answered(q.Nonce, decision); err != nil {
+	if err := a.Board().Answered(ctx, answer); err != nil {
 		return false, err
 	}
-	sent, err := a.send(ctx, device{at, q.Asker}, answer.Paper(), mesh.StateDelivered)
-	if mesh.IsCode(err, mesh.WaitTimeout) {
-		return false, nil // it is on its way
+	if _, err := a.send(ctx, device{at, q.Asker}, answer.Paper()); err != nil {
+		return false, err
 	}
-	return err == nil && sent.State.Reached(mesh.StateDelivered), err
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	return a.Board().Settled(ctx, answer)
 }

@@ -36,7 +36,7 @@ func (a intake) approval(ctx context.Context, msg protocol.PushedMessage, opened
 	case approval.Answers:
 		err = a.opt.Approvals.Take(ctx, paper.Answer(a.Mesh.ID, from))
 	case approval.Ends:
-		a.opt.Approvals.Over(paper.Nonce, from)
+		a.opt.Approvals.Over(paper, from)
 	}
 	if err != nil {
 		a.opt.Log.Warn("approval not taken", logkey.Mesh, a.Mesh.Slug, logkey.Type, paper.Kind, logkey.By, from.Short(), logkey.Err, err)
