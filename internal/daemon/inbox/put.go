@@ -112,14 +112,15 @@ func rowOf(b *Inbox, d Draft) (Row, error) {
 }
 
 // known says whether the message is here, else whether its nonce is, and keeps the nonce. A broker gives a message to a
-// member, or to sessions of it, and not to both, but when a session ends that may have it already (design D1).
+// member, or to sessions of it, and not to both, but when a session ends that may have it already (design D1): then it is
+// the same message to the broker too, while a sender may use its own id for several.
 func known(tx *sqlite.Tx, d Draft) (Verdict, error) {
 	author := cmp.Or(d.From.Member, d.From.Key)
 	var seq int64
 	err := tx.QueryRow(`SELECT seq FROM inbox WHERE client_message_id = $1 AND mesh_id = $2
 		AND coalesce(nullif(sender_member_pubkey, ''), sender_pubkey) = $3
-		AND (coalesce(recipient_pubkey, '') = $4 OR recipient_kind <> $5) LIMIT 1`,
-		d.ClientID, d.MeshID, author, d.To, d.Kind).Scan(&seq)
+		AND (coalesce(recipient_pubkey, '') = $4 OR recipient_kind <> $5 AND broker_message_id = $6) LIMIT 1`,
+		d.ClientID, d.MeshID, author, d.To, d.Kind, d.BrokerID).Scan(&seq)
 	if err == nil {
 		return Duplicate, nil
 	}

@@ -65,9 +65,13 @@ func TestPutVerdicts(t *testing.T) {
 		change func(*Draft)
 		want   Verdict
 	}{
-		"the same again":                       {func(*Draft) {}, Duplicate},
-		"the same under another session key":   {func(d *Draft) { d.From.Key = second }, Duplicate},
-		"another session":                      {func(d *Draft) { d.To, d.NonceHash = second, hash("other") }, New},
+		"the same again":                     {func(*Draft) {}, Duplicate},
+		"the same under another session key": {func(d *Draft) { d.From.Key = second }, Duplicate},
+		"another session":                    {func(d *Draft) { d.To, d.NonceHash = second, hash("other") }, New},
+		"its member, as another message": {func(d *Draft) {
+			d.To, d.Kind, d.BrokerID, d.NonceHash = second, Member, "broker-other", hash("other")
+		}, New},
+		"its member, which it was left to":     {func(d *Draft) { d.To, d.Kind, d.NonceHash = second, Member, nil }, Duplicate},
 		"another id":                           {func(d *Draft) { d.ClientID, d.NonceHash = "two", hash("other") }, New},
 		"another sender":                       {func(d *Draft) { d.From.Key, d.From.Member, d.NonceHash = second, second, hash("other") }, New},
 		"another mesh":                         {func(d *Draft) { d.MeshID, d.NonceHash = "meshB", hash("other") }, New},
