@@ -159,28 +159,39 @@ func (p *Presence) ended(all []*entry) {
 }
 
 // Audience is whom a message to many may reach: the connections given, without those that hide, and the presences
-// that wait for their connection (design D1); and the members of whom nothing but what hides is here.
+// that wait for their connection (design D1), each once; and the members of whom nothing but what hides is here. A
+// connection may have come or gone since the list was made: of its member nothing hides because of that.
 func (p *Presence) Audience(meshID mesh.ID, conns []hub.Conn) (present []*hub.Conn, hidden []mesh.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	present = make([]*hub.Conn, 0, len(conns))
 	shown, last := map[mesh.ID]bool{}, mesh.ID("")
-	add := func(c *hub.Conn) {
-		present = append(present, c)
-		if c.Member != last { // many sessions of one member cost one look
-			last = c.Member
+	show := func(member mesh.ID) {
+		if member != last { // many sessions of one member cost one look
+			last = member
 			shown[last] = true
 		}
 	}
 	for i := range conns {
 		if e := p.book.conns[conns[i].ID]; e == nil || !e.Hidden {
-			add(&conns[i])
+			present = append(present, &conns[i])
+			show(conns[i].Member)
 		}
 	}
+	var listed map[mesh.Key]bool
 	for _, e := range p.book.everybody(meshID) {
-		if e.out == nil && !e.Hidden {
-			away := e.Conn // it may come back meanwhile
-			add(&away)
+		if e.Hidden {
+			continue
+		}
+		show(e.Member)
+		if e.out != nil {
+			continue
+		}
+		if listed == nil {
+			listed = keysOf(conns)
+		}
+		if away := e.Conn; !listed[away.SessionKey] { // it may come back meanwhile
+			present = append(present, &away)
 		}
 	}
 	for _, e := range p.book.everybody(meshID) {
@@ -190,6 +201,17 @@ func (p *Presence) Audience(meshID mesh.ID, conns []hub.Conn) (present []*hub.Co
 		}
 	}
 	return present, hidden
+}
+
+// keysOf are the session keys of connections.
+func keysOf(conns []hub.Conn) map[mesh.Key]bool {
+	all := make(map[mesh.Key]bool, len(conns))
+	for i := range conns {
+		if conns[i].SessionKey != "" {
+			all[conns[i].SessionKey] = true
+		}
+	}
+	return all
 }
 
 // Complete gives the presences behind connections, and those that wait for theirs; a connection that is not noted yet

@@ -179,6 +179,8 @@ func TestHiddenPeersAreSeenByTheirMemberAlone(t *testing.T) {
 		if p.VisibleTo("ben") || !p.VisibleTo("ada") {
 			t.Error("a hidden peer is to be seen by its member alone")
 		}
+		sibling.leave()
+		ben.heard = nil
 		got, hidden := w.p.Audience("m", []hub.Conn{ada.conn, ben.conn})
 		if len(got) != 1 || got[0].ID != ben.conn.ID || !slices.Equal(hidden, []mesh.ID{"ada"}) {
 			t.Errorf("a message to many reaches %+v, hidden %v", got, hidden)
@@ -192,6 +194,33 @@ func TestHiddenPeersAreSeenByTheirMemberAlone(t *testing.T) {
 		}
 		show(true)
 		ben.wantHeard("visible one")
+	})
+}
+
+// Who comes or goes while a message to many looks for its recipients hides nothing from it, and is found once.
+func TestAudienceOfAListThatIsOld(t *testing.T) {
+	inWorld(t, func(w *world) {
+		ada, ben := w.enter("ada", sessionKey("one")), w.enter("ben", sessionKey("two"))
+		list := []hub.Conn{ada.conn, ben.conn}
+		want := func(what string, conns []hub.Conn, keys ...mesh.Key) {
+			t.Helper()
+			present, hidden := w.p.Audience("m", conns)
+			var got []mesh.Key
+			for _, c := range present {
+				got = append(got, c.SessionKey)
+			}
+			if !slices.Equal(got, keys) || len(hidden) > 0 {
+				t.Errorf("%s: got %v, hidden %v, want %v", what, got, hidden, keys)
+			}
+		}
+		one, two := ada.conn.SessionKey, ben.conn.SessionKey
+		want("before ben came", list[:1], one)
+		ben.lose()
+		want("before ben was lost", list, one, two)
+		want("while ben is away", list[:1], one, two)
+		ben = w.enter("ben", sessionKey("two"))
+		ben.leave()
+		want("before ben left", list, one, two)
 	})
 }
 
