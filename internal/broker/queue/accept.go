@@ -25,6 +25,8 @@ func (q *Queue) Accept(ctx context.Context, s *session.Session, req protocol.Sen
 		refuse(err)
 		return
 	}
+	q.loop.parted.seeking.Add(1)
+	defer q.loop.parted.seeking.Add(-1)
 	a, err := q.prepare(ctx, s, &req, d)
 	if err != nil {
 		refuse(err)

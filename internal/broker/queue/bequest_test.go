@@ -2,7 +2,10 @@ package queue
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -35,6 +38,18 @@ func (w *world) wantLedger() {
 	if d := cmp.Diff(want, w.q.writer.ledger.pairs, cmp.AllowUnexported(pair{}, use{})); d != "" {
 		w.t.Errorf("what waits, by the store and by the ledger (-store +ledger):\n%s", d)
 	}
+}
+
+// wantTaken wants one message to be pushed until it is acknowledged.
+func wantTaken(t *testing.T, who string, p *peer, text string) {
+	t.Helper()
+	got := p.pushes()
+	if d := cmp.Diff([]string{text}, slices.Compact(texts(got))); d != "" {
+		t.Fatalf("%s (-want +got):\n%s", who, d)
+	}
+	p.ack(got[len(got)-1])
+	p.w.pass(2 * settings().Lease)
+	wantTexts(t, who+", afterwards", p)
 }
 
 // What a group or everyone was told, and a session did not take before it ended, comes to its member: nobody may ever open
@@ -129,24 +144,125 @@ func TestABrokenConnectionLeavesNothing(t *testing.T) {
 	})
 }
 
-// Two sessions of a member that end with the same message leave one copy; the other waits, and says so.
+// Two sessions of a member that end with the same message leave one copy. The other is where the member's is: it says so
+// as soon as that is known.
 func TestTwoSessionsLeaveOneCopy(t *testing.T) {
 	inWorld(t, settings(), func(t *testing.T, w *world) {
 		w.mesh("m", "ann", "bob")
 		ann, home := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "", daemon)
-		one, two := w.attach("m", "bob", "bob1", groups("dev")), w.attach("m", "bob", "bob2", groups("dev"))
-		sent := ann.send("@dev", "to both")
-		one.sayBye()
-		two.sayBye()
-		home.ack(wantTexts(t, "the member", home, "to both")...)
-		st := ann.status(string(sent.MessageID))
-		states := map[mesh.State]int{}
-		for _, r := range st.Recipients {
-			states[r.State]++
+		var bobs []*peer
+		for _, name := range []string{"bob1", "bob2", "bob3"} {
+			bobs = append(bobs, w.attach("m", "bob", name, groups("dev")))
 		}
-		if d := cmp.Diff(map[mesh.State]int{mesh.StateDelivered: 1, mesh.StateAccepted: 1}, states); d != "" {
-			t.Errorf("states (-want +got):\n%s", d)
+		sent := ann.send("@dev", "to all of dev")
+		want := func(what string, delivered, accepted int) {
+			t.Helper()
+			states := map[mesh.State]int{}
+			for _, r := range ann.status(string(sent.MessageID)).Recipients {
+				states[r.State]++
+			}
+			if states[mesh.StateDelivered] != delivered || states[mesh.StateAccepted] != accepted {
+				t.Errorf("%s: got %v, want %d delivered and %d accepted", what, states, delivered, accepted)
+			}
 		}
+		bobs[0].sayBye()
+		bobs[1].sayBye()
+		want("two have ended", 0, 3)
+		home.ack(wantTexts(t, "the member", home, "to all of dev")...)
+		want("the member has it", 1, 2)
+		bobs[2].sayBye()
+		want("the third has ended", 2, 1)
+		w.pass(silentFor + 2*expireEvery)
+		want("after a while", 3, 0)
+		if got := ann.receipts(); len(got) != 3 {
+			t.Errorf("got the receipts %+v, want three", got)
+		}
+		wantTexts(t, "the member, at the end", home)
 		w.wantLedger()
+	})
+}
+
+// What a member wrote to many comes back to none of it: the session that wrote it may be the one that would hear it.
+func TestWhatASiblingWroteIsNotLeft(t *testing.T) {
+	inWorld(t, settings(), func(t *testing.T, w *world) {
+		w.mesh("m", "bob")
+		one, home := w.attach("m", "bob", "bob1"), w.attach("m", "bob", "", daemon)
+		two := w.attach("m", "bob", "bob2", groups("dev"))
+		one.send("@dev", "to my other session")
+		two.sayBye()
+		w.pass(silentFor + 2*expireEvery)
+		wantTexts(t, "the member", home)
+		wantTexts(t, "the session", one)
+		wantTexts(t, "the other session, back", w.attach("m", "bob", "bob2"), "to my other session")
+	})
+}
+
+// A session that ended without a goodbye leaves what was meant for many when its daemon has been back for a while without
+// it; who comes back with its daemon, however late, has its own.
+func TestASilentSessionLeavesToItsMember(t *testing.T) {
+	inWorld(t, settings(), func(t *testing.T, w *world) {
+		w.mesh("m", "ann", "bob")
+		ann, home := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "", daemon)
+		dead, sleeps := w.attach("m", "bob", "bob1", groups("dev")), w.attach("m", "bob", "bob2", groups("ops"))
+		home.detach()
+		ann.send("@dev", "to the dead")
+		ann.send("@ops", "to the sleeper")
+		ann.send(string(key("bob1")), "to the session")
+		dead.detach()
+		sleeps.detach()
+		w.pass(8 * time.Hour)
+		w.restart()
+		ann = w.attach("m", "ann", "ann1")
+		w.pass(time.Hour)
+		home = w.attach("m", "bob", "", daemon)
+		w.pass(time.Minute)
+		sleeps = w.attach("m", "bob", "bob2", groups("ops"))
+		sleeps.ack(wantTexts(t, "the sleeper", sleeps, "to the sleeper")...)
+		w.pass(silentFor - 2*time.Minute)
+		wantTexts(t, "the member, before", home)
+		w.pass(2*expireEvery + time.Minute)
+		wantTaken(t, "the member", home, "to the dead")
+		w.wantLedger()
+		wantTexts(t, "the session, back", w.attach("m", "bob", "bob1"), "to the session")
+	})
+}
+
+// A broker that could not store a goodbye makes up for it.
+func TestAGoodbyeThatWasNotStored(t *testing.T) {
+	inWorld(t, settings(), func(t *testing.T, w *world) {
+		w.mesh("m", "ann", "bob")
+		ann, home := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "", daemon)
+		bob := w.attach("m", "bob", "bob1", groups("dev"))
+		ann.send("@dev", "to the group")
+		release := w.hold()
+		w.q.Detach(bob.conn.ID, true)
+		w.q.writer.add(&task{
+			change: func(*sqlite.Tx, *ledger) error { return errors.New("the disk is ill") }, after: func() {}, done: make(chan error, 1),
+		})
+		release()
+		w.settle()
+		wantTexts(t, "the member, at once", home)
+		w.pass(silentFor + 2*expireEvery)
+		wantTaken(t, "the member", home, "to the group")
+		w.wantLedger()
+	})
+}
+
+// Who said goodbye is remembered while a message looks for its recipients.
+func TestGoodbyesAreRememberedWhileRecipientsAreSought(t *testing.T) {
+	inWorld(t, settings(), func(t *testing.T, w *world) {
+		w.mesh("m", "bob")
+		bob := w.attach("m", "bob", "bob1")
+		w.q.loop.parted.seeking.Add(1)
+		bob.sayBye()
+		for _, want := range []int{1, 0} {
+			w.pass(settings().Lease)
+			n, err := ask(context.Background(), w.q.loop, func() int { return len(w.q.loop.parted.ended) })
+			if err != nil || n != want {
+				t.Errorf("%d sessions are remembered that ended, %v, want %d", n, err, want)
+			}
+			w.q.loop.parted.seeking.Add(-1)
+		}
+		w.q.loop.parted.seeking.Store(0)
 	})
 }

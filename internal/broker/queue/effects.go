@@ -148,6 +148,8 @@ func (l *loop) finished(ops []op, err error) {
 			all = append(all, o)
 		case *accept:
 			all = append(all, o.rejected...)
+		case *bequest:
+			all = append(all, o.had...)
 		}
 	}
 	rows := make([]hub.Ended, len(all))

@@ -27,6 +27,7 @@ func TestRandomHistories(t *testing.T) {
 			rt.Repeat(map[string]func(*rapid.T){
 				"attach":  h.attach,
 				"detach":  h.detach,
+				"bye":     h.bye,
 				"send":    h.send,
 				"burst":   h.burst,
 				"ack":     h.ack,
@@ -61,6 +62,7 @@ type sent struct {
 	sender string // mesh/member
 	body   string
 	urgent bool
+	many   bool // it was sent to everyone
 	to     map[hub.Mailbox]*copyOf
 }
 
@@ -107,6 +109,33 @@ func (h *history) detach(rt *rapid.T) {
 		delete(h.pending, p)
 		delete(h.online, p.name())
 	}
+}
+
+// bye ends a session: what it leaves is its member's, but for what the member has, and for what it wrote itself.
+func (h *history) bye(rt *rapid.T) {
+	p := h.anyone(rt)
+	if p == nil {
+		return
+	}
+	p.sayBye()
+	delete(h.pending, p)
+	delete(h.online, p.name())
+	own := hub.Mailbox{Member: p.conn.Member, Session: p.conn.SessionKey}
+	heir := hub.Mailbox{Member: p.conn.Member}
+	for _, s := range h.sent {
+		c := s.to[own]
+		if c == nil || c.acked || !s.many || s.sender == p.who.MeshSlug+"/"+p.conn.Name {
+			continue
+		}
+		switch has := s.to[heir]; {
+		case has == nil:
+			delete(s.to, own)
+			s.to[heir] = &copyOf{}
+		case has.acked:
+			c.arrived, c.acked = true, true
+		}
+	}
+	h.look()
 }
 
 // anyone draws a connected peer; nil when there is none.
@@ -204,7 +233,7 @@ func (h *history) accepted(p *peer, req protocol.SendRequest, a protocol.Ack, se
 	}
 	s := &sent{
 		ack: a, n: len(h.sent), sender: sender, body: req.RequestFingerprint + req.Ciphertext,
-		urgent: req.Priority == mesh.Now, to: h.recipients(p, req.TargetSpec),
+		urgent: req.Priority == mesh.Now, many: req.TargetSpec == "*", to: h.recipients(p, req.TargetSpec),
 	}
 	if a.Recipients != len(s.to) {
 		h.rt.Fatalf("%s: got %d recipients, want %d", req.ID, a.Recipients, len(s.to))
@@ -269,13 +298,12 @@ func (h *history) arrived(p *peer, m protocol.PushedMessage) {
 	}
 }
 
-// copyFor finds the copy that a push to p is of. A message to everyone has one of the two at most.
+// copyFor finds the copy that a push to p is of.
 func (s *sent) copyFor(p *peer, m protocol.PushedMessage) (hub.Mailbox, *copyOf) {
 	box := hub.Mailbox{Member: p.conn.Member, Session: p.conn.SessionKey}
-	if c := s.to[box]; c != nil && m.TargetKind != protocol.KindMember {
-		return box, c
+	if m.Mailbox == protocol.KindMember {
+		box.Session = ""
 	}
-	box.Session = ""
 	return box, s.to[box]
 }
 

@@ -53,7 +53,7 @@ func newLoop(opt Options, dir *directory) *loop {
 		slots: make(chan struct{}, maxUnderWay),
 		over:  make(chan struct{}),
 		hub:   hub.New(hub.Options{Lease: opt.Settings.Lease, Rows: windowRows, Bytes: windowBytes, Held: heldBytes}),
-		lines: map[hub.ConnID]*line{}, parted: parted{of: map[store.Box]*seen{}, ended: map[store.Box]*line{}},
+		lines: map[hub.ConnID]*line{}, parted: parted{of: map[store.Box]*seen{}, ended: map[store.Box]estate{}},
 	}
 }
 

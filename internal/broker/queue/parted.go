@@ -2,6 +2,7 @@ package queue
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
@@ -11,14 +12,15 @@ import (
 // parted are the sessions whose connection broke a moment ago, with what is to be stored of that. Nearly all of them
 // come back as they were, and then nothing is.
 type parted struct {
-	of    map[store.Box]*seen
-	ended map[store.Box]*line // who said goodbye, while a message may be under way that did not know of it
-	none  bool                // nobody comes back any more: Run is ending
+	of      map[store.Box]*seen
+	ended   map[store.Box]estate // who said goodbye, while a message may be under way that did not know of it
+	seeking atomic.Int64         // messages whose recipients are being looked for, until they have a slot
+	none    bool                 // nobody comes back any more: Run is ending
 }
 
 const (
 	partedFor = 10 * time.Second // a process that is killed loses as much of when a session was last seen
-	maxParted = 1 << 15          // at the bound all are stored
+	maxParted = 1 << 15          // at the bound all are stored, and of those who said goodbye the next is not remembered
 )
 
 // came stores that a peer is connected, unless the store has that already: was is the line that it replaces, or nil.
@@ -49,9 +51,9 @@ func (l *loop) left(n *line, deliberate bool) {
 	case l.dir.online(own.box):
 	case deliberate:
 		l.writer.addLazy(s)
-		n.bequeath(l)
+		n.estate().leave(l)
 		if len(l.parted.ended) < maxParted {
-			l.parted.ended[own.n] = n
+			l.parted.ended[own.n] = n.estate()
 		}
 	default:
 		l.parted.of[own.n] = s

@@ -65,6 +65,7 @@ func (s *sweeper) run(ctx context.Context) {
 			s.swept(ctx, "drop bodies", err)
 		case <-expire.C:
 			s.swept(ctx, "expire", s.expire(ctx))
+			s.swept(ctx, "bequeath", s.inherit(ctx))
 		case <-prune.C:
 			s.swept(ctx, "prune", s.prune(ctx))
 		case <-check.C:

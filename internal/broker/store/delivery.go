@@ -136,41 +136,6 @@ func FinishDelivery(tx *sqlite.Tx, f Final) (bool, error) {
 	return n > 0, nil
 }
 
-// Bequeath gives the member of a session that has ended a copy of what waits for the session and was meant for many, and
-// ends the session's: all but those of which the member has one. It returns the copies of the session that it ended.
-func Bequeath(tx *sqlite.Tx, from Box, now time.Time) ([]Delivery, error) {
-	rows, err := tx.Query(listBequest, from.Member, from.Session, int64(ToGroup))
-	if err != nil {
-		return nil, fmt.Errorf("list what a session leaves: %w", err)
-	}
-	var left []Delivery
-	for rows.Next() {
-		d := Delivery{To: from}
-		if err := rows.Scan(&d.Message, &d.Sender, &d.Urgent, &d.Bytes); err != nil {
-			return nil, fmt.Errorf("list what a session leaves: %w", err)
-		}
-		left = append(left, d)
-	}
-	if rows.Err() != nil {
-		return nil, rows.Err()
-	}
-	for _, d := range left {
-		if _, err := FinishDelivery(tx, Final{Message: d.Message, To: from, Outcome: Bequeathed, At: now}); err != nil {
-			return nil, err
-		}
-		d.To = Box{Member: from.Member}
-		if err := AddDelivery(tx, d); err != nil {
-			return nil, err
-		}
-	}
-	return left, nil
-}
-
-const listBequest = `SELECT d.message, d.sender, d.urgent, d.bytes FROM delivery d JOIN message m ON m.n = d.message
-	WHERE d.member = $1 AND d.session = $2 AND d.state = 0 AND m.kind >= $3
-		AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.message = d.message AND o.member = d.member AND o.session = 0)
-	ORDER BY d.message`
-
 // Page selects waiting copies of a mailbox.
 type Page struct {
 	After      int64 // Message.N

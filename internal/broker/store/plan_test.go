@@ -47,6 +47,8 @@ func TestLesson239QueriesThatRunOftenUseAnIndex(t *testing.T) {
 		{"status of spread", findMessage, 3, []string{"SEARCH p USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH p USING PRIMARY KEY (message=?)"}},
 		{"copies", listCopiesOf, 2, []string{"SEARCH d USING PRIMARY KEY (message=?)"}},
 		{"bequest", listBequest, 3, []string{"SEARCH d USING INDEX delivery_waiting (member=? AND session=?)", "SEARCH o USING PRIMARY KEY (message=? AND member=? AND session=?)", "SEARCH m USING INTEGER PRIMARY KEY"}},
+		{"bequest, what the member has", listHad, 5, []string{"SEARCH d USING INDEX delivery_waiting (member=? AND session=?)", "SEARCH o USING PRIMARY KEY (message=? AND member=? AND session=?)"}},
+		{"silent sessions", listSilent, 5, []string{"SEARCH d USING INDEX delivery_waiting (member=? AND session>?)", "SEARCH o USING PRIMARY KEY (message=? AND member=? AND session=?)", "SEARCH k USING INTEGER PRIMARY KEY"}},
 		{"group", groupMembers, 3, []string{"SEARCH group_seat USING INDEX group_seat_name (name=?)", "SEARCH group_seat USING INDEX group_seat_name (name>? AND name<?)", "SEARCH m USING INTEGER PRIMARY KEY"}},
 		{"hello", findCaller, 3, []string{"SEARCH h USING PRIMARY KEY (id=?)", "SEARCH m USING INDEX member_key (mesh_id=? AND peer_pubkey=?)", "SEARCH s USING INDEX sqlite_autoindex_session_1 (mesh_id=? AND pubkey=?)", "SEARCH o USING COVERING INDEX member_key (mesh_id=? AND peer_pubkey=?)"}},
 		{"skills", listSkills, 2, []string{"SEARCH s USING INDEX sqlite_autoindex_skill_1 (mesh_id=? AND name>?)", "SEARCH m USING INTEGER PRIMARY KEY"}},
