@@ -51,6 +51,9 @@ func TestClaudeCodeIsConnected(t *testing.T) {
 	if out := list(); len(connected.FindAllString(out, -1)) != 1 || !strings.Contains(out, "plugin:claudemesh:claudemesh") {
 		t.Errorf("after the plugin was installed mcp list says %q, want it connected", out)
 	}
+	if r := anna.run("doctor"); !strings.Contains(r.out, "MCP server of the agents (Claude Code by its plugin)") {
+		t.Errorf("doctor says %q, want it to know the plugin", r.out)
+	}
 	anna.runClaude(t, dir, "plugin", "uninstall", "claudemesh@claudemesh")
 	if out := list(); strings.Contains(out, "claudemesh") {
 		t.Errorf("after all was uninstalled: %s", out)

@@ -132,7 +132,7 @@ func (c Client) Told(p Places) bool {
 			return true
 		}
 	}
-	return false
+	return c.ID == "claude" && p.Plugged() && p.Find(pluginProgram) != ""
 }
 
 func claudeParts(in *Installer) []part {

@@ -2,9 +2,12 @@ package install
 
 import (
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 
+	"github.com/claudemesh/claudemesh/internal/splice"
 	"github.com/claudemesh/claudemesh/internal/wire"
 )
 
@@ -75,4 +78,17 @@ func Plugin(skill map[string]string) (map[string]string, error) {
 		files[path.Join(pluginFolder, "skills", entryName, name)] = skill[name]
 	}
 	return files, nil
+}
+
+// PluginID is what Claude Code calls the plugin of our marketplace.
+const PluginID = pluginName + "@" + pluginName
+
+// Plugged reports whether Claude Code has the plugin of our marketplace switched on for this user.
+func (p Places) Plugged() bool {
+	text, err := os.ReadFile(filepath.Join(p.claude(), "settings.json"))
+	if err != nil {
+		return false
+	}
+	value, ok, err := splice.JSON(text, "enabledPlugins", PluginID)
+	return ok && err == nil && string(value) != "false"
 }

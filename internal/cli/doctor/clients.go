@@ -28,6 +28,7 @@ type sessionView struct {
 // Ways by which a message arrives.
 const (
 	bySocket = "its inbox socket: between two tool calls, and an idle session wakes; where there is none, the channel, with the next turn"
+	orHooks  = "; its hooks show what came by neither"
 	byHand   = "held: nobody knows whether it acts alone. One notice, then `claudemesh inbox` in a terminal of your own"
 	notTold  = "nothing arrives: `claudemesh install` tells it of claudemesh"
 )
@@ -37,10 +38,13 @@ func clientsOf(p *patient) []clientView {
 	for _, c := range p.clients {
 		v := clientView{ID: c.ID, Name: c.Name, Told: c.Told(p.places), Path: byHand}
 		for _, s := range p.steps {
-			v.Hooks = v.Hooks || s.Client == c.ID && s.What == install.Hooks && s.Action == install.Unchanged
+			v.Hooks = v.Hooks || s.Client == c.ID && s.What == install.Hooks && (s.Action == install.Unchanged || plugged(p, s))
 		}
 		if c.ID == "claude" {
 			v.Path, v.Wakes = bySocket, true
+			if v.Hooks {
+				v.Path += orHooks
+			}
 		}
 		if !v.Told {
 			v.Path, v.Wakes = notTold, false

@@ -99,6 +99,37 @@ func TestCLILesson216Doctor(t *testing.T) {
 	clitest.Golden(t, "healthy", w.Transcript("doctor")+w.Transcript("doctor", "--json"))
 }
 
+// plugged is how the settings of Claude Code begin that has our plugin.
+const plugged = `{"enabledPlugins":{"claudemesh@claudemesh":true},`
+
+// TestDoctorKnowsThePlugin: who has the plugin alone is not told to install anything, as that would have hooks run twice.
+func TestDoctorKnowsThePlugin(t *testing.T) {
+	t.Parallel()
+	w := healthy(t)
+	w.Run("uninstall")
+	write(t, filepath.Join(w.Root, ".claude", "settings.json"), plugged+`"x":1}`, 0o600)
+	all, exit := examine(t, w)
+	for _, id := range []string{"mcp-registered", "hooks-registered", "skill-installed", "plugin"} {
+		if f := all[id]; f.Level != "ok" || !strings.Contains(f.Detail, "plugin") && id != "plugin" {
+			t.Errorf("got %+v of %s, want it well by the plugin", f, id)
+		}
+	}
+	if exit != mesh.ExitOK {
+		t.Errorf("got exit %d, want all well: %+v", exit, all)
+	}
+	if r := w.Run("doctor", "--json"); strings.Contains(r.Out, "nothing arrives") {
+		t.Errorf("got %s, want Claude Code to be told", r.Out)
+	}
+	if r := w.Run("install", "--client", "claude", "--no-service"); !strings.Contains(r.Err, "hooks run twice") {
+		t.Errorf("got %q from install, want to be told of the plugin", r.Err)
+	}
+	w.Env["PATH"] = "/nowhere"
+	w.Run("uninstall")
+	if all, _ := examine(t, w); all["plugin"].Level != "fail" {
+		t.Errorf("got %+v where the plugin does not find us, want it to fail", all["plugin"])
+	}
+}
+
 // TestWhatIsWrongIsFound makes one thing wrong after the other, and wants it found, alone, with what to do.
 func TestWhatIsWrongIsFound(t *testing.T) {
 	t.Parallel()
@@ -120,6 +151,14 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		{"mcp-registered", "fail", ".claude.json is left as it is", func(t *testing.T, w *clitest.World) { write(t, filepath.Join(w.Root, ".claude.json"), "{", 0o600) }, false},
 		{"hooks-registered", "warn", "not told: Claude Code", func(t *testing.T, w *clitest.World) {
 			write(t, filepath.Join(w.Root, ".claude", "settings.json"), "{}", 0o600)
+		}, false},
+		{"plugin", "warn", "hooks run twice", func(t *testing.T, w *clitest.World) {
+			path := filepath.Join(w.Root, ".claude", "settings.json")
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, strings.Replace(string(text), "{", plugged, 1), 0o600)
 		}, false},
 		{"config", "fail", "config.json is not readable", func(t *testing.T, w *clitest.World) { write(t, w.Home.Config.File(), "{", 0o600) }, false},
 		{"config", "warn", "none", func(t *testing.T, w *clitest.World) { write(t, w.Home.Config.File(), `{"meshes":[]}`, 0o600) }, false},

@@ -18,6 +18,7 @@ type patient struct {
 	in      *install.Installer
 	steps   []install.Step // what an installation would do
 	unread  error          // why that is not known
+	plugged bool           // Claude Code has the plugin
 	unit    Unit
 	lives   bool // the daemon holds its lock
 	health  localapi.HealthAnswer
@@ -34,6 +35,7 @@ func newPatient(ctx context.Context, a *shell.App, skill map[string]string, unit
 	p.in = &install.Installer{
 		Places: places, Program: a.Sys.Executable, State: a.Home.Config.Install(), Skip: []string{install.StatusLine}, Skill: skill,
 	}
+	p.plugged = places.Plugged()
 	p.steps, p.unread = p.in.Look(p.clients)
 	p.health, p.silent = shell.Ask(ctx, a, localapi.Health, shell.ProbeTime, localapi.None{})
 	return p, nil
@@ -57,6 +59,9 @@ func checks(p *patient) []check {
 		{id: "machine", name: "this machine", look: lookMachine},
 		{id: "service", name: "service", look: lookService, mend: mendService},
 		{id: "daemon", name: "daemon", look: lookDaemon, mend: mendDaemon},
+	}
+	if p.plugged {
+		all = append(all, check{id: "plugin", name: "plugin of Claude Code", look: lookPlugin})
 	}
 	if p.silent != nil {
 		return all

@@ -107,10 +107,12 @@ func lookParts(what string) func(context.Context, *patient) finding {
 			if s.What != what {
 				continue
 			}
-			switch name := nameOf(p, s.Client); s.Action {
-			case install.Added:
+			switch name := nameOf(p, s.Client); {
+			case s.Action == install.Added && plugged(p, s):
+				well = append(well, name+" by its plugin")
+			case s.Action == install.Added:
 				missing = append(missing, name)
-			case install.Updated, install.Removed:
+			case s.Action == install.Updated, s.Action == install.Removed:
 				old = append(old, name)
 			default:
 				well = append(well, name)
@@ -132,6 +134,21 @@ func lookParts(what string) func(context.Context, *patient) finding {
 		}
 		return fine(strings.Join(well, ", "))
 	}
+}
+
+// plugged reports whether the plugin has what a step would put in.
+func plugged(p *patient, s install.Step) bool { return p.plugged && s.Client == "claude" }
+
+// lookPlugin finds what is there twice, by the plugin and by install.
+func lookPlugin(_ context.Context, p *patient) finding {
+	twice := func(s install.Step) bool { return plugged(p, s) && s.Action != install.Added }
+	switch {
+	case slices.ContainsFunc(p.steps, twice):
+		return warn("it stands beside what `claudemesh install` wrote: hooks run twice", "`claudemesh uninstall --client claude`, or `claude plugin uninstall "+install.PluginID+"`")
+	case p.places.Find("claudemesh") == "":
+		return fail("it starts claudemesh, which is not on PATH", "put the folder of "+p.app.Sys.Executable+" on PATH")
+	}
+	return fine(install.PluginID)
 }
 
 func nameOf(p *patient, id string) string {

@@ -85,7 +85,10 @@ func NewInstall(a *shell.App, skill func() map[string]string, unit UnitWork) *co
 				f.unit = unit
 			}
 			f.skill = skill()
-			return run(cmd.Context(), a, f, inUse, (*install.Installer).Install)
+			if err := run(cmd.Context(), a, f, inUse, (*install.Installer).Install); err != nil {
+				return err
+			}
+			return warnOfPlugin(a, f)
 		},
 	}
 	cmd.Flags().BoolVar(&noHooks, "no-hooks", false, "do not write hooks: others do not see that a session works, nor that it was shown a message")
@@ -93,6 +96,15 @@ func NewInstall(a *shell.App, skill func() map[string]string, unit UnitWork) *co
 	cmd.Flags().BoolVar(&noService, "no-service", false, "do not have the system start the daemon: the first verb or session does")
 	cmd.Flags().BoolVar(&statusLine, "status-line", false, "have Claude Code show `claudemesh status-line`, unless it has a status line already")
 	return withFlags(cmd, &f, "tell these programs, in use or not: ")
+}
+
+// warnOfPlugin tells whose Claude Code has the plugin, too.
+func warnOfPlugin(a *shell.App, f flags) error {
+	places, err := shell.Places(a)
+	if err == nil && places.Plugged() && (len(f.clients) == 0 || slices.Contains(f.clients, "claude")) {
+		a.Warn("Claude Code has the plugin of claudemesh, too, and hooks run twice: `claude plugin uninstall %s` takes it out", install.PluginID)
+	}
+	return err
 }
 
 // NewUninstall takes out what install put in; unit has the system no longer start the daemon.
