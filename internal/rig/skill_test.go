@@ -130,3 +130,28 @@ func TestLesson228SkillsStayTheirPublishers(t *testing.T) {
 		}
 	})
 }
+
+// What a key has published that the human rejects is offered no more, and cannot be accepted.
+func TestSkillsOfARejectedKey(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		s := w.open(ben, "s")
+		w.publish(ada, "deploy", "run it")
+		read := w.skill(ben, "deploy")
+		accept := func() error {
+			_, err := localapi.SkillAccept.Do(t.Context(), ben, localapi.SkillAcceptRequest{Name: "deploy", Digest: read.Digest})
+			return err
+		}
+		w.must(accept())
+		if got := w.saidYes(s); got["deploy"] != "run it" {
+			t.Fatalf("after a yes: %v", got)
+		}
+		_, err := localapi.TrustReject.Do(t.Context(), ben, localapi.TrustDecision{Peer: string(read.AuthorPubkey)})
+		w.must(err)
+		if got := w.saidYes(s); len(got) != 0 {
+			t.Errorf("the session is offered %v of a rejected key", got)
+		}
+		if err := accept(); !mesh.IsCode(err, mesh.Forbidden) {
+			t.Errorf("a skill of a rejected key: got %v, want it refused", err)
+		}
+	})
+}

@@ -146,7 +146,7 @@ func newReject(a *shell.App) *cobra.Command {
 		Use:   "reject <peer>",
 		Short: "Reject a key: nothing is sent to it, nothing it signs is verified",
 		Long: "Reject a key: nothing is sent to it, nothing that it signs is shown as verified, and it counts for no name. <peer> is a " +
-			"name, a key, or the first 16 or more characters of one. `claudemesh trust accept` takes it back.\n\n" +
+			"name, a key, or the first 16 or more characters of one. Skills that you have accepted of it are offered no more. `claudemesh trust accept` takes the rest back.\n\n" +
 			"This is for a human in a terminal: a host session is refused.",
 		Example: "claudemesh trust reject ca2010123456789a",
 		Args:    shell.Exactly("the peer"),

@@ -54,6 +54,9 @@ func TestMesh(t *testing.T) {
 		t.Errorf("got %t, %v, difference %s", found, err, diff)
 	}
 	check(t, d.SeePeers(ctx, []Peer{{MeshID: "m1", Key: "a", LastSeen: noon}, {MeshID: "m2", Key: "b", LastSeen: noon}}))
+	for _, id := range []mesh.ID{"m1", "m2"} {
+		check(t, SkillsOf(d, id).Accept(ctx, Skill{Name: "deploy", Digest: "d", Text: "{}"}, noon))
+	}
 	check(t, d.RemoveMesh(ctx, "m1"))
 	list, err := d.ListMeshes(ctx)
 	if diff := cmp.Diff([]Mesh{{ID: "m2", Slug: "two"}}, list); diff != "" || err != nil {
@@ -62,6 +65,9 @@ func TestMesh(t *testing.T) {
 	for id, want := range map[mesh.ID]int{"m1": 0, "m2": 1} {
 		if peers, err := d.ListPeers(ctx, id); len(peers) != want || err != nil {
 			t.Errorf("%s: got %v, %v, want %d peers", id, peers, err, want)
+		}
+		if skills, err := SkillsOf(d, id).List(ctx); len(skills) != want || err != nil {
+			t.Errorf("%s: got %v, %v, want %d accepted skills", id, skills, err, want)
 		}
 	}
 }

@@ -60,10 +60,11 @@ func (m *Mesh) fields() []any {
 	return []any{&m.ID, &m.Slug, &m.Name, &m.Owner, &m.Role, &m.IsOwner, &m.BrokerPin, &m.Unpinned}
 }
 
-// RemoveMesh forgets a mesh with its peers, their pins, what they may do, and the groups and wishes there.
+// RemoveMesh forgets a mesh with its peers, their pins, what they may do, the groups and wishes there, and the skills that were
+// accepted. What a human has paused or muted there stays so, should it be joined again.
 func (d *DB) RemoveMesh(ctx context.Context, id mesh.ID) error {
 	return d.write(ctx, "forget a mesh", func(tx *sqlite.Tx) error {
-		for _, table := range []string{"mesh", "peer", "peer_grant", "grants_taken", "session_groups", "plaintext", "wish", "pin", "pin_session", "handshake"} {
+		for _, table := range []string{"mesh", "peer", "peer_grant", "grants_taken", "session_groups", "plaintext", "wish", "pin", "pin_session", "handshake", "skill"} {
 			if _, err := tx.Exec("DELETE FROM "+table+" WHERE mesh_id = $1", id); err != nil {
 				return err
 			}

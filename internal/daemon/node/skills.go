@@ -230,6 +230,21 @@ func (v Skills) forget(ctx context.Context, at *attachment.Attachment, names ...
 	return err
 }
 
+// disown ends the offer of what a key has published that the human rejects.
+func (v Skills) disown(ctx context.Context, at *attachment.Attachment, author mesh.Key) error {
+	have, err := v.accepted(ctx, at)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, s := range have {
+		if s.AuthorPubkey == author {
+			names = append(names, s.Name)
+		}
+	}
+	return v.forget(ctx, at, names...)
+}
+
 // tell says that sessions are offered other skills from now on.
 func (v Skills) tell(at *attachment.Attachment) {
 	v.node.Events.Publish(events.Event{Kind: localapi.EventSkills, Mesh: at.Mesh.ID, Body: localapi.SystemEvent{

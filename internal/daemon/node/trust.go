@@ -74,6 +74,9 @@ func (t Trust) Reject(ctx context.Context, req localapi.TrustDecision) (localapi
 		return localapi.TrustedAnswer{}, mesh.Errorf(mesh.BadRequest, "who is rejected reaches nobody")
 	}
 	e, err := at.Roster.Pins.Reject(ctx, member)
+	if err == nil {
+		err = NewSkills(t.Node).disown(ctx, at, member)
+	}
 	return localapi.TrustedAnswer{Key: trusted(at, e)}, err
 }
 
