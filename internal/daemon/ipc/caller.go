@@ -34,6 +34,14 @@ func (c caller) id() string {
 	return c.session.ID
 }
 
+// current is a caller that may have gone on as another peer, or have joined a mesh, since it began to ask.
+func current(s *Server, c caller) caller {
+	if now, ok := s.Registry.Find(c.id()); ok {
+		c.session = &now
+	}
+	return c
+}
+
 // scope is what of the inbox the caller sees.
 func (c caller) scope() inbox.Scope {
 	switch {

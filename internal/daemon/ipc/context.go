@@ -106,6 +106,7 @@ func (s hookRoutes) wake(ctx context.Context, c caller, _ localapi.None, sub *su
 		if !there || !s.paths.Says(c.id()) || s.paths.Choose(c.id()) != localapi.PathHook {
 			return nil
 		}
+		c.session = &is            // it may go on as another peer
 		var again <-chan time.Time // where there was no time to look at all that waits
 		if is.MessageMode != localapi.ModeInbox && s.paths.Rests(c.id()) {
 			began := s.Now()

@@ -19,7 +19,8 @@ import (
 // delivery gives messages to the process that shows them to a session's host: each is given out once.
 type delivery struct {
 	server  *Server
-	surface inbox.Surface
+	caller  caller
+	surface inbox.Surface // of the last look
 	ended   <-chan struct{}
 	idle    time.Duration // for how long the last look at what waits was in vain
 	wait    time.Duration // until the host takes the next one; 0: it does now
@@ -49,7 +50,7 @@ func newDelivery(ctx context.Context, s *Server, c caller, req localapi.EventsRe
 	ended, leave := s.deliver.take(c.id())
 	s.retain(func(id string) bool { _, ok := s.Registry.Find(id); return ok })
 	s.paths.Open(c.id(), paths)
-	return &delivery{server: s, surface: surfaceOf(c), ended: ended}, func() {
+	return &delivery{server: s, caller: c, ended: ended}, func() {
 		if leave() {
 			s.paths.Close(c.id())
 		}
@@ -85,7 +86,7 @@ func (d *delivery) again() <-chan time.Time {
 
 func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 	s := d.server
-	d.wait, d.goesOn, d.surface.Path = 0, false, ""
+	d.wait, d.goesOn, d.surface = 0, false, surfaceOf(current(s, d.caller))
 	if s.paths.Says(d.surface.ID) {
 		d.surface.Path = s.paths.Choose(d.surface.ID)
 	}

@@ -190,7 +190,7 @@ func (s *Server) pump(ctx context.Context, c caller, sub *subscriber, source mes
 			if !ok {
 				return mesh.Errorf(mesh.SlowConsumer, "a subscriber reads too slowly")
 			}
-			if visible(c, ev) {
+			if visible(current(s, c), ev) {
 				err = sub.event("", ev.Kind, ev.Body)
 			}
 		}
@@ -237,7 +237,7 @@ func (c *cursor) rest() time.Duration     { return 0 }
 func (c *cursor) again() <-chan time.Time { return nil }
 
 func (c *cursor) next(ctx context.Context, sub *subscriber) (bool, error) {
-	rows, err := c.server.Inbox.After(ctx, c.caller.scope(), c.seq, page)
+	rows, err := c.server.Inbox.After(ctx, current(c.server, c.caller).scope(), c.seq, page)
 	if err != nil {
 		return false, err
 	}
