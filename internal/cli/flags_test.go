@@ -114,7 +114,7 @@ var elsewhere = map[string]string{
 	"daemon up --tcp-public-health": "TestDaemon", "daemon up --public-health": "TestDaemon",
 	"daemon backup --passphrase-file": "TestDaemonUpkeep", "daemon restore --passphrase-file": "TestDaemonUpkeep",
 	"up --broker": "TestUp", "up --listen": "TestUpListen", "audit list --limit": "TestAudit", "share --copy": "TestCopyText",
-	"uninstall --dry-run": "TestInstall", "uninstall --no-service": "TestServiceComesAndGoes", "doctor --fix": "TestWhatIsWrongIsFound", "upgrade --check": "TestUpgrade",
+	"uninstall --dry-run": "TestInstall", "uninstall --no-service": "TestServiceComesAndGoes", "uninstall --purge": "TestPurge", "doctor --fix": "TestWhatIsWrongIsFound", "upgrade --check": "TestUpgrade",
 }
 
 // TestEveryFlagReachesSomething runs each verb with and without each of its flags: what is asked of the daemon, given to

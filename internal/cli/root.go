@@ -150,7 +150,9 @@ func newDoctor(a *shell.App) *cobra.Command {
 	return doctor.New(a, func() map[string]string { return skillFiles(fullTree(a)) }, machine.PutUnit)
 }
 
-func newUninstall(a *shell.App) *cobra.Command { return setup.NewUninstall(a, machine.DropUnit) }
+func newUninstall(a *shell.App) *cobra.Command {
+	return setup.NewUninstall(a, machine.DropUnit, machine.StopAll)
+}
 
 // newPeer is the noun peer: who is there, and who is not to be.
 func newPeer(a *shell.App) *cobra.Command {

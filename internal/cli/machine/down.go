@@ -58,6 +58,29 @@ func runDown(ctx context.Context, a *shell.App) error {
 	return nil
 }
 
+// StopAll stops the daemon, and the broker that up started. Another broker of this user is already_running.
+func StopAll(ctx context.Context, a *shell.App) error {
+	release, err := takeTurn(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer release()
+	daemon, err := stopDaemon(ctx, a)
+	if err != nil {
+		return mesh.Errorf(mesh.CodeOf(err), "stop the daemon: %w", err)
+	}
+	broker, err := stopBroker(ctx, a)
+	switch {
+	case err != nil:
+		return mesh.Errorf(mesh.CodeOf(err), "stop the broker: %w", err)
+	case broker.Reason == reasonForeign:
+		return mesh.Errorf(mesh.AlreadyRunning, "a broker runs that `claudemesh up` did not start, process %d: stop it first", broker.PID)
+	case daemon.Reason == reasonTimeout || broker.Reason == reasonTimeout:
+		return mesh.Errorf(mesh.Timeout, "daemon or broker did not stop")
+	}
+	return nil
+}
+
 func writeDown(s term.Stream, v downView) {
 	writeStopped(s, "the daemon", v.Daemon)
 	writeStopped(s, "the broker", v.Broker)

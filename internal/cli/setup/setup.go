@@ -23,6 +23,7 @@ type installedView struct {
 	Program string     `json:"program" jsonschema:"absolute path that is written into their files"`
 	Steps   []stepView `json:"steps"`
 	Service *unitView  `json:"service,omitzero" jsonschema:"the daemon as a service of the system"`
+	Purged  string     `json:"purged,omitzero" jsonschema:"folder that --purge removed, or would remove"`
 }
 
 type unitView struct {
@@ -48,6 +49,7 @@ type flags struct {
 	skip    []string          // parts that are not written
 	skill   map[string]string // files of the skill
 	unit    UnitWork          // nil: the service stays as it is
+	purge   func() error      // nil: the folder of claudemesh stays
 }
 
 // UnitWork does what there is to do with the daemon's service.
@@ -105,29 +107,6 @@ func warnOfPlugin(a *shell.App, f flags) error {
 		a.Warn("Claude Code has the plugin of claudemesh, too, and hooks run twice: `claude plugin uninstall %s` takes it out", install.PluginID)
 	}
 	return err
-}
-
-// NewUninstall takes out what install put in; unit has the system no longer start the daemon.
-func NewUninstall(a *shell.App, unit UnitWork) *cobra.Command {
-	var f flags
-	var noService bool
-	cmd := &cobra.Command{
-		Use:   "uninstall",
-		Short: "Take out what install put into other programs' files",
-		Long: "Take out what `claudemesh install` put into the files of other programs. A file that nobody else has changed since is again what it was, " +
-			"byte for byte; from others our part alone goes. The system no longer starts the daemon, and one that it started ends; with --client the service " +
-			"stays. Meshes, keys and messages stay: `claudemesh leave` is for those.\n\nThis is for a human in a terminal: a host session is refused.",
-		Example: "claudemesh uninstall\nclaudemesh uninstall --client cursor",
-		Args:    a.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !noService && len(f.clients) == 0 {
-				f.unit = unit
-			}
-			return run(cmd.Context(), a, f, everyone, (*install.Installer).Uninstall)
-		},
-	}
-	cmd.Flags().BoolVar(&noService, "no-service", false, "leave the service as it is")
-	return withFlags(cmd, &f, "these programs only: ")
 }
 
 func withFlags(cmd *cobra.Command, f *flags, what string) *cobra.Command {
@@ -206,6 +185,12 @@ func run(ctx context.Context, a *shell.App, f flags, usual func(install.Places) 
 	if failed != nil { // the programs have been told all the same
 		v.OK, v.Service.Action, v.Service.Reason = false, shell.UnitFailed, mesh.PublicText(failed)
 	}
+	if failed == nil && f.purge != nil {
+		v.Purged = a.Home.Root
+		if err := f.purge(); err != nil {
+			return err
+		}
+	}
 	if err := a.Print(v, func(out term.Stream) { show(out, v) }); err != nil || failed == nil {
 		return err
 	}
@@ -237,6 +222,10 @@ func show(out term.Stream, v installedView) {
 		shown++
 	}
 	shown += showUnit(out, v)
+	if v.Purged != "" {
+		showPurged(out, v)
+		return
+	}
 	switch {
 	case shown == 0:
 		out.Off("nothing of claudemesh is in their files")

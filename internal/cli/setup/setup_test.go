@@ -9,6 +9,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/cli"
 	"github.com/claudemesh/claudemesh/internal/cli/clitest"
+	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
@@ -89,5 +90,40 @@ func TestServiceComesAndGoes(t *testing.T) {
 			t.Errorf("%s: got exit %d, %q, the unit %v, and %q told, want %q", step.args, r.Exit, r.Out+r.Err, err == nil, w.Used, step.says)
 		}
 		w.Used = nil
+	}
+}
+
+// TestPurge: what nothing brings back is not removed where it is another folder than ours, or in use, or nobody said yes.
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		args, says string
+		exit       mesh.Exit
+		given      func(w *clitest.World)
+	}{
+		{"uninstall --purge --client cursor --yes", "leave out --client", mesh.ExitUsage, func(*clitest.World) {}},
+		{"uninstall --purge --no-service --yes", "leave out --client and --no-service", mesh.ExitUsage, func(*clitest.World) {}},
+		{"uninstall --purge --yes", "a variable names", mesh.ExitUsage, func(w *clitest.World) { w.Env["CLAUDEMESH_CONFIG_DIR"] = t.TempDir() }},
+		{"uninstall --purge --yes", "is none", mesh.ExitUsage, func(w *clitest.World) {
+			if err := os.Rename(w.Home.Root, w.Home.Root+"-there"); err != nil {
+				t.Error(err)
+			}
+			if err := os.Symlink(w.Home.Root+"-there", w.Home.Root); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"uninstall --purge --yes", "outside the session", mesh.ExitPermission, func(w *clitest.World) { w.Env["CLAUDECODE"] = "1" }},
+		{"uninstall --purge --yes", "end api", mesh.ExitExists, func(*clitest.World) {}},
+		{"uninstall --purge", "add --yes", mesh.ExitUsage, func(w *clitest.World) { w.Daemon.Answers[localapi.Sessions.Route] = localapi.SessionsAnswer{} }},
+		{"uninstall --purge --dry-run", "would be removed (", mesh.ExitOK, func(*clitest.World) {}},
+	} {
+		w := clitest.WithDaemon(t, cli.Run)
+		with(t, map[string]string{".claudemesh/config.json": "{}"})(w)
+		tc.given(w)
+		r := w.Run(strings.Fields(tc.args)...)
+		_, err := os.Stat(w.Home.Config.File())
+		if r.Exit != tc.exit || !strings.Contains(r.Out+r.Err, tc.says) || err != nil {
+			t.Errorf("%s: got exit %d, %q and %v, want %d, %q and the folder there", tc.args, r.Exit, r.Out+r.Err, err, tc.exit, tc.says)
+		}
 	}
 }

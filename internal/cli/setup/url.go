@@ -115,30 +115,45 @@ func runForget(ctx context.Context, a *shell.App) error {
 	if err := shell.Outside(a, "links are given to programs"); err != nil {
 		return err
 	}
-	s, err := scheme(a)
+	path, err := forgetScheme(ctx, a)
 	if err != nil {
 		return err
 	}
-	path, _ := s.File()
 	v := handlerView{Header: shell.NewHeader(), OK: true, Scheme: install.SchemeName, Path: path}
+	return a.Print(v, func(out term.Stream) {
+		if path == "" && runtime.GOOS != "windows" {
+			out.Off("claudemesh:// links are not given to this program")
+			return
+		}
+		out.OK("claudemesh:// links are no longer given to this program", path)
+	})
+}
+
+// forgetScheme takes back what install of url-handler wrote, and gives the path of it; none where it was not there, or is no
+// file.
+func forgetScheme(ctx context.Context, a *shell.App) (string, error) {
+	s, err := scheme(a)
+	if err != nil {
+		return "", err
+	}
+	path, _ := s.File()
 	if path != "" {
 		switch err := os.Remove(path); {
 		case errors.Is(err, fs.ErrNotExist):
-			v.Path = ""
-			return a.Print(v, func(out term.Stream) { out.Off("claudemesh:// links are not given to this program") })
+			return "", nil
 		case err != nil:
-			return mesh.Errorf(mesh.IOError, "remove %s: %w", path, err)
+			return "", mesh.Errorf(mesh.IOError, "remove %s: %w", path, err)
 		}
 	}
 	if app := s.App(); app != "" {
 		if err := os.RemoveAll(app); err != nil {
-			return mesh.Errorf(mesh.IOError, "remove the app: %w", err)
+			return "", mesh.Errorf(mesh.IOError, "remove the app: %w", err)
 		}
 	}
 	for _, c := range s.Forget() {
 		_ = a.Sys.Services.Manage(ctx, c, a.Sys.Environ) // what it would forget is gone, or never was
 	}
-	return a.Print(v, func(out term.Stream) { out.OK("claudemesh:// links are no longer given to this program", path) })
+	return path, nil
 }
 
 // openedView is the JSON of url-handler open.
