@@ -1,7 +1,10 @@
 package rig
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -152,6 +155,49 @@ func TestGroupRightAfterItsLastSessionEnded(t *testing.T) {
 			w.Send(ada, "@"+name, "for "+name)
 			w.Until("it came to "+name, func() bool { return slices.Contains(w.Texts(ben), "for "+name) })
 		}
+	})
+}
+
+// What a group is told while its only sessions come and go, one resumed, others new, comes to their member, whenever in
+// their lives it was accepted. -seed plays another history.
+func TestGroupWhileSessionsComeAndGo(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		const rounds, messages = 10, 6 // of each round
+		rnd := rand.New(rand.NewPCG(*seedFlag, 11))
+		s := w.open(ben, "session-0")
+		w.joinGroup(s, "dev")
+		var sender sync.WaitGroup
+		defer sender.Wait()
+		var want []string
+		for round := range rounds {
+			pauses := make([]time.Duration, messages)
+			for i := range pauses {
+				pauses[i] = time.Duration(rnd.IntN(8000)) * time.Microsecond
+				want = append(want, fmt.Sprintf("%d of round %d", i, round))
+			}
+			sender.Go(func() {
+				for i, pause := range pauses {
+					<-time.After(pause)
+					req := localapi.SendRequest{To: "@dev", Message: fmt.Sprintf("%d of round %d", i, round)}
+					if _, err := localapi.Send.Do(t.Context(), ada, req); err != nil {
+						t.Errorf("%s: %v", req.Message, err)
+					}
+				}
+			})
+			<-time.After(time.Duration(rnd.IntN(30)) * time.Millisecond)
+			w.close(s)
+			<-time.After(time.Duration(rnd.IntN(10)) * time.Millisecond)
+			s = ben.Register(fmt.Sprintf("session-%d", rnd.IntN(2)*round), nil)
+			if rnd.IntN(3) > 0 {
+				w.joinGroup(s, "dev")
+			}
+		}
+		w.close(s)
+		sender.Wait()
+		w.Until("all have come", func() bool {
+			got := w.Texts(ben)
+			return !slices.ContainsFunc(want, func(text string) bool { return !slices.Contains(got, text) })
+		})
 	})
 }
 

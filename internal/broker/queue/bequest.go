@@ -91,7 +91,7 @@ const silentFor = 5 * time.Minute
 // inherit bequeaths for the sessions that can say no goodbye any more, because their machine lost its power or its network
 // at the end, or whose goodbye a broker that ended did not store. A member that is away as well may come back with them.
 func (s *sweeper) inherit(ctx context.Context) error {
-	since := s.now().Add(-silentFor)
+	since := s.now().Add(-max(silentFor, 2*s.set.PresenceLease))
 	homes, err := ask(ctx, s.loop, func() []*address {
 		var homes []*address
 		for _, n := range s.loop.lines {

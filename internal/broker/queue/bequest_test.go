@@ -11,6 +11,7 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/broker/store"
 	"github.com/claudemesh/claudemesh/internal/mesh"
+	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
@@ -179,6 +180,29 @@ func TestTwoSessionsLeaveOneCopy(t *testing.T) {
 		}
 		wantTexts(t, "the member, at the end", home)
 		w.wantLedger()
+	})
+}
+
+// A session that had stored what it left, and tells of it when it is back, is believed: its member has the message.
+func TestASessionTellsOfWhatItLeft(t *testing.T) {
+	inWorld(t, settings(), func(t *testing.T, w *world) {
+		w.mesh("m", "ann", "bob")
+		ann, home := w.attach("m", "ann", "ann1"), w.attach("m", "bob", "", daemon)
+		bob := w.attach("m", "bob", "bob1", groups("dev"))
+		sent := ann.send("@dev", "stored, and not acknowledged")
+		bob.sayBye()
+		tell := protocol.TellRequest{MessageID: sent.MessageID, Recipient: key("bob1"), State: mesh.StateAcknowledged, Proof: []byte(`{"v":1}`)}
+		if _, err := w.q.TellReceipt(t.Context(), home.who, tell); !mesh.IsCode(err, mesh.OutOfOrder) {
+			t.Errorf("before the member has it: got %v, want another try", err)
+		}
+		home.ack(wantTexts(t, "the member", home, "stored, and not acknowledged")...)
+		if _, err := w.q.TellReceipt(t.Context(), home.who, tell); err != nil {
+			t.Errorf("got %v, want it told", err)
+		}
+		got := ann.receipts()
+		if len(got) != 2 || got[1].Recipient != key("bob1") || got[1].State != mesh.StateAcknowledged {
+			t.Errorf("got %+v, want it delivered to the member and acknowledged by its session", got)
+		}
 	})
 }
 

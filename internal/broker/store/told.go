@@ -26,10 +26,13 @@ const (
 	findMailbox = `SELECT coalesce(k.n, 0) FROM member r LEFT JOIN session k ON k.mesh_id = r.mesh_id AND k.pubkey = $2 AND k.member = r.n
 		WHERE r.n = $1 AND (k.n IS NOT NULL OR r.peer_pubkey = $2)`
 	findSent = `SELECT m.n, coalesce(m.client_id, ''), m.sender, s.id FROM message m JOIN member s ON s.n = m.sender WHERE m.id = $1`
+	findLeft = `SELECT o.state FROM delivery d JOIN delivery o ON o.message = d.message AND o.member = d.member AND o.session = 0
+		WHERE d.message = $1 AND d.member = $2 AND d.session = $3 AND d.state = $4`
 )
 
 // FindHeld reads the copy of a message in a mailbox of a member, by its key: a session's, or the member's own. It is
-// not_found where the member has none there.
+// not_found where the member has none there. What a session left to its member, and may have stored before it ended, has come
+// as far as the member's.
 func FindHeld(tx *sqlite.Tx, id mesh.ID, member int64, key mesh.Key) (Held, error) {
 	h := Held{ID: id, To: Box{Member: member}}
 	err := tx.QueryRow(findMailbox, member, key).Scan(&h.To.Session)
@@ -46,6 +49,15 @@ func FindHeld(tx *sqlite.Tx, id mesh.ID, member int64, key mesh.Key) (Held, erro
 		}
 	}
 	i := slices.IndexFunc(copies, func(c FoundCopy) bool { return c.box == h.To })
+	if i < 0 && h.Message != 0 {
+		err = tx.QueryRow(findLeft, h.Message, member, h.To.Session, int64(Bequeathed)).Scan(&h.Outcome)
+		if err == nil {
+			return h, nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return h, fmt.Errorf("find copy: %w", err)
+		}
+	}
 	if i < 0 {
 		return h, mesh.Errorf(mesh.NotFound, "there is no such message in this mailbox")
 	}
