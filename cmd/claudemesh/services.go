@@ -119,7 +119,11 @@ func manage(ctx context.Context, command, environ []string) error {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = environ
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return mesh.Errorf(mesh.IOError, "%s: %w: %.300s", strings.Join(command, " "), err, strings.TrimSpace(string(out)))
+		said := ""
+		if text := strings.TrimSpace(string(out)); text != "" {
+			said = ": " + text
+		}
+		return mesh.Errorf(mesh.IOError, "%s: %w%.300s", strings.Join(command, " "), err, said)
 	}
 	return nil
 }

@@ -18,8 +18,9 @@ type Scheme struct {
 // SchemeName is what such links begin with.
 const SchemeName = "claudemesh"
 
-// openWords are those of our verb that takes a link as its last word.
-var openWords = []string{"url-handler", "open"}
+// openWords are those of our verb that takes a link as its last word. Behind them nothing of the link is a flag, should the system part it into
+// words.
+var openWords = []string{"url-handler", "open", "--"}
 
 // File is what is written, and where; empty where nothing is. On macOS it is the source of the app that Register makes.
 func (s Scheme) File() (path, text string) {

@@ -124,7 +124,7 @@ func withFlags(cmd *cobra.Command, f *flags, what string) *cobra.Command {
 func inUse(p install.Places) ([]install.Client, error) {
 	all := slices.DeleteFunc(install.Clients(), func(c install.Client) bool { return !c.InUse(p) })
 	if len(all) == 0 {
-		return nil, mesh.Errorf(mesh.NotFound, "none of the programs that claudemesh knows is in use here; --client names one all the same")
+		return nil, mesh.Errorf(mesh.NotFound, "none of the programs that claudemesh knows is in use here, and nothing was written; --client names one all the same, and `claudemesh daemon install-service` has the system start the daemon without one")
 	}
 	return all, nil
 }

@@ -21,6 +21,7 @@ func TestURLHandler(t *testing.T) {
 		{Args: "url-handler open --yes --json " + link},
 		{Args: "url-handler open --yes claudemesh://mesh.example.com/i/$(reboot)"},
 		{Args: "url-handler open --yes " + link, Given: clitest.Inside(t)},
+		{Args: "url-handler open -- " + link + " --yes"}, // as a link with quotes may arrive
 		{Args: "url-handler install", Given: clitest.Inside(t)},
 		{Args: "url-handler uninstall", Given: clitest.Inside(t)},
 	})
