@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/uuid"
@@ -93,4 +94,37 @@ func TestHooksTellOfTheSession(t *testing.T) {
 	if r := anna.runWith("no JSON", "hook", "Stop"); r.exit != mesh.ExitOK || r.out+r.err != "" {
 		t.Errorf("a hook outside of a session: exit status %d, %q", r.exit, r.out+r.err)
 	}
+}
+
+// TestHookWaitsForNoBroker holds that a hook is heard, and gives its host what it has for it, while a broker does not answer;
+// others see what it said when the broker does.
+func TestHookWaitsForNoBroker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna := w.home("anna")
+	anna.must("up")
+	s := anna.open(uuid.NewString())
+	name := s.whoami().Name
+	if !anna.broker().signal(syscall.SIGSTOP) {
+		t.Fatal("there is no broker to stop")
+	}
+	t.Cleanup(func() { anna.broker().signal(syscall.SIGCONT) })
+	if out := s.hook("SessionStart", map[string]string{"source": "startup"}).Out; !strings.Contains(out, name) {
+		t.Errorf("while the broker does not answer a session that starts is told %q, want its name", out)
+	}
+	s.hook("UserPromptSubmit", map[string]string{"prompt": "go on"})
+	anna.broker().signal(syscall.SIGCONT)
+	anna.eventually("others see the session working", func() bool {
+		var peers []struct {
+			Name   string `json:"displayName"`
+			Status string `json:"status"`
+		}
+		anna.ask(&peers, "peers", "--json")
+		for _, p := range peers {
+			if p.Name == name {
+				return p.Status == "working"
+			}
+		}
+		return false
+	})
 }

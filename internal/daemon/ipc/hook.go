@@ -56,7 +56,7 @@ func (s hookRoutes) hook(ctx context.Context, c caller, req localapi.HookRequest
 	}
 	if req.Status != "" && s.moods.news(c.id(), req.Status, s.Now()) {
 		change := localapi.ProfileRequest{Status: &req.Status, Source: "hook"}
-		if _, err := s.Node.Presence().SetProfile(ctx, c.id(), change); err != nil {
+		if err := s.Node.Presence().Mention(c.id(), change); err != nil {
 			return answer, err
 		}
 	}

@@ -49,6 +49,20 @@ func (p Presence) SetProfile(ctx context.Context, sessionID string, req localapi
 	return answer, nil
 }
 
+// Mention is SetProfile, in every mesh, for who does not wait until brokers have heard it.
+func (p Presence) Mention(sessionID string, req localapi.ProfileRequest) error {
+	w, _, err := attachment.ParseWish(req)
+	if err != nil {
+		return err
+	}
+	for _, at := range p.node.meshes() {
+		if v := at.Voice(sessionID); v != nil {
+			v.Mention(w)
+		}
+	}
+	return nil
+}
+
 // Undisturbed lists the meshes in which a session wants not to be disturbed.
 func (p Presence) Undisturbed(ctx context.Context, sessionID string) (map[mesh.ID]bool, error) {
 	quiet := map[mesh.ID]bool{}

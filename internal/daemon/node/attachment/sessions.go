@@ -138,13 +138,14 @@ func (o *Sessions) Find(id string) *SessionLink {
 	return o.links[id]
 }
 
-// later runs something that nobody waits for, while the attachment runs.
-func (o *Sessions) later(run func(context.Context) error) {
+// later runs something that nobody waits for, while the attachment runs; false where it does not.
+func (o *Sessions) later(run func(context.Context) error) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.spawn != nil {
 		o.spawn(run)
 	}
+	return o.spawn != nil
 }
 
 // begin lets sessions start, or with nil no more of them.

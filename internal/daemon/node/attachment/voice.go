@@ -18,6 +18,7 @@ type Voice struct {
 	at        *Attachment
 	sessionID string        // empty: the user
 	turn      chan struct{} // holds a token while somebody speaks
+	mention   mention
 	since     time.Time
 	tally     tally
 }
