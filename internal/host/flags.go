@@ -121,9 +121,15 @@ func Channelled(pid int, server string) bool {
 // ClaudeAncestor returns the nearest of a process and its ancestors that is Claude Code, and whether there is one.
 func ClaudeAncestor(pid int) (Process, bool) {
 	for p := range Ancestry(pid) {
-		if args, err := commandLine(p.PID); err == nil && isClaude(args) {
+		if IsClaude(p.PID) {
 			return p, true
 		}
 	}
 	return Process{}, false
+}
+
+// IsClaude reports whether a process is Claude Code, as far as its command line tells.
+func IsClaude(pid int) bool {
+	args, err := commandLine(pid)
+	return err == nil && isClaude(args)
 }

@@ -167,7 +167,7 @@ func (v *session) alone(ctx context.Context, d *door) (release func()) {
 	if err := paths.EnsureDir(v.daemon.Sessions(), paths.DirMode); err != nil {
 		v.log.Warn("folder of the sessions is missing", slog.Any(logkey.Err, err))
 	}
-	turn := flock.New(v.daemon.SessionLock(v.request.SessionID), flock.SetPermissions(paths.FileMode))
+	turn := flock.New(v.daemon.SessionLock(v.request.SessionID, v.request.PID), flock.SetPermissions(paths.FileMode))
 	if first, err := turn.TryLock(); !first {
 		v.log.Info("another server may show the session its messages", slog.Any(logkey.Err, err))
 		if err == nil {

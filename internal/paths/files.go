@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
@@ -132,16 +133,16 @@ func (d Daemon) MCPLog() string { return filepath.Join(d.Dir, "mcp.log") }
 // Sessions is the folder of session tokens.
 func (d Daemon) Sessions() string { return filepath.Join(d.Dir, "sessions") }
 
-// SessionToken is the token file by which a verb run inside a host session speaks as it (design C6). The id
-// is hashed, so any text may be given.
+// SessionToken is the token file by which a verb run inside a host session speaks as it (design C6). Where a conversation goes
+// on in several processes it holds the tokens of all, with commas between them. The id is hashed, so any text may be given.
 func (d Daemon) SessionToken(sessionID string) string {
 	sum := sha256.Sum256([]byte(sessionID))
 	return filepath.Join(d.Sessions(), hex.EncodeToString(sum[:])+".token")
 }
 
-// SessionLock is held by the MCP server that shows a session its messages: there may be several, one of them does.
-func (d Daemon) SessionLock(sessionID string) string {
-	return strings.TrimSuffix(d.SessionToken(sessionID), ".token") + ".lock"
+// SessionLock is held by the MCP server that shows a session in a process its messages: there may be several, one of them does.
+func (d Daemon) SessionLock(sessionID string, pid int) string {
+	return strings.TrimSuffix(d.SessionToken(sessionID), ".token") + "." + strconv.Itoa(pid) + ".lock"
 }
 
 // SessionProcess is the mark of the process that a session runs in (package host).

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/localdb"
@@ -18,13 +19,17 @@ import (
 // Hooks is a registry for what hooks of hosts say.
 type Hooks struct{ *Registry }
 
-// Around returns the session whose process is the nearest among a process and its ancestors.
+// Around returns the session whose process is the nearest among a process and its ancestors. What another Claude Code does that
+// was started inside of the session, and is not registered itself, is not the session's.
 func (r Hooks) Around(pid int) (Session, bool) {
 	all := r.table.list()
 	for a := range host.Ancestry(pid) {
 		i := slices.IndexFunc(all, func(e *entry) bool { return e.Process.PID == a.PID && e.Process.Start == a.Start })
 		if i >= 0 {
 			return all[i].Session, true
+		}
+		if host.IsClaude(a.PID) {
+			break
 		}
 	}
 	return Session{}, false
@@ -76,9 +81,9 @@ func (r Hooks) Heard(ctx context.Context, id string, news News) error {
 	return nil
 }
 
-// another reports whether a host calls a session by an id that is new for it and nobody else's.
+// another reports whether a host calls a session by an id that is new for it.
 func (r Hooks) another(e *entry, id string) bool {
-	return id != "" && len(id) <= maxIDBytes && printable(id) && id != e.hostID() && (id == e.ID || r.table.find(id) == nil)
+	return id != "" && len(id) <= maxIDBytes && printable(id) && id != e.hostID()
 }
 
 // alias puts the token where a shell finds it that knows a later id of the session.
@@ -86,15 +91,22 @@ func (r Hooks) alias(e *entry, id string) error {
 	if id == e.ID || slices.Contains(e.aliases, id) {
 		return nil
 	}
-	token, _, err := paths.ReadSecret(r.opt.Daemon.SessionToken(e.ID))
+	text, _, err := paths.ReadSecret(r.opt.Daemon.SessionToken(e.ID))
 	if err != nil {
 		return mesh.Errorf(mesh.IOError, "read the session's token: %w", err)
 	}
-	if err := paths.WriteSecret(r.opt.Daemon.SessionToken(id), token); err != nil {
-		return err
+	for token := range strings.SplitSeq(strings.TrimSpace(string(text)), ",") {
+		if !e.has(hash(token)) {
+			continue
+		}
+		if err := r.leave(id, e.ID, token); err != nil {
+			return err
+		}
 	}
 	for len(e.aliases) >= maxAliases {
-		r.drop(r.opt.Daemon.SessionToken(e.aliases[0]))
+		if err := r.leave(e.aliases[0], e.ID, ""); err != nil {
+			return err
+		}
 		e.aliases = e.aliases[1:]
 	}
 	e.aliases = append(slices.Clone(e.aliases), id)
@@ -109,7 +121,7 @@ func (r Hooks) succeed(ctx context.Context, e *entry, news News) error {
 		return err
 	}
 	before := e.keyID()
-	if news.Source == "resume" || news.Source == "fork" {
+	if news.Source == "resume" || news.Source == "fork" || r.table.elsewhere(news.Called, e) {
 		if err := depart(ctx, r.Registry, e); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -129,6 +130,86 @@ func TestResumedElsewhere(t *testing.T) {
 	g.mustRegister(t, third, last)
 	if g.key("first") != key {
 		t.Error("resumed when the process before had ended: got another key, want the same peer")
+	}
+}
+
+// TestOneConversationInTwoProcesses holds that who takes up a conversation that goes on elsewhere is a peer of its own: whether its
+// program begins with it or comes to it, the token of each finds it by the id that both have, and neither takes anything from
+// the other.
+func TestOneConversationInTwoProcesses(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, t.TempDir(), "work")
+	g.run(t)
+	req, first := hostOf(t, "shared")
+	a := g.mustRegister(t, req, first)
+	twin, second := hostOf(t, "shared")
+	twin.OldToken = a.Token // it finds the file
+	b := g.mustRegister(t, twin, second)
+	other, third := hostOf(t, "own")
+	c := g.mustRegister(t, other, third)
+	g.hear(t, "own", "shared", "resume")
+	finds := func(when string, want map[Caller]string) {
+		t.Helper()
+		tokens, err := os.ReadFile(g.home.Daemon.SessionToken("shared"))
+		if err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		keys := map[mesh.Key]bool{}
+		for caller, key := range want {
+			s, err := g.ByToken(strings.TrimSpace(string(tokens)), caller)
+			if err != nil || key != "" && string(s.Lines[0].Pubkey()) != key || keys[s.Lines[0].Pubkey()] {
+				t.Errorf("%s: a verb of process %d is of %+v (%v), want its own session with a key of its own", when, caller.PID, s.Lines, err)
+				continue
+			}
+			keys[s.Lines[0].Pubkey()] = true
+		}
+	}
+	keyOf := func(answer localapi.RegisterAnswer) string { return string(answer.Sessions[0].SessionPubkey) }
+	finds("all three", map[Caller]string{first: keyOf(a), second: keyOf(b), third: ""})
+
+	twin.OldToken = a.Token + "," + b.Token
+	again := g.mustRegister(t, twin, second)
+	if keyOf(again) != keyOf(b) || len(g.List()) != 3 {
+		t.Errorf("started again in its process: %d sessions, want the same peer", len(g.List()))
+	}
+	g = newRigOn(g)
+	if err := g.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	finds("after a restart of the daemon", map[Caller]string{first: keyOf(a), second: keyOf(b), third: ""})
+	if _, err := g.Deregister(t.Context(), a.Token, first); err != nil {
+		t.Fatal(err)
+	}
+	finds("the first has ended", map[Caller]string{second: keyOf(b), third: ""})
+	for _, last := range []struct {
+		token string
+		of    Caller
+	}{{again.Token, second}, {c.Token, third}} {
+		if _, err := g.Deregister(t.Context(), last.token, last.of); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files, err := os.ReadDir(g.home.Daemon.Sessions()); err != nil || len(files) > 0 {
+		t.Errorf("all have ended: %v stay (%v)", files, err)
+	}
+}
+
+// TestHooksInsideOfAnotherHost holds that a hook belongs to the session around it, and not where another Claude Code stands in
+// between: what that one does is not the session's, also before it is registered, or where it never is.
+func TestHooksInsideOfAnotherHost(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, t.TempDir(), "work")
+	g.mustRegister(t, request("outer"), self())
+	for name, want := range map[string]bool{"sh": true, "claude": false} {
+		cmd := exec.Command("sleep", "60")
+		cmd.Args[0] = name
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if s, ok := (Hooks{g.Registry}).Around(cmd.Process.Pid); ok != want || ok && s.ID != "outer" {
+			t.Errorf("a hook below %s: got %q, %t, want %t", name, s.ID, ok, want)
+		}
+		end(cmd)
 	}
 }
 

@@ -59,6 +59,9 @@ func (r *Registry) revive(row localdb.Session, joined []membership.Mesh) *entry 
 	if name := mesh.SafeName(e.rules.SessionName(e.hostID()), ""); numbered(e.Name, name) {
 		e.proposed = name
 	}
+	if e.hostID() != e.ID {
+		e.aliases = []string{e.hostID()} // by which its shell finds the token
+	}
 	e.setToken(row.TokenHash)
 	e.Lines = r.linesOrLess(e, joined)
 	return e
@@ -128,12 +131,13 @@ func (r *Registry) forget(ctx context.Context, s Session) error {
 		if err := depart(ctx, r, e); err != nil {
 			return err
 		}
-		for _, alias := range e.aliases {
-			r.drop(r.opt.Daemon.SessionToken(alias))
+		for _, id := range append([]string{s.ID}, e.aliases...) {
+			if err := r.leave(id, s.ID, ""); err != nil {
+				return err
+			}
+			r.drop(r.opt.Daemon.SessionLock(id, s.Process.PID))
 		}
 	}
-	r.drop(r.opt.Daemon.SessionToken(s.ID))
-	r.drop(r.opt.Daemon.SessionLock(s.ID))
 	r.table.change(s.ID, nil)
 	for _, l := range s.Lines {
 		r.opt.Lines.Detach(s, l)

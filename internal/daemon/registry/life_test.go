@@ -94,8 +94,8 @@ func TestRestore(t *testing.T) {
 		before = g.List()[1]
 	}
 	end(cmd)
-	stray := []string{filepath.Join(g.home.Daemon.Sessions(), "0123.token"), g.home.Daemon.SessionLock("dead")}
-	for _, path := range append(stray, g.home.Daemon.SessionLock("alive")) {
+	stray := []string{filepath.Join(g.home.Daemon.Sessions(), "0123.token"), g.home.Daemon.SessionLock("dead", cmd.Process.Pid)}
+	for _, path := range append(stray, g.home.Daemon.SessionLock("alive", os.Getpid())) {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func TestRestore(t *testing.T) {
 	if diff := cmp.Diff(before, s, opts); diff != "" {
 		t.Errorf("the session changed (-before +after):\n%s", diff)
 	}
-	if _, err := os.Stat(g.home.Daemon.SessionLock("alive")); err != nil {
+	if _, err := os.Stat(g.home.Daemon.SessionLock("alive", os.Getpid())); err != nil {
 		t.Errorf("the lock of a living session: %v", err)
 	}
 	for _, path := range append(stray, g.home.Daemon.SessionToken("dead")) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -50,13 +51,12 @@ func (r *Registry) Register(ctx context.Context, req localapi.RegisterRequest, c
 		return localapi.RegisterAnswer{}, err
 	}
 	defer r.turn.release()
-	if old := r.table.calledBy(req.SessionID, p); old != nil { // its program was started again after the host gave it another id
-		req.SessionID = old.ID
-	}
+	called := req.SessionID
+	req.SessionID = r.table.place(called, p, c)
 	if err := r.mayReplace(req); err != nil {
 		return localapi.RegisterAnswer{}, err
 	}
-	e, err := r.newEntry(req, p)
+	e, err := r.newEntry(req, p, called)
 	if err != nil {
 		return localapi.RegisterAnswer{}, err
 	}
@@ -119,14 +119,27 @@ func (r *Registry) mayReplace(req localapi.RegisterRequest) error {
 		}
 		return nil
 	}
-	if !old.lives() || old.has(hash(req.OldToken)) {
+	if !old.lives() || slices.ContainsFunc(strings.Split(req.OldToken, ","), func(token string) bool { return old.has(hash(token)) }) {
 		return nil
 	}
 	return mesh.Errorf(mesh.Forbidden, "session %s is registered and runs: replacing it takes its token", req.SessionID)
 }
 
-// newEntry makes a session of a request, without a token.
-func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entry, error) {
+// place is the id under which a process is to be the session that its host calls by an id: the one that it has, where its
+// program was started again; that id; or where the conversation goes on in another process, too, one of its own.
+func (t *table) place(id string, p host.Process, c Caller) string {
+	if old := t.calledBy(id, p); old != nil {
+		return old.ID
+	}
+	old := t.find(id)
+	if old == nil || old.of(p) || !old.lives() || descends(c.PID, old.Process) {
+		return id
+	}
+	return id + "~" + strconv.Itoa(p.PID)
+}
+
+// newEntry makes a session of a request, without a token; called is how its host calls it.
+func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process, called string) (*entry, error) {
 	joined, err := r.opt.Book.List()
 	if err != nil {
 		return nil, err
@@ -138,6 +151,8 @@ func (r *Registry) newEntry(req localapi.RegisterRequest, p host.Process) (*entr
 	if old := r.table.find(e.ID); old != nil && old.of(p) { // the session goes on
 		e.Registered, e.kept, e.heard, e.aliases = old.Registered, old.kept, old.heard, old.aliases
 		linesOf = r.lines
+	} else if called != e.ID {
+		e.kept.Called, e.aliases = called, []string{called}
 	}
 	e.kept.Given = req.DisplayName
 	if accepts := r.launches.allowed(p); accepts != nil {

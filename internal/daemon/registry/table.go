@@ -95,6 +95,11 @@ func (t *table) calledBy(id string, p host.Process) *entry {
 	return nil
 }
 
+// elsewhere reports whether the conversation of an id goes on in a session that lives, other than e.
+func (t *table) elsewhere(id string, e *entry) bool {
+	return slices.ContainsFunc(t.list(), func(o *entry) bool { return o.ID != e.ID && (o.ID == id || o.hostID() == id) && o.lives() })
+}
+
 // taken reports whether a session that lives, other than the one of an id, has one of the keys.
 func (t *table) taken(id string, lines []Line) bool {
 	for _, e := range t.list() {

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/claudemesh/claudemesh/internal/host"
 	"github.com/claudemesh/claudemesh/internal/logkey"
@@ -33,7 +35,7 @@ func (r *Registry) keep(ctx context.Context, e *entry, token string) error {
 	}
 	for _, id := range append([]string{e.ID}, e.aliases...) {
 		if err == nil {
-			err = paths.WriteSecret(r.opt.Daemon.SessionToken(id), []byte(token+"\n"))
+			err = r.leave(id, e.ID, token)
 		}
 	}
 	if err == nil {
@@ -45,18 +47,53 @@ func (r *Registry) keep(ctx context.Context, e *entry, token string) error {
 	return errors.Join(err, r.opt.DB.EndSession(ctx, e.ID, r.opt.Now()))
 }
 
-// ByToken returns the session of a token; session_unknown when there is none or the caller's process does not descend
-// from the session's (design C6).
-func (r *Registry) ByToken(token string, c Caller) (Session, error) {
-	sum := hash(token)
-	for _, e := range r.table.list() {
-		if e.has(sum) {
+// leave puts the token of a session where verbs find it that know the session by an id. Those of others whose hosts call
+// them so, too, stay; an empty token takes the session's own away.
+func (r *Registry) leave(id, sessionID, token string) error {
+	path := r.opt.Daemon.SessionToken(id)
+	text, _, err := paths.ReadSecret(path)
+	if err != nil {
+		text = nil // there is none, or it is made anew
+	}
+	var tokens []string
+	for t := range strings.SplitSeq(strings.TrimSpace(string(text)), ",") {
+		if t != "" && r.table.others(sessionID, hash(t)) {
+			tokens = append(tokens, t)
+		}
+	}
+	if token != "" {
+		tokens = append(tokens, token)
+	}
+	if len(tokens) == 0 {
+		r.drop(path)
+		return nil
+	}
+	return paths.WriteSecret(path, []byte(strings.Join(tokens, ",")+"\n"))
+}
+
+// others reports whether a session that lives, other than the one of an id, has the token of a hash.
+func (t *table) others(id, tokenHash string) bool {
+	return slices.ContainsFunc(t.list(), func(e *entry) bool { return e.ID != id && e.has(tokenHash) && e.lives() })
+}
+
+// ByToken returns the session of a token, or of the one among several with commas between them that is the caller's;
+// session_unknown when there is none or the caller's process does not descend from the session's (design C6).
+func (r *Registry) ByToken(tokens string, c Caller) (Session, error) {
+	var outside *entry
+	for token := range strings.SplitSeq(tokens, ",") {
+		sum := hash(token)
+		for _, e := range r.table.list() {
+			if !e.has(sum) {
+				continue
+			}
 			if c.UID == os.Getuid() && descends(c.PID, e.Process) {
 				return e.Session, nil
 			}
-			r.opt.Log.Warn("session token from outside of its session", slog.String(logkey.Session, e.ID), slog.Int(logkey.PID, c.PID))
-			break
+			outside = e
 		}
+	}
+	if outside != nil {
+		r.opt.Log.Warn("session token from outside of its session", slog.String(logkey.Session, outside.ID), slog.Int(logkey.PID, c.PID))
 	}
 	return Session{}, mesh.Errorf(mesh.SessionUnknown, "no session of the caller has this token")
 }
@@ -85,7 +122,7 @@ func (r *Registry) sweepFiles() {
 	keep := map[string]bool{}
 	for _, e := range r.table.list() {
 		for _, id := range append([]string{e.ID}, e.aliases...) {
-			keep[r.opt.Daemon.SessionToken(id)], keep[r.opt.Daemon.SessionLock(id)] = true, true
+			keep[r.opt.Daemon.SessionToken(id)], keep[r.opt.Daemon.SessionLock(id, e.Process.PID)] = true, true
 			keep[r.opt.Daemon.SessionProcess(id)] = true
 		}
 	}
