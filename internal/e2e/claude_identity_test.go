@@ -72,6 +72,19 @@ func (h *home) inTwoMeshes(t *testing.T, owner *home) (dir string) {
 	return dir
 }
 
+// seesTwin starts the conversation of a session in a second process, which is another peer as long as it runs.
+func (h *home) seesTwin(first mesh.Key, twin *screen, command string) {
+	h.t.Helper()
+	twin.enter(command, "Enter")
+	h.eventually("sees two peers while one conversation goes on in two processes", func() bool {
+		got := h.claudes("anna-mesh")
+		return len(got) == 2 && got[0].Key != got[1].Key && (got[0].Key == first || got[1].Key == first)
+	})
+	twin.shows("what now")
+	twin.enter("/exit", "Enter")
+	h.seesClaude("the same peer after its twin", func(p peerRow) bool { return p.Key == first })
+}
+
 // Who a session of the real Claude Code is: in every joined mesh, called as Claude Code calls it, the same after /clear and when
 // that conversation is taken up again, another one after /branch or while its conversation goes on elsewhere, and gone within 5 s
 // of its end.
@@ -132,15 +145,7 @@ func TestClaudeCodeIdentity(t *testing.T) {
 		t.Fatalf("--continue took up %s, want %s", got, cleared)
 	}
 	s.shows("what now")
-	twin := ben.openScreen(t, 121, 40, dir, ben.claudeEnv(m.URL)...)
-	twin.enter(path+" --resume "+cleared, "Enter")
-	anna.eventually("sees two peers while one conversation goes on in two processes", func() bool {
-		got := anna.claudes("anna-mesh")
-		return len(got) == 2 && got[0].Key != got[1].Key && (got[0].Key == first.Key || got[1].Key == first.Key)
-	})
-	twin.shows("what now")
-	twin.enter("/exit", "Enter")
-	anna.seesClaude("the same peer after its twin", same(first.Key))
+	anna.seesTwin(first.Key, ben.openScreen(t, 121, 40, dir, ben.claudeEnv(m.URL)...), path+" --resume "+cleared)
 	s.enter("/branch", "Enter")
 	anna.seesClaude("another peer after /branch", func(p peerRow) bool { return p.Key != first.Key })
 	if err := syscall.Kill(ben.running().PID, syscall.SIGKILL); err != nil {

@@ -29,6 +29,9 @@ import (
 // rootVariable tells a child of these tests where its files are.
 const rootVariable = "TEST_ROOT"
 
+// secondVariable has a host start our server twice.
+const secondVariable = "TEST_SECOND"
+
 // TestMain is also every other process of these tests: by its name the host program and the MCP server, by its first
 // argument the daemon that the server starts.
 func TestMain(m *testing.M) {
@@ -47,15 +50,22 @@ func TestMain(m *testing.M) {
 // beHost starts the MCP server as a host does, and then does nothing until it is killed. The server's pipes are the
 // test's, so that they stay open when this process is gone.
 func beHost() {
+	startServer(os.Stdin, os.Stdout)
+	if os.Getenv(secondVariable) != "" {
+		startServer(os.NewFile(3, "in"), os.NewFile(4, "out"))
+	}
+	select {}
+}
+
+func startServer(in, out *os.File) {
 	cmd := exec.Command(executable())
 	cmd.Args = []string{"claudemesh", "mcp"}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, os.Stderr
 	if err := cmd.Start(); err != nil {
 		panic(err)
 	}
-	_, _ = os.Stdin.Close(), os.Stdout.Close() // so that the end of the server can be seen
-	_ = cmd.Wait()
-	select {}
+	_, _ = in.Close(), out.Close() // so that the end of the server can be seen
+	go func() { _ = cmd.Wait() }() // it may be killed
 }
 
 func beServer() {
@@ -102,33 +112,65 @@ type claude struct {
 // startClaude starts both on the daemon's files.
 func startClaude(t *testing.T, d *fakeDaemon, env ...string) *claude {
 	t.Helper()
-	c := &claude{hostProgram: &hostProgram{t: t}, home: t.TempDir()}
+	c, own := newClaude(t, d, env...)
+	c.start(own)
+	return c
+}
+
+// startTwice starts a host that starts our server twice, as one does that is configured to.
+func startTwice(t *testing.T, d *fakeDaemon) (first *claude, second *hostProgram) {
+	t.Helper()
+	first, own := newClaude(t, d, secondVariable+"=1")
+	second = &hostProgram{t: t}
+	first.cmd.ExtraFiles = second.pipes()
+	first.start(append(own, first.cmd.ExtraFiles...))
+	return first, second
+}
+
+// newClaude makes a host, and gives the files that it is to have alone.
+func newClaude(t *testing.T, d *fakeDaemon, env ...string) (c *claude, own []*os.File) {
+	t.Helper()
+	c = &claude{hostProgram: &hostProgram{t: t}, home: t.TempDir()}
 	c.cmd = exec.Command(executable())
 	c.cmd.Args = []string{"claude"}
 	c.cmd.Env = append(env, "HOME="+c.home, rootVariable+"="+filepath.Dir(d.home.Dir), "CLAUDE_CODE_SESSION_ID=0c9e", "CLAUDECODE=1",
 		"CLAUDE_CODE_MESSAGING_TOKEN=s3cret", "CLAUDE_PROJECT_DIR=/src/tool")
+	own = c.pipes()
+	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = own[0], own[1], os.Stderr
+	return c, own
+}
+
+// pipes makes those between the test and a server, and gives the server's ends.
+func (h *hostProgram) pipes() []*os.File {
+	h.t.Helper()
 	inR, inW, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	outR, outW, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = inR, outW, os.Stderr
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	_, _ = inR.Close(), outW.Close() // the processes have their own
-	c.in = inW
-	c.read(outR)
-	t.Cleanup(func() {
-		c.kill()
-		for range c.lines { // until the server has ended too
+	h.in = inW
+	h.read(outR)
+	h.t.Cleanup(func() {
+		for range h.lines { // until the server has ended too
 		}
 		_, _ = inW.Close(), outR.Close()
 	})
-	return c
+	return []*os.File{inR, outW}
+}
+
+// start starts a host; the files are its own then.
+func (c *claude) start(own []*os.File) {
+	c.t.Helper()
+	if err := c.cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, f := range own {
+		_ = f.Close() // the processes have their own
+	}
+	c.t.Cleanup(c.kill) // before the ends of its servers are waited for
 }
 
 func (c *claude) kill() {
@@ -333,10 +375,9 @@ func TestOneServerShowsTheMessages(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t, t.TempDir())
 	d.start(t)
-	first := startClaude(t, d)
+	first, second := startTwice(t, d)
 	first.greet("claude-code")
 	d.await(t, "stream", func() bool { return d.streams == 1 })
-	second := startClaude(t, d)
 	second.greet("claude-code")
 	d.push(item(1, "alice", "one"))
 	if content, _ := first.note(); content != "alice: one" {

@@ -99,12 +99,12 @@ func (r Hooks) alias(e *entry, id string) error {
 		if !e.has(hash(token)) {
 			continue
 		}
-		if err := r.leave(id, e.ID, token); err != nil {
+		if err := leave(r.Registry, id, e.ID, token); err != nil {
 			return err
 		}
 	}
 	for len(e.aliases) >= maxAliases {
-		if err := r.leave(e.aliases[0], e.ID, ""); err != nil {
+		if err := leave(r.Registry, e.aliases[0], e.ID, ""); err != nil {
 			return err
 		}
 		e.aliases = e.aliases[1:]

@@ -132,7 +132,7 @@ func (r *Registry) forget(ctx context.Context, s Session) error {
 			return err
 		}
 		for _, id := range append([]string{s.ID}, e.aliases...) {
-			if err := r.leave(id, s.ID, ""); err != nil {
+			if err := leave(r, id, s.ID, ""); err != nil {
 				return err
 			}
 			r.drop(r.opt.Daemon.SessionLock(id, s.Process.PID))

@@ -35,7 +35,7 @@ func (r *Registry) keep(ctx context.Context, e *entry, token string) error {
 	}
 	for _, id := range append([]string{e.ID}, e.aliases...) {
 		if err == nil {
-			err = r.leave(id, e.ID, token)
+			err = leave(r, id, e.ID, token)
 		}
 	}
 	if err == nil {
@@ -49,7 +49,7 @@ func (r *Registry) keep(ctx context.Context, e *entry, token string) error {
 
 // leave puts the token of a session where verbs find it that know the session by an id. Those of others whose hosts call
 // them so, too, stay; an empty token takes the session's own away.
-func (r *Registry) leave(id, sessionID, token string) error {
+func leave(r *Registry, id, sessionID, token string) error {
 	path := r.opt.Daemon.SessionToken(id)
 	text, _, err := paths.ReadSecret(path)
 	if err != nil {
