@@ -194,7 +194,9 @@ func TestSessionKeyOfTypeScriptIsTakenOver(t *testing.T) {
 func TestPruneSessions(t *testing.T) {
 	t.Parallel()
 	b, _ := openBook(t)
-	if n, err := b.PruneSessions(noon); n != 0 || err != nil {
+	passing, live := mesh.NewToken(), mesh.NewToken()
+	registered := func(id string) bool { return id == live }
+	if n, err := b.PruneSessions(noon, registered); n != 0 || err != nil {
 		t.Errorf("got %d, %v, want nothing to prune in an empty home", n, err)
 	}
 	if err := b.SaveOwner("m1", seal.NewSecretKey(), noon); err != nil {
@@ -207,8 +209,19 @@ func TestPruneSessions(t *testing.T) {
 	later := noon.Add(29 * 24 * time.Hour)
 	sessionKey(t, b, "m1", "used-later", later)
 	sessionKey(t, b, "m2", sessionID, noon)
-	if n, err := b.PruneSessions(noon.Add(sessionIdle)); n != 2 || err != nil {
-		t.Errorf("got %d, %v, want the two idle keys pruned", n, err)
+	sessionKey(t, b, "m1", passing, noon)
+	kept := sessionKey(t, b, "m1", live, noon)
+	for _, tc := range []struct {
+		after time.Duration
+		want  int
+		what  string
+	}{{sessionGrace - 1, 0, "none"}, {sessionGrace, 1, "that of the session without an id of a host"}, {sessionIdle, 2, "the two idle ones"}} {
+		if n, err := b.PruneSessions(noon.Add(tc.after), registered); n != tc.want || err != nil {
+			t.Errorf("after %s: got %d, %v, want pruned %s", tc.after, n, err, tc.what)
+		}
+	}
+	if sessionKey(t, b, "m1", live, later).Public() != kept.Public() {
+		t.Error("got another key for a session that is registered")
 	}
 	if _, found, _ := b.OwnerSecret("m1"); !found {
 		t.Error("got the owner's key pruned, want it kept for ever")

@@ -17,8 +17,12 @@ import (
 	"github.com/claudemesh/claudemesh/internal/seal"
 )
 
-// sessionIdle is how long the key of a session is kept after its last use (design C5).
-const sessionIdle = 30 * 24 * time.Hour
+// sessionIdle is how long the key of a session is kept after its last use, and sessionGrace that of one whose host gave it no
+// id: the id is of ours, and nothing comes back under it (design C5).
+const (
+	sessionIdle  = 30 * 24 * time.Hour
+	sessionGrace = 24 * time.Hour
+)
 
 // SessionSecret returns the key of a host session in a mesh, from its file, else from the file that a TypeScript
 // CLI left for the same session, else a new one that it writes (design C5). Any text may be a session id. Each call
@@ -145,9 +149,9 @@ func fileName(sessionID string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// PruneSessions removes the key files of sessions that were not asked for in 30 days, and says how many. A session that
-// is registered for so long is asked for by whoever prunes.
-func (b *Book) PruneSessions(now time.Time) (int, error) {
+// PruneSessions removes the key files of sessions that are not registered and were not asked for in 30 days, or in a day where
+// their host gave them no id, and says how many.
+func (b *Book) PruneSessions(now time.Time, registered func(sessionID string) bool) (int, error) {
 	b.editing.Lock()
 	defer b.editing.Unlock()
 	dirs, err := os.ReadDir(b.config.Keys())
@@ -155,10 +159,13 @@ func (b *Book) PruneSessions(now time.Time) (int, error) {
 		return 0, nil
 	}
 	count := 0
+	idle := func(path string, since time.Duration) bool {
+		return since >= sessionGrace && idle(b, path, since, registered)
+	}
 	for _, dir := range dirs {
 		if dir.IsDir() && err == nil {
 			var n int
-			n, err = pruneDir(filepath.Join(b.config.Keys(), dir.Name()), now)
+			n, err = pruneDir(filepath.Join(b.config.Keys(), dir.Name()), now, idle)
 			count += n
 		}
 	}
@@ -168,8 +175,22 @@ func (b *Book) PruneSessions(now time.Time) (int, error) {
 	return count, nil
 }
 
+// idle reports whether a key that was not asked for since a while is of no use any more.
+func idle(b *Book, path string, since time.Duration, registered func(sessionID string) bool) bool {
+	f, _, err := b.readKey(path)
+	switch {
+	case err != nil:
+		return since >= sessionIdle
+	case registered(f.SessionID):
+		return false
+	case len(f.SessionID) == len(mesh.NewToken()) && strings.Trim(f.SessionID, "0123456789abcdef") == "":
+		return true
+	}
+	return since >= sessionIdle
+}
+
 // pruneDir prunes the keys of one mesh, and the folder when it is empty.
-func pruneDir(dir string, now time.Time) (int, error) {
+func pruneDir(dir string, now time.Time, idle func(path string, since time.Duration) bool) (int, error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return 0, err
@@ -177,10 +198,11 @@ func pruneDir(dir string, now time.Time) (int, error) {
 	count := 0
 	for _, file := range files {
 		info, err := file.Info()
-		if err != nil || !info.Mode().IsRegular() || now.Sub(info.ModTime()) < sessionIdle {
+		path := filepath.Join(dir, file.Name())
+		if err != nil || !info.Mode().IsRegular() || !idle(path, now.Sub(info.ModTime())) {
 			continue // gone meanwhile, not ours, or in use
 		}
-		if err := os.Remove(filepath.Join(dir, file.Name())); err != nil {
+		if err := os.Remove(path); err != nil {
 			return count, err
 		}
 		count++

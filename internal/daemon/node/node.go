@@ -126,7 +126,7 @@ func prune(ctx context.Context, opt Options) error {
 	tick := time.NewTicker(pruneInterval)
 	defer tick.Stop()
 	for {
-		if _, err := opt.Book.PruneSessions(opt.Now()); err != nil {
+		if err := pruneKeys(ctx, opt); err != nil && ctx.Err() == nil {
 			opt.Log.Warn("session keys not pruned", logkey.Err, err)
 		}
 		if err := opt.DB.PruneGroups(ctx, opt.Now()); err != nil && ctx.Err() == nil {
@@ -147,6 +147,19 @@ func prune(ctx context.Context, opt Options) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// pruneKeys forgets the keys of sessions that do not come back. One that is registered keeps its own, however long it says
+// nothing.
+func pruneKeys(ctx context.Context, opt Options) error {
+	sessions, err := opt.DB.ListSessions(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = opt.Book.PruneSessions(opt.Now(), func(id string) bool {
+		return slices.ContainsFunc(sessions, func(s localdb.Session) bool { return s.ID == id })
+	})
+	return err
 }
 
 // dropStrays ends the messages that wait for meshes which nobody has joined. Where nothing is joined, or that cannot be
