@@ -192,14 +192,11 @@ func (s *soaked) sample(t *testing.T, since time.Duration) {
 }
 
 // slope is by how much the memory grows in ten minutes, in MiB, over the last two thirds of the time: the difference of the
-// medians of the two.
+// least of the two. Above it lies garbage, which comes and goes by ten MiB and more while nothing grows.
 func (s *soaked) slope() float64 {
 	third := len(s.rss) / 3
 	if third == 0 {
 		return 0
 	}
-	middle, last := slices.Clone(s.rss[third:2*third]), slices.Clone(s.rss[2*third:])
-	slices.Sort(middle)
-	slices.Sort(last)
-	return (last[len(last)/2] - middle[len(middle)/2]) / max(s.times[len(s.times)-1]/3, 1e-9)
+	return (slices.Min(s.rss[2*third:]) - slices.Min(s.rss[third:2*third])) / max(s.times[len(s.times)-1]/3, 1e-9)
 }
