@@ -114,7 +114,7 @@ func (a *arena) mixed(name string, length time.Duration, sample func()) {
 	}
 	users.Go(func() { every(3*time.Second, func() { a.visit() }) })
 	users.Go(func() { every(5*time.Second, func() { a.line().reset(); a.account.gather(a.ben) }) })
-	users.Go(func() { every(max(length/60, time.Second/2), sample) })
+	users.Go(func() { every(max(length/180, time.Second/2), sample) })
 	users.Wait()
 	a.settle()
 	fmt.Printf("fault %-22s %s\n", f.name, a.account.check())
