@@ -99,6 +99,9 @@ func (l Log) append(ctx context.Context, e Entry) error {
 	if err != nil {
 		return err
 	}
+	if noted, ok := l.noted(); ok && noted.seq >= last.seq {
+		last = noted // where the end was cut off or changed, that shows for good
+	}
 	e.Seq, e.Prev, e.TS = last.seq+1, last.hash, mesh.FormatTime(l.now())
 	line, hash, err := seal(e)
 	if err != nil {
@@ -132,6 +135,16 @@ func (l Log) lock(ctx context.Context) (unlock func(), err error) {
 // head holds number and hash of the last line, so that an end that is missing shows. It is behind the log after a crash,
 // and never before it.
 func (l Log) head() string { return l.path + ".head" }
+
+// noted is what head says; false where it says nothing: never written, gone, or cut off by a crash.
+func (l Log) noted() (last link, ok bool) {
+	data, err := os.ReadFile(l.head())
+	if err != nil {
+		return link{}, false
+	}
+	n, err := fmt.Sscanf(string(data), "%d %64s", &last.seq, &last.hash)
+	return last, err == nil && n == 2
+}
 
 // part is the log itself (0), or an older part of it.
 func (l Log) part(n int) string {

@@ -88,7 +88,7 @@ func TestVerifyNamesTheFirstBadLine(t *testing.T) {
 		{"a space", func(text string) string { return strings.Replace(text, `"verb":"b"`, `"verb": "b"`, 1) }, 2, "not what was written"},
 		{"a hash", func(text string) string { return strings.Replace(text, `"hash":"`, `"hash":"0`, 1) }, 1, "not what was written"},
 		{"a line out", func(text string) string { l := lines(text); return l[0] + l[2] + "\n" }, 2, "number 3, want 2"},
-		{"the first line out", func(text string) string { l := lines(text); return l[1] + l[2] + "\n" }, 0, ""},
+		{"the first line out", func(text string) string { l := lines(text); return l[1] + l[2] + "\n" }, 1, "number 2, want 1"},
 		{"a line twice", func(text string) string { l := lines(text); return l[0] + l[0] + l[1] + l[2] + "\n" }, 2, "number 1, want 2"},
 		{"two lines exchanged", func(text string) string { l := lines(text); return l[0] + l[2] + "\n" + l[1] }, 2, "number 3, want 2"},
 		{"the last line out", func(text string) string { l := lines(text); return l[0] + l[1] }, 3, "missing at the end"},
@@ -170,6 +170,23 @@ func TestAppendFollowsABadLine(t *testing.T) {
 	all, err := l.List(t.Context(), 9)
 	if err != nil || len(all) != 2 || all[1].Verb != "c" || all[1].Seq != 3 {
 		t.Errorf("got %+v and %v, want a and c", all, err)
+	}
+}
+
+// TestAppendKeepsWhatWasTakenOut: the next entry does not hide that lines are missing at the end, or all of them.
+func TestAppendKeepsWhatWasTakenOut(t *testing.T) {
+	t.Parallel()
+	for _, left := range []int{0, 1, 2} {
+		l := newLog(t)
+		l.write(t, "a", "b", "c")
+		lines := strings.SplitAfter(l.read(t), "\n")
+		if err := os.WriteFile(l.path, []byte(strings.Join(lines[:left], "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l.write(t, "d", "e")
+		if r := l.verify(t); r.Fault == nil || r.Fault.Line != left+1 || !strings.Contains(r.Fault.Text, "number 4") {
+			t.Errorf("got %+v with %d of three lines left, want the fourth named behind them", r, left)
+		}
 	}
 }
 

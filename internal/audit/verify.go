@@ -29,7 +29,7 @@ type Report struct {
 
 // Verify reads the whole log, the oldest part first, up to the first fault.
 func (l Log) Verify(ctx context.Context) (Report, error) {
-	c := check{last: link{0, genesis}}
+	c := check{last: link{0, genesis}, oldest: l.part(keptFiles)}
 	err := l.each(ctx, c.line)
 	if err == nil && c.report.Fault == nil {
 		c.report.Fault = c.missing(l)
@@ -85,6 +85,7 @@ func (l Log) each(ctx context.Context, visit func(file string, n int, line []byt
 type check struct {
 	report Report
 	last   link
+	oldest string // file before which there may have been others
 	file   string // of the last line
 	at     int
 }
@@ -95,7 +96,7 @@ func (c *check) line(file string, n int, line []byte) bool {
 	switch first := c.report.Entries == 0; {
 	case err != nil:
 		text = "it is not what was written"
-	case first && e.Seq > 1: // older parts are gone
+	case first && e.Seq > 1 && file == c.oldest: // older parts are gone
 	case e.Seq != c.last.seq+1:
 		text = fmt.Sprintf("it has number %d, want %d: lines before it are missing, or were put in", e.Seq, c.last.seq+1)
 	case e.Prev != c.last.hash:
@@ -116,15 +117,9 @@ func (c *check) line(file string, n int, line []byte) bool {
 
 // missing compares the end with what was noted of it.
 func (c *check) missing(l Log) *Fault {
-	var noted link
-	data, err := os.ReadFile(l.head())
-	if err != nil {
-		return nil // never written, or gone: nothing is known of the end
-	}
-	if n, err := fmt.Sscanf(string(data), "%d %64s", &noted.seq, &noted.hash); err != nil || n != 2 {
-		return nil // a crash cut it off
-	}
+	noted, ok := l.noted()
 	switch {
+	case !ok: // nothing is known of the end
 	case noted.seq > c.last.seq:
 		return &Fault{l.path, c.at + 1, fmt.Sprintf("the last entry had number %d: lines are missing at the end", noted.seq)}
 	case noted.seq == c.last.seq && noted.hash != c.last.hash:
