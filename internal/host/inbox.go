@@ -21,7 +21,7 @@ const (
 )
 
 // What the inbox of a session is given: it takes 30 messages at once and one more every two seconds, and drops what comes
-// above that without a word (docs/hosts.md). The rest is left to notices, and to other programs.
+// above that without a word (docs/hosts.md). The rest is left to other programs.
 const (
 	InboxBurst = 24
 	InboxEvery = 2500 * time.Millisecond

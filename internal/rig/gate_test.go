@@ -172,6 +172,10 @@ func TestFloodWakesSeldom(t *testing.T) {
 	}
 	w.wantBodies(s, "a flood", "0", "1", "2", "3")
 	w.wantBodies(s, "a moment later")
+	ben.Stop()
+	ben.Start()
+	w.wantSessionOpen(s)
+	w.wantBodies(s, "after a restart")
 	if got := w.Texts(s); len(got) != 9 {
 		t.Errorf("its inbox has %q, want all nine", got)
 	}

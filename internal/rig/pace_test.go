@@ -63,3 +63,46 @@ func TestABurstIsGivenToTheInboxOfAHostAsItTakesIt(t *testing.T) {
 		}
 	}
 }
+
+// What a session is told of messages that wait comes by the same inbox, and counts.
+func TestNoticesCountForTheInboxOfAHost(t *testing.T) {
+	t.Parallel()
+	set := quick
+	connect := set.daemon
+	set.daemon = func(d *config.Daemon) {
+		connect(d)
+		d.WakeMinute, d.WakeHour, d.WakeAlternating, d.OfferedLimit = 0, 0, 0, 1
+	}
+	w := newWorld(t, set, "ada", "ben")
+	ada, ben := w.homes[0], w.homes[1]
+	w.trusts(ben, "ada")
+	s := w.open(ben, "s")
+	w.hook(s, localapi.HookRequest{Event: "SessionStart"})
+	for i := range host.InboxBurst {
+		w.Send(ada, "s", fmt.Sprint(i))
+	}
+	w.Until("all have come", func() bool { return len(w.Inbox(s)) == host.InboxBurst })
+	req, err := localapi.Events.Request(localapi.EventsRequest{Deliver: true, Paths: localapi.PathSocket})
+	w.must(err)
+	began, given := time.Now(), 0
+	for more := true; more; {
+		more = false
+		var attempts []string
+		for range 2 { // a message, and how many wait behind it
+			answer, err := s.Do(t.Context(), req)
+			w.must(err)
+			for _, item := range events[localapi.InboxItem](t, answer.Body, localapi.EventMessage) {
+				attempts = append(attempts, item.Attempt)
+				given, more = given+1, true
+			}
+			_, err = localapi.InboxOffered.Do(t.Context(), s, localapi.OfferedRequest{Attempts: attempts, Path: localapi.PathSocket})
+			w.must(err)
+			told := len(events[localapi.Notice](t, answer.Body, localapi.EventNotice))
+			given, more = given+told, more || told > 0
+		}
+		w.surfaced(s, len(attempts), attempts...)
+	}
+	if most := host.InboxBurst + int(time.Since(began)/host.InboxEvery); given > most || given < host.InboxBurst {
+		t.Errorf("the inbox was given %d messages and notices at once, want at most %d", given, most)
+	}
+}

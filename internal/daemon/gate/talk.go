@@ -37,8 +37,8 @@ const bytesPerToken = 4
 const maxShown = 10_000
 
 // Talks remembers for an hour who has said what to which session, by what this machine itself did: what was pushed, what the
-// session sent, when its human spoke. What messages say of themselves counts for nothing. A restart forgets it. The zero Talks
-// is ready; it may be shared.
+// session sent, when its human spoke. What messages say of themselves counts for nothing. After a restart it recalls what was
+// pushed, and counts turns anew. The zero Talks is ready; it may be shared.
 type Talks struct {
 	mu       sync.Mutex
 	sessions map[string]*conversation
@@ -50,6 +50,8 @@ type conversation struct {
 	said  map[mesh.Key]moment
 	turns map[mesh.Key]turns
 	used  moment
+
+	recalled bool
 }
 
 // moment is when something happened, and behind how much else, which tells apart what happens at one time.
@@ -84,6 +86,35 @@ func (t *Talks) Pushed(session string, from mesh.Key, sizeBytes int, now time.Ti
 		}
 		count.last = c.used
 		c.turns[from] = count
+	})
+}
+
+// Past is a message that was given to a session before.
+type Past struct {
+	From  mesh.Key
+	At    time.Time
+	Bytes int
+}
+
+// Recalled reports whether it is known what was pushed to a session before.
+func (t *Talks) Recalled(session string, now time.Time) (is bool) {
+	t.with(session, now, func(c *conversation) { is = c.recalled })
+	return is
+}
+
+// Recall notes what was given to a session within the last hour, oldest first, before a restart. The first time counts.
+func (t *Talks) Recall(session string, all []Past, now time.Time) {
+	t.with(session, now, func(c *conversation) {
+		if c.recalled {
+			return
+		}
+		c.recalled = true
+		var before []shown
+		for _, p := range all {
+			before = append(before, shown{p.From, p.At, p.Bytes / bytesPerToken})
+		}
+		c.shown = append(before, c.shown...)
+		c.shown = c.shown[max(0, len(c.shown)-maxShown):]
 	})
 }
 

@@ -216,3 +216,24 @@ func TestMutedComesOnlyWhenAskedFor(t *testing.T) {
 		}
 	}
 }
+
+// What was pushed before a restart counts, once, for the hour in which it was.
+func TestTalksRecall(t *testing.T) {
+	t.Parallel()
+	var talks Talks
+	now := time.Unix(1_700_000_000, 0)
+	if talks.Recalled("s", now) {
+		t.Error("what was before is known without having been told")
+	}
+	past := []Past{{"a", now.Add(-2 * time.Hour), 40}, {"a", now.Add(-50 * time.Minute), 80}, {"b", now.Add(-10 * time.Second), 4}, {"a", now.Add(-time.Second), 400}}
+	for range 2 {
+		talks.Recall("s", past, now)
+	}
+	talks.Pushed("s", "a", 4, now)
+	if got, want := talks.Of("s", "a", now), (Talk{Minute: 2, Hour: 3, HourTokens: 121, SessionHour: 4}); got != want || !talks.Recalled("s", now) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got, want := talks.Of("s", "a", now.Add(11*time.Minute)), (Talk{Hour: 2, HourTokens: 101, SessionHour: 3}); got != want {
+		t.Errorf("eleven minutes later: got %+v, want %+v", got, want)
+	}
+}

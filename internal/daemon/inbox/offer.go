@@ -94,6 +94,36 @@ func (o Offerings) Recent(ctx context.Context, surface, path string, after time.
 	return n, sqlite.Coded(err)
 }
 
+// Since lists the rows that were claimed for a surface after a time, in that order, without their texts.
+func (o Offerings) Since(ctx context.Context, surface string, after time.Time) (all []Offered, err error) {
+	err = o.b.db.Read(ctx, func(tx *sqlite.Tx) error {
+		all = nil
+		rows, err := tx.Query(`SELECT i.sender_pubkey, o.claimed_at, coalesce(octet_length(i.body), 0) FROM offer o JOIN inbox i ON i.seq = o.seq
+			WHERE o.surface = $1 AND o.claimed_at > $2 ORDER BY o.claimed_at, o.seq`, surface, after.UnixMilli())
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var r Offered
+			var at int64
+			if err := rows.Scan(&r.Sender, &at, &r.BodyBytes); err != nil {
+				return err
+			}
+			r.At = timeOf(at)
+			all = append(all, r)
+		}
+		return rows.Err()
+	})
+	return all, sqlite.Coded(err)
+}
+
+// Offered is what counts of a row that was claimed before.
+type Offered struct {
+	Sender    mesh.Key
+	At        time.Time
+	BodyBytes int
+}
+
 // Waiting reads the oldest rows that Claim would take, at most limit, without their texts, and leaves them.
 func (o Offerings) Waiting(ctx context.Context, s Surface, limit int, admit func(Row) bool) ([]Row, error) {
 	l, err := lookFor(ctx, o.b, s, limit, admit)

@@ -104,7 +104,7 @@ func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 		return false, err
 	}
 	if d.surface.Path == localapi.PathSocket {
-		s.pace.Spend(d.surface.ID, len(batch.items), began)
+		s.pace.Spend(d.surface.ID, len(batch.items)+len(batch.notices), began)
 	}
 	if d.idle = 0; len(batch.items) == 0 {
 		d.idle = s.Now().Sub(began)

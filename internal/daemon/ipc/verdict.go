@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"context"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/daemon/gate"
 	"github.com/claudemesh/claudemesh/internal/daemon/inbox"
@@ -51,6 +52,7 @@ func (s *Server) verdicts(ctx context.Context, sessionID string) verdicts {
 		SessionHour: s.Settings.WakeSessionHour, Alternating: s.Settings.WakeAlternating,
 	}}
 	session, _ := s.Registry.Find(sessionID) // one that has ended has no lines
+	recall(ctx, s, sessionID)
 	judge := func(r inbox.Row, way gate.Way) (gate.Verdict, gate.Reason) {
 		m := messageOf(s, r, standing(r), session)
 		m.Paused, m.Muted = stopped(pauses, false, r), muted(r)
@@ -58,6 +60,24 @@ func (s *Server) verdicts(ctx context.Context, sessionID string) verdicts {
 		return gate.Decide(to, m, way)
 	}
 	return verdicts{standing, judge, muted, unasked, nil}
+}
+
+// recall has the loop guard know what a session was given before the daemon was restarted.
+func recall(ctx context.Context, s *Server, session string) {
+	now := s.Now()
+	if s.talks.Recalled(session, now) {
+		return
+	}
+	offered, err := inbox.OfferingsOf(s.Inbox).Since(ctx, session, now.Add(-time.Hour))
+	if err != nil {
+		s.Log.Warn("what a session was given before is not counted", logkey.Session, session, logkey.Err, err)
+		return
+	}
+	var all []gate.Past
+	for _, o := range offered {
+		all = append(all, gate.Past{From: o.Sender, At: o.At, Bytes: o.BodyBytes})
+	}
+	s.talks.Recall(session, all, now)
 }
 
 // messageOf is what counts about a row, by what is thought of its author, for a session.
