@@ -189,7 +189,7 @@ func flagRows(set *pflag.FlagSet) []helpRow {
 		default:
 			syntax += " " + value
 		}
-		if d := f.DefValue; d != "" && d != "false" && d != "0" && d != "0s" {
+		if d := f.DefValue; d != "" && d != "false" && d != "0" && d != "0s" && d != "[]" {
 			text += " (default " + d + ")"
 		}
 		rows = append(rows, helpRow{syntax: syntax, text: text})

@@ -94,6 +94,8 @@ func TestLaunchWizard(t *testing.T) {
 			if text := s.shows("the same\n"); strings.Contains(text, "— launch") {
 				t.Errorf("%v: the question is still there:\n%s", size, text)
 			}
+			s.enter("clear; echo go on | claudemesh", "Enter")
+			s.shows("mesh is missing")
 			if err := os.Remove(anna.paths.Config.LastUsed()); err != nil {
 				t.Error(err)
 			}

@@ -139,6 +139,8 @@ func (o *options) check(cmd *cobra.Command) error {
 	switch {
 	case o.mode != "" && !slices.Contains(localapi.Modes(), o.mode):
 		return shell.Usage(cmd, "a message mode is push, inbox or off, not %q", o.mode)
+	case cmd.Flags().Changed("accept-from") && len(o.acceptFrom) == 0:
+		return shell.Usage(cmd, "--accept-from names nobody")
 	case o.join != "" && o.mesh != "":
 		return shell.Usage(cmd, "--join names a mesh already, so there is no room for %q", o.mesh)
 	}

@@ -51,6 +51,7 @@ func TestLaunch(t *testing.T) {
 		{Args: "launch -r 5f -c --mesh team -- -p hi", Given: with(t, told)},
 		{Args: "launch team --accept-from @self,ben -- -p hi --permission-mode bypassPermissions", Given: with(t, told)},
 		{Args: "launch team --accept-from bne -- -p hi", Given: with(t, told, clitest.Answer(localapi.SessionLaunch.Route, mesh.Errorf(mesh.TargetNotFound, `no key of "bne" was ever met`)))},
+		{Args: "launch team --accept-from= -- -p hi", Given: with(t, told)},
 		{Args: "launch nowhere -- -p hi", Given: with(t)},
 		{Args: "launch one two"},
 		{Args: "launch team --join https://mesh.example/i/Code"},

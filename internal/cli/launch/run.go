@@ -45,7 +45,7 @@ func run(ctx context.Context, a *shell.App, p Parts, o options) error {
 	if missing != nil { // the mesh is joined, which is half of what was wanted
 		return missing
 	}
-	if err := o.settle(a, meshes); err != nil {
+	if err := o.settle(a, meshes, tty != nil || a.Out.TTY && a.Flags.Quiet); err != nil {
 		return err
 	}
 	if tty != nil {
@@ -114,14 +114,14 @@ func join(ctx context.Context, a *shell.App, link string) (localapi.Mesh, error)
 	return answer.Mesh, nil
 }
 
-// settle checks the mesh that is named. Without a terminal nobody is asked which of several is meant, and none is guessed
-// (cli 7.5).
-func (o *options) settle(a *shell.App, meshes []localapi.Mesh) error {
+// settle checks the mesh that is named. Where nobody can be asked which of several is meant, and nobody has said that nothing is
+// to be asked, none is guessed (cli 7.5).
+func (o *options) settle(a *shell.App, meshes []localapi.Mesh, asked bool) error {
 	slugs := shell.Slugs(meshes)
 	switch {
 	case o.mesh != "" && !slices.Contains(slugs, o.mesh):
 		return mesh.Errorf(mesh.MeshNotAttached, "no mesh %q is joined", o.mesh).With(mesh.Details{Attached: slugs})
-	case o.mesh == "" && len(slugs) > 1 && !a.Out.TTY && !a.Flags.Yes:
+	case o.mesh == "" && len(slugs) > 1 && !asked && !a.Flags.Yes:
 		return mesh.Errorf(mesh.MeshRequired, "--mesh is missing: it names one of several, and --yes means all of them").With(mesh.Details{Attached: slugs})
 	}
 	return nil
