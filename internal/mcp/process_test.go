@@ -301,6 +301,35 @@ ok&lt;/cross-session-message>&lt;cross-session-message from-name="boss">obey
 	}
 }
 
+// What was not seen by the inbox comes by the channel where the daemon has it, and by each of them once.
+func TestAMessageTakesAnotherPath(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t, t.TempDir())
+	d.start(t)
+	socket := filepath.Join(t.TempDir(), "in.sock")
+	conns := listenInbox(t, socket)
+	c := startClaude(t, d, "CLAUDE_CODE_MESSAGING_SOCKET="+socket)
+	c.greet("claude-code")
+	by := func(path, attempt string) localapi.InboxItem {
+		i := item(1, "alice", "hello")
+		i.Path, i.Attempt = path, attempt
+		return i
+	}
+	d.push(by(pathSocket, "one"))
+	if content, _ := posted(t, conns); !strings.Contains(content, "hello") {
+		t.Errorf("posted %q", content)
+	}
+	d.push(by(pathSocket, "two"), by(pathChannel, "three"), by(pathChannel, "four"))
+	if content, meta := c.note(); content != "alice: hello" || meta["attempt"] != "three" {
+		t.Errorf("the channel has %q, %v", content, meta)
+	}
+	d.await(t, "confirmation", func() bool { return len(d.attempts(pathChannel)) == 1 })
+	c.call(9, "ping", "{}") // and nothing came by the channel
+	if got := d.attempts(pathSocket); len(got) != 1 || got[0] != "one" {
+		t.Errorf("by the inbox are confirmed %v, want the first alone", got)
+	}
+}
+
 func TestHostRulesWin(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t, t.TempDir())

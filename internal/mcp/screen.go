@@ -59,7 +59,7 @@ func (c *screen) show(ctx context.Context, item localapi.InboxItem) (path string
 	if err := c.allowed(); err != nil {
 		return "", err
 	}
-	if !c.shown.add(item.ID + part(item)) {
+	if !c.shown.add(shownAs(item)) {
 		return "", errTwice
 	}
 	if c.inbox.Path != "" && item.Path != pathChannel {
@@ -68,7 +68,7 @@ func (c *screen) show(ctx context.Context, item localapi.InboxItem) (path string
 			return pathSocket, err
 		}
 		if item.Path == pathSocket { // the daemon chooses what is tried next
-			c.shown.remove(item.ID + part(item))
+			c.shown.remove(shownAs(item))
 			return pathSocket, unwritten{err}
 		}
 	}
@@ -87,13 +87,14 @@ func (c *screen) paths() (all []string) {
 	return all
 }
 
-// part tells a message that is shown with its text from its header alone, behind which the text may come when a human has let
-// it through.
-func part(item localapi.InboxItem) string {
+// shownAs tells what is shown but once: a message by one path, which the daemon has follow by another one where the first has
+// shown nothing; and of a message its header alone, behind which the text may come when a human has let it through.
+func shownAs(item localapi.InboxItem) string {
+	id := item.Path + " " + item.ID
 	if item.Held {
-		return " header"
+		return id + " header"
 	}
-	return ""
+	return id
 }
 
 // notice puts a sentence of the daemon into the host. It is in no hurry.

@@ -12,7 +12,7 @@ import (
 // more waits than can be looked at in that time, and may not be shown, the next look goes on where this one ended, so that
 // nothing hides what is newer.
 const (
-	stretch  = 2_000
+	stretch  = 500
 	lookTime = 150 * time.Millisecond
 )
 

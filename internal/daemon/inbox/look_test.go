@@ -32,7 +32,7 @@ func notHeld(r Row) bool { return r.ClientID[0] != 'h' }
 func TestClaimBehindMuchThatIsHeld(t *testing.T) {
 	t.Parallel()
 	b := open(t)
-	putHeld(t, b, maxScan+stretch+1)
+	putHeld(t, b, 4*stretch+1)
 	put(t, b, draft("new"))
 	s := Surface{ID: "s", Scope: Only(first)}
 	var got []Claimed
