@@ -132,6 +132,9 @@ func TestManPages(t *testing.T) {
 		}
 		pages = append(pages, r.Out)
 	}
+	if r := w.Run("man", "send"); !strings.Contains(r.Out, ".SH OPTIONS\n.TP\n") || !strings.Contains(r.Out, ".SH EXAMPLES\n.EX\n") {
+		t.Errorf("got %q, want headings above flags and examples", r.Out)
+	}
 	if r := w.Run("man", "nonsense"); r.Exit != mesh.ExitUsage {
 		t.Errorf("got exit %d for no verb, want 3", r.Exit)
 	}

@@ -59,7 +59,13 @@ func completeVerbs(cmd *cobra.Command, args []string, _ string) ([]string, cobra
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return shell.SubNames(at), cobra.ShellCompDirectiveNoFileComp
+	var words []string
+	for _, c := range at.Commands() {
+		if !c.Hidden {
+			words = append(words, c.Name())
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
 }
 
 func manName(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPath(), " ", "-") }
@@ -118,11 +124,21 @@ func manVerb(b *strings.Builder, cmd *cobra.Command, heading string) {
 		}
 		b.WriteString(roff(part) + "\n")
 	}
-	manFlags(b, flagRows(cmd.NonInheritedFlags()))
-	if cmd.Example != "" {
-		b.WriteString(".PP\n.EX\n" + roff(cmd.Example) + "\n.EE\n")
+	own := heading == ".SH DESCRIPTION\n" // the page is about this verb
+	rows := flagRows(cmd.NonInheritedFlags())
+	if own && len(rows) > 0 {
+		b.WriteString(".SH OPTIONS\n")
 	}
-	if heading == ".SH DESCRIPTION\n" {
+	manFlags(b, rows)
+	if cmd.Example != "" {
+		above := ".PP\n"
+		if own {
+			above = ".SH EXAMPLES\n"
+		}
+		b.WriteString(above + ".EX\n" + roff(cmd.Example) + "\n.EE\n")
+	}
+	if own && cmd.HasSubCommands() {
+		b.WriteString(".SH VERBS\n")
 		for _, sub := range cmd.Commands() {
 			manUnder(b, sub)
 		}

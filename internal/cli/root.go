@@ -25,6 +25,7 @@ import (
 	"github.com/claudemesh/claudemesh/internal/cli/statusline"
 	"github.com/claudemesh/claudemesh/internal/cli/trust"
 	"github.com/claudemesh/claudemesh/internal/cli/upgrade"
+	"github.com/claudemesh/claudemesh/internal/policy"
 )
 
 // section is a part of the help page.
@@ -200,6 +201,7 @@ func addAll(root *cobra.Command, a *shell.App) {
 		}
 	}
 	offerNoFiles(root)
+	shell.OfferWords(root, "approval-mode", policy.Modes()...)
 }
 
 func find(word string) (verb, bool) {

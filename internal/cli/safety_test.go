@@ -166,12 +166,17 @@ func TestCompletionOffersPlainNamesOnly(t *testing.T) {
 		{"unban|", "mallory\t3a11024012345678\nbob@laptop\tb0b0123456789abc\n:4\n"},
 		{"unban|bob|", ":4\n"},
 		{"peers|", ":4\n"},
+		{"peers|--approval-mode|", "plan\nread-only\nwrite\nyolo\n:4\n"},
+		{"man|audit|", "list\nverify\n:4\n"},
 		{"completions|", "bash\nzsh\nfish\npowershell\n:4\n"},
 	} {
 		args := append([]string{"__complete"}, strings.Split(line.args, "|")...)
 		if r := w.Run(args...); r.Out != line.want || r.Exit != mesh.ExitOK {
 			t.Errorf("got exit %d and %q for %q, want %q", r.Exit, r.Out, line.args, line.want)
 		}
+	}
+	if r := w.Run("__complete", "man", ""); strings.Contains(r.Out, "__complete") || strings.Contains(r.Out, "docs\n") {
+		t.Errorf("got %q, want no word that is for nobody", r.Out)
 	}
 	if r := w.Run("__complete", "dae"); !strings.Contains(r.Out, "daemon\t") {
 		t.Errorf("got %q, want the verb", r.Out)

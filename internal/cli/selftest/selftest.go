@@ -132,7 +132,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 		}
 	}
 	if t.from.token != "" {
-		if tidied := t.step(context.WithoutCancel(ctx), "nothing of it is left", t.tidy); err == nil {
+		if tidied := t.step(context.WithoutCancel(ctx), "its message is deleted, its sessions are over", t.tidy); err == nil {
 			err = tidied
 		}
 	}
