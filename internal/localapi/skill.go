@@ -45,6 +45,17 @@ type SkillsAnswer struct {
 	Meshes []MeshState `json:"meshes"`
 }
 
+// OfferedAs is what hosts call a skill among all that they are offered: its name, behind that of its mesh where skills of several
+// meshes have it. No skill is hidden by another one.
+func OfferedAs(s Skill, all []Skill) string {
+	for _, other := range all {
+		if other.Name == s.Name && other.Mesh != s.Mesh {
+			return s.Mesh + "__" + s.Name // which no name of a skill has in it
+		}
+	}
+	return s.Name
+}
+
 // SkillRequest asks for one skill.
 type SkillRequest struct {
 	Name     string `json:"name"`

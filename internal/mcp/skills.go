@@ -168,23 +168,15 @@ func (f *shelf) list(ctx context.Context) []offered {
 	return all
 }
 
-// accepted asks the daemon. Skills of one name on several meshes have the mesh before it: no skill is hidden by another.
+// accepted asks the daemon.
 func accepted(ctx context.Context, c *local.Client) ([]offered, error) {
 	answer, err := localapi.Skills.Do(ctx, c, localapi.SkillsRequest{Accepted: true})
 	if err != nil {
 		return nil, err
 	}
-	count := map[string]int{}
-	for _, s := range answer.Skills {
-		count[s.Name]++
-	}
 	all := make([]offered, 0, len(answer.Skills))
 	for _, s := range answer.Skills {
-		one := offered{s, s.Name}
-		if count[s.Name] > 1 {
-			one.name = s.Mesh + "__" + s.Name // which no name of a skill has in it
-		}
-		all = append(all, one)
+		all = append(all, offered{s, localapi.OfferedAs(s, answer.Skills)})
 	}
 	return all, nil
 }

@@ -155,3 +155,39 @@ func TestSkillsOfARejectedKey(t *testing.T) {
 		}
 	})
 }
+
+// A session that runs hears that it is offered other skills: of a mesh that came after it, and that one of a mesh is gone with it.
+func TestSkillsOfMeshesThatComeAndGo(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		s := w.open(ben, "s")
+		stream, _ := listen(t, ben, s, localapi.Events, localapi.EventsRequest{})
+		heard := 0
+		hears := func(what string) {
+			t.Helper()
+			w.Until("the session hears of "+what, func() bool {
+				n := len(events[localapi.SystemEvent](t, stream.bytes(), localapi.EventSkills))
+				more := n > heard
+				heard = max(heard, n)
+				return more
+			})
+		}
+		ada.Found(w.broker, "second")
+		ada.Join("second", ben)
+		_, err := localapi.SkillPublish.Do(t.Context(), ada, localapi.SkillPublishRequest{Name: "deploy", Description: "d", Instructions: "run it", Mesh: "second"})
+		w.must(err)
+		w.Until("ben is there", func() bool { return ben.Mesh("second").Status == "open" })
+		read := w.skill(ben, "deploy")
+		_, err = localapi.SkillAccept.Do(t.Context(), ben, localapi.SkillAcceptRequest{Name: "deploy", Digest: read.Digest})
+		w.must(err)
+		hears("a skill of a new mesh")
+		if got := w.saidYes(s); got["deploy"] != "run it" {
+			t.Errorf("the session is offered %v", got)
+		}
+		_, err = localapi.MeshLeave.Do(t.Context(), ben, localapi.MeshLeaveRequest{Slug: "second"})
+		w.must(err)
+		hears("the end of it")
+		if got := w.saidYes(s); len(got) != 0 {
+			t.Errorf("the session is offered %v of a mesh that was left", got)
+		}
+	})
+}

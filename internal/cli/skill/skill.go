@@ -172,8 +172,9 @@ func runAccept(cmd *cobra.Command, a *shell.App, req localapi.SkillRequest) erro
 	if err != nil {
 		return err
 	}
+	all, _ := shell.Call(ctx, a, localapi.Skills, shell.CallTime, localapi.SkillsRequest{Accepted: true}) // without it the name is told
 	return a.Print(skillView{shell.NewHeader(), accepted.Skill}, func(s term.Stream) {
-		s.OK("your sessions are offered "+term.Clean(k.Name), shell.Facts(k.Mesh, "/mcp__claudemesh__"+k.Name))
+		s.OK("your sessions are offered "+term.Clean(k.Name), shell.Facts(k.Mesh, "/mcp__claudemesh__"+localapi.OfferedAs(accepted.Skill, all.Skills)))
 	})
 }
 

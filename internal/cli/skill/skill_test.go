@@ -36,6 +36,9 @@ func TestSkill(t *testing.T) {
 		{Args: "skill get none", Given: clitest.Answer(localapi.SkillGet.Route, mesh.Errorf(mesh.SkillNotFound, "there is no skill %q", "none"))},
 		{Args: "skill accept deploy"},
 		{Args: "skill accept deploy --yes"},
+		{Args: "skill accept deploy --yes", Given: clitest.Answer(localapi.Skills.Route, localapi.SkillsAnswer{Skills: []localapi.Skill{
+			clitest.Skill(), {Name: "deploy", Mesh: "research"},
+		}})},
 		{Args: "skill accept deploy --yes", Given: clitest.Answer(localapi.SkillAccept.Route, mesh.Errorf(mesh.HumanOnly, "this is for the human outside the session"))},
 		{Args: "skill reject deploy --json"},
 		{Args: "skill remove deploy"},

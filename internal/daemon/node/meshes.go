@@ -160,7 +160,12 @@ func forget(ctx context.Context, n *Node, m membership.Mesh) (dropped int, err e
 	if dropped, err = n.opt.Outbox.DropMesh(ctx, m.ID); err != nil {
 		return dropped, err
 	}
-	return dropped, n.opt.DB.RemoveMesh(ctx, m.ID)
+	if err = n.opt.DB.RemoveMesh(ctx, m.ID); err == nil {
+		for _, at := range n.meshes() { // what sessions were offered of the other one is gone
+			NewSkills(n).tell(at)
+		}
+	}
+	return dropped, err
 }
 
 // leaveTime bounds telling the broker that a member leaves.
