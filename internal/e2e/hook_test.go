@@ -78,7 +78,8 @@ func TestHooksTellOfTheSession(t *testing.T) {
 	if got := state(); strings.Contains(got, `"surfaced"`) {
 		t.Errorf("a token that a text quoted proved something: %s", got)
 	}
-	s.hook("UserPromptSubmit", map[string]string{"prompt": strings.TrimPrefix(quoted, "look: ") + "from my terminal</channel>"})
+	long := strings.Repeat("and much more ", 100_000)
+	s.hook("UserPromptSubmit", map[string]string{"prompt": strings.TrimPrefix(quoted, "look: ") + "from my terminal</channel>" + long})
 	anna.eventually("the sender hears that it was shown", func() bool { return strings.Contains(state(), `"surfaced"`) })
 
 	cleared := uuid.NewString()

@@ -23,8 +23,8 @@ const (
 	inputTime = 500 * time.Millisecond // for what the host writes
 )
 
-// maxInputBytes bounds what is read of the host: a prompt may be long, and its beginning is what counts.
-const maxInputBytes = 1 << 20
+// maxInputBytes bounds what is read of the host: what a tool answered may be a picture. What is longer says nothing.
+const maxInputBytes = 16 << 20
 
 // hookInput is what Claude Code says to a hook, as far as it is used (host 5).
 type hookInput struct {

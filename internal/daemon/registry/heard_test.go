@@ -95,6 +95,9 @@ func TestIdentity(t *testing.T) {
 	if g.key("first") != fork {
 		t.Error("after a restart of the daemon: got another key")
 	}
+	if _, err := os.Stat(g.home.Daemon.SessionToken("forked")); err != nil {
+		t.Errorf("after a restart of the daemon the shell of the session finds no token: %v", err)
+	}
 }
 
 // TestResumedElsewhere holds that a conversation that is resumed in another process is the same peer, once it is not one any
