@@ -14,9 +14,11 @@ import (
 // maxDepth bounds nesting; deeper input costs time and means nothing here (design A4).
 const maxDepth = 32
 
-// strict makes an unknown name an error, and sorted writes maps in order. They are made once: options allocate.
+// strict makes an unknown name an error, sorted writes maps in order, and halves takes bad UTF-8. They are made once: options
+// allocate.
 var (
 	strict = json.RejectUnknownMembers(true)
+	halves = jsontext.AllowInvalidUTF8(true)
 	sorted = json.Deterministic(true)
 )
 
@@ -38,6 +40,15 @@ func Decode(data []byte, v any) error {
 		}
 	}
 	return refuse(err)
+}
+
+// DecodeCut is Decode for what a host says of texts that it may have cut: half of a character is no reason to hear nothing, and
+// is read as U+FFFD.
+func DecodeCut(data []byte, v any) error {
+	if tooDeep(data) {
+		return refuse(errDepth)
+	}
+	return refuse(json.Unmarshal(data, v, halves))
 }
 
 // DecodeKnown is Decode for files of our own: unknown names are refused too.

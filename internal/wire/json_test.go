@@ -169,3 +169,24 @@ func TestEncode(t *testing.T) {
 		}
 	}
 }
+
+// TestDecodeCut holds that half of a character keeps nothing else from being heard, where a host cut a text, and that all else is
+// refused as ever.
+func TestDecodeCut(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ text, want string }{
+		{`{"event":"Stop","said":"cut \ud83d"}`, "Stop"},
+		{`{"event":"cut \ud83d","said":1}`, "cut \ufffd"},
+		{"{\"event\":\"Stop\",\"said\":\"\xff\"}", "Stop"},
+		{`{"event":"Stop","said":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, ""},
+		{`{"event":"Stop","event":"Start"}`, ""},
+		{`{"event":"Stop"} more`, ""},
+	} {
+		var got struct {
+			Event string `json:"event"`
+		}
+		if err := DecodeCut([]byte(tt.text), &got); (err == nil) != (tt.want != "") || err == nil && got.Event != tt.want {
+			t.Errorf("%.60q: got %q (%v), want %q", tt.text, got.Event, err, tt.want)
+		}
+	}
+}

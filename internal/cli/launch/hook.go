@@ -182,7 +182,7 @@ func readInput(ctx context.Context, r io.Reader) (in hookInput) {
 	}()
 	select {
 	case data := <-read:
-		_ = wire.Decode(data, &in) // what cannot be read says nothing
+		_ = wire.DecodeCut(data, &in) // what cannot be read says nothing
 	case <-time.After(inputTime):
 	case <-ctx.Done():
 	}
