@@ -42,6 +42,9 @@ func TestWhoAnswersForASession(t *testing.T) {
 			t.Errorf("%s: got %v, exit status %d and %s%s, want it refused", name, err, a.Exit, a.Out, a.Err)
 		}
 	}
+	if log := anna.must("audit", "list"); strings.Count(log, "approval allow  refused") != 3 {
+		t.Errorf("the audit log has\n%s\nwant the three tries of a session to allow", log)
+	}
 	if a := other.run("approvals", "list", "--json"); strings.TrimSpace(a.Out) != "[]" {
 		t.Errorf("another session sees %s", a.Out)
 	}

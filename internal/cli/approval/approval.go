@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/claudemesh/claudemesh/internal/audit"
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
 	"github.com/claudemesh/claudemesh/internal/localapi"
@@ -101,6 +102,10 @@ func newAllow(a *shell.App) *cobra.Command {
 
 func runAllow(cmd *cobra.Command, a *shell.App, id string) error {
 	if err := shell.Outside(a, "a permission is given"); err != nil {
+		_ = audit.New(a.Home.Config.Audit(), a.Now).Append(cmd.Context(), audit.Entry{ // it is refused whether that is written or not
+			Event: audit.Approval, Resource: "approval", Verb: "allow", IsWrite: true, Yes: a.Flags.Yes, Decision: audit.Refused,
+			Reason: mesh.PublicText(err), Session: a.Env.Claude.SessionID,
+		})
 		return err
 	}
 	q, err := find(cmd.Context(), a, id)
