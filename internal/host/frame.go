@@ -37,7 +37,7 @@ func wrap(f Frame, body string) string {
 	b.WriteString("<" + frameTag)
 	attribute(&b, "from-name", named(f.From)+"·"+Line(f.Mesh)+"·"+Line(string(f.Key[:min(len(f.Key), 8)])))
 	attribute(&b, "mesh", f.Mesh)
-	attribute(&b, "message-id", f.MessageID)
+	attribute(&b, "message-id", id(f.MessageID))
 	if f.Attempt != "" {
 		attribute(&b, "attempt", f.Attempt)
 	}
@@ -47,7 +47,7 @@ func wrap(f Frame, body string) string {
 		attribute(&b, "muted", "true")
 	}
 	if f.ReplyTo != "" {
-		attribute(&b, "reply-to", f.ReplyTo)
+		attribute(&b, "reply-to", id(f.ReplyTo))
 	}
 	b.WriteString(">\n" + body + "\n</" + frameTag + ">")
 	return b.String()
@@ -82,6 +82,23 @@ func WrapNotice(text string) string {
 // attribute writes one attribute.
 func attribute(b *strings.Builder, name, value string) {
 	b.WriteString(" " + name + `="` + Attribute(value) + `"`)
+}
+
+// FrameBytes is how much a frame takes beside its body, whatever senders and brokers write into it.
+const FrameBytes = 1_500
+
+// How long the ids of messages are, as they are escaped. What is no id is cut to a few signs.
+const (
+	maxIDBytes  = 256
+	someIDBytes = 40
+)
+
+// id makes what should be the id of a message so short that it fits.
+func id(text string) string {
+	if len(text) > maxIDBytes || len(Attribute(text)) > maxIDBytes {
+		return text[:min(len(text), someIDBytes)]
+	}
+	return text
 }
 
 // maxAttributeBytes leaves room for the longest name with mesh and key.

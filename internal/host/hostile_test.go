@@ -92,3 +92,21 @@ func TestThreatHostileTexts(t *testing.T) {
 		}
 	}
 }
+
+// However much of what has to be escaped others write wherever they can, a frame takes no more than its share of a context.
+func TestThreatFramesAreBounded(t *testing.T) {
+	t.Parallel()
+	const limitBytes = 4_000
+	for _, sign := range []string{`"`, "&", "'", "\u202e", "<", "\U0001d49c"} {
+		long := strings.Repeat(sign, 8_000)
+		for _, name := range []string{long, "a" + strings.Repeat("'", 70)} {
+			frame := Message(localapi.InboxItem{
+				SenderName: name, Mesh: strings.Repeat("m", 32), SenderPubkey: mesh.Key(strings.Repeat("a", 64)), BrokerMessageID: mesh.ID(long),
+				Attempt: strings.Repeat("0", 64), Body: &long, ReplyToID: &long, Muted: true,
+			}, limitBytes)
+			if len(frame) > limitBytes+FrameBytes || !strings.HasSuffix(frame, "\n</cross-session-message>") {
+				t.Errorf("%q: a frame has %d bytes, want at most %d", sign, len(frame), limitBytes+FrameBytes)
+			}
+		}
+	}
+}

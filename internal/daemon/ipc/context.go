@@ -12,11 +12,12 @@ import (
 	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
-// How much one context may hold: a host takes 10,000 characters (claude-code 4).
+// How much messages of one context may hold: a host takes 10,000 characters (claude-code 4), and a line of ours, notices and
+// how many are unread come to it.
 const (
-	contextBytes = 9_500
+	contextBytes = 8_500
 	shareBytes   = 4_000 // of one message's text
-	roomBytes    = shareBytes + 1_500
+	roomBytes    = shareBytes + host.FrameBytes
 )
 
 // context is what a hook gives the host for a session: its messages, where the hook is their path, and how many there are
