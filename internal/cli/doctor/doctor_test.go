@@ -143,6 +143,11 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		{"claude-binary", "warn", "does not say its version", func(t *testing.T, w *clitest.World) {
 			write(t, filepath.Join(w.Root, "bin", "claude"), "#!/bin/sh\nexit 1\n", 0o700)
 		}, false},
+		{"claude-binary", "warn", "not on PATH, and its settings are here", func(t *testing.T, w *clitest.World) {
+			if err := os.Remove(filepath.Join(w.Root, "bin", "claude")); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
 		{"mcp-registered", "fail", "not told: Claude Code", func(t *testing.T, w *clitest.World) { write(t, filepath.Join(w.Root, ".claude.json"), "{}", 0o600) }, false},
 		{"mcp-registered", "warn", "Claude Code · not told: Cursor", func(t *testing.T, w *clitest.World) { write(t, filepath.Join(w.Root, ".cursor", "x"), "", 0o600) }, false},
 		{"mcp-registered", "fail", "out of date: Claude Code", func(t *testing.T, w *clitest.World) {

@@ -75,8 +75,11 @@ func lookClaude(ctx context.Context, p *patient) finding {
 		path = p.places.Find("claude")
 	}
 	if path == "" {
-		if len(p.clients) > 0 {
+		switch others := slices.ContainsFunc(p.clients, func(c install.Client) bool { return c.ID != "claude" }); {
+		case others:
 			return warn("it is not on PATH; other agents are in use", "install Claude Code, or name it in CLAUDE_BIN")
+		case len(p.clients) > 0:
+			return warn("it is not on PATH, and its settings are here", "put its folder on PATH, or name it in CLAUDE_BIN")
 		}
 		return fail("it is not on PATH, and no other agent that claudemesh knows is in use", "install Claude Code, or name it in CLAUDE_BIN")
 	}
