@@ -147,9 +147,8 @@ func TestClaudeCodeIdentity(t *testing.T) {
 	s.shows("what now")
 	anna.seesTwin(first.Key, ben.openScreen(t, 121, 40, dir, ben.claudeEnv(m.URL)...), path+" --resume "+cleared)
 	s.enter("/branch", "Enter")
-	branch := anna.seesClaude("another peer after /branch", func(p peerRow) bool { return p.Key != first.Key })
-	anna.must("send", string(branch.Key), "to the branch", "--wait")
-	eventually(t, "the branch is shown what comes to it", func() bool { return m.seen("to the branch") > 0 })
+	anna.must("send", string(anna.seesClaude("another after /branch", func(p peerRow) bool { return p.Key != first.Key }).Key), "to the branch", "--wait")
+	anna.eventually("the branch is shown what comes to it", func() bool { return m.seen("to the branch") > 0 })
 	if err := syscall.Kill(ben.running().PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
