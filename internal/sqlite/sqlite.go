@@ -115,7 +115,7 @@ func open(ctx context.Context, path string, opt Options) (*DB, error) {
 		path:      path,
 		log:       opt.Log,
 		maxBatch:  opt.MaxBatch,
-		readDSN:   dsn(path, readOnly, opt.busyTimeout, cacheSize(opt.size().cacheKiB/4)),
+		readDSN:   dsn(path, readOnly, opt.busyTimeout, cacheSize(opt.size().readerKiB)),
 		writer:    w,
 		queue:     make(chan *op, opt.QueueLen),
 		failed:    breakage{known: make(chan struct{})},
@@ -156,15 +156,15 @@ var writerPragmas = []string{
 	"wal_autocheckpoint(0)",
 }
 
-// size is how much is kept in memory: the pages of the writer, best those of a group until its commit, a quarter as much for
-// each reader, and the statements of each of them.
-type size struct{ cacheKiB, readers int }
+// size is how much is kept in memory: the pages of the writer, best those of a group until its commit, those of each reader,
+// which the system keeps as well, and the statements of each of them.
+type size struct{ cacheKiB, readers, readerKiB int }
 
 func (o Options) size() size {
 	if o.Small {
-		return size{cacheKiB: 256, readers: 2}
+		return size{cacheKiB: 256, readers: 2, readerKiB: 64}
 	}
-	return size{cacheKiB: 8192, readers: 4}
+	return size{cacheKiB: 8192, readers: 4, readerKiB: 512}
 }
 
 // cacheSize is the pragma of a cache.
