@@ -323,8 +323,10 @@ func TestAMessageTakesAnotherPath(t *testing.T) {
 	if content, meta := c.note(); content != "alice: hello" || meta["attempt"] != "three" {
 		t.Errorf("the channel has %q, %v", content, meta)
 	}
-	d.await(t, "confirmation", func() bool { return len(d.attempts(pathChannel)) == 1 })
-	c.call(9, "ping", "{}") // and nothing came by the channel
+	d.await(t, "confirmation", func() bool { return len(d.attempts(pathChannel)) == 1 && len(d.attempts(pathSocket)) > 0 })
+	c.call(9, "ping", "{}") // and nothing more came by the channel
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if got := d.attempts(pathSocket); len(got) != 1 || got[0] != "one" {
 		t.Errorf("by the inbox are confirmed %v, want the first alone", got)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -260,6 +261,7 @@ func TestAGoodbyeThatWasNotStored(t *testing.T) {
 		ann.send("@dev", "to the group")
 		release := w.hold()
 		w.q.Detach(bob.conn.ID, true)
+		synctest.Wait() // it is in one group with what fails
 		w.q.writer.add(&task{
 			change: func(*sqlite.Tx, *ledger) error { return errors.New("the disk is ill") }, after: func() {}, done: make(chan error, 1),
 		})
