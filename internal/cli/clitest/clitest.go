@@ -115,7 +115,7 @@ func (w *World) System(args []string, out, err io.Writer) shell.System {
 		w.t.Fatal(osErr)
 	}
 	lookup := func(name string) (string, bool) { v, ok := w.Env[name]; return v, ok }
-	environ := []string{programVariable + "=" + w.Mode}
+	environ := []string{programVariable + "=" + w.Mode, "GORACE=atexit_sleep_ms=0"} // a second at the end of each process otherwise
 	for _, name := range slices.Sorted(maps.Keys(w.Env)) {
 		environ = append(environ, name+"="+w.Env[name])
 	}
