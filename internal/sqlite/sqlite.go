@@ -164,7 +164,7 @@ func (o Options) size() size {
 	if o.Small {
 		return size{cacheKiB: 256, readers: 2, readerKiB: 64}
 	}
-	return size{cacheKiB: 8192, readers: 4, readerKiB: 512}
+	return size{cacheKiB: 8192, readers: 4, readerKiB: 128}
 }
 
 // cacheSize is the pragma of a cache.
