@@ -92,7 +92,7 @@ func (h hosts) signed(dialled []string) []string {
 // foreign reports whether an Origin header is of a page that is not ours.
 func (h hosts) foreign(origin string, local net.Addr) bool {
 	u, err := url.Parse(origin)
-	return err != nil || u.Host == "" || len(h.dialled(withPort(u), local)) == 0
+	return err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || len(h.dialled(withPort(u), local)) == 0
 }
 
 // addrOf gives the IP of an address, where it has one.

@@ -57,6 +57,8 @@ func TestHosts(t *testing.T) {
 		"null":                        true,
 		"":                            true,
 		"file://":                     true,
+		"//localhost:7900":            true,
+		"ftp://localhost:7900":        true,
 		"http://127.0.0.1:7900.evil/": true,
 	} {
 		if got := h.foreign(origin, local); got != foreign {
@@ -74,7 +76,7 @@ func FuzzHosts(f *testing.F) {
 	set.PublicURL = "https://mesh.example.org"
 	h := newHosts(set, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:7900")))
 	local := net.TCPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.7:7900"))
-	for _, seed := range []string{"127.0.0.1:7900", "[::1%25lo]:7900", "localhost:7900", "mesh.example.org", "evil.example", "127.1:7900", "0x7f000001:7900", "[::ffff:127.0.0.1]:7900", "null", "http://localhost:7900"} {
+	for _, seed := range []string{"127.0.0.1:7900", "[::1%25lo]:7900", "localhost:7900", "mesh.example.org", "evil.example", "127.1:7900", "0x7f000001:7900", "[::ffff:127.0.0.1]:7900", "null", "http://localhost:7900", "//localhost:7900"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -89,7 +91,7 @@ func FuzzHosts(f *testing.F) {
 				t.Errorf("%q was taken as %q, which is no name of this broker", text, name)
 			}
 		}
-		if !h.foreign(text, local) && !strings.Contains(text, "://") {
+		if !h.foreign(text, local) && !strings.HasPrefix(strings.ToLower(text), "http") {
 			t.Errorf("Origin %q was taken for ours", text)
 		}
 	})

@@ -33,7 +33,7 @@ func newPatient(ctx context.Context, a *shell.App, skill map[string]string, unit
 	p := &patient{app: a, places: places, unit: unit, lives: a.Starter().Lives()}
 	p.clients = slices.DeleteFunc(install.Clients(), func(c install.Client) bool { return !c.InUse(places) })
 	p.in = &install.Installer{
-		Places: places, Program: a.Sys.Executable, State: a.Home.Config.Install(), Skip: []string{install.StatusLine}, Skill: skill,
+		Places: places, Program: shell.Program(a), State: a.Home.Config.Install(), Skip: []string{install.StatusLine}, Skill: skill,
 	}
 	p.plugged = places.Plugged()
 	p.steps, p.unread = p.in.Look(p.clients)

@@ -34,26 +34,6 @@ func TestIsHere(t *testing.T) {
 	}
 }
 
-// TestProgram: what is printed to be typed must start this program.
-func TestProgram(t *testing.T) {
-	dir := t.TempDir()
-	file := dir + "/claudemesh"
-	if err := os.WriteFile(file, []byte("#!/bin/sh\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir)
-	if got := program(file); got != "claudemesh" {
-		t.Errorf("got %s, want the name that the shell finds", got)
-	}
-	if got := program("/elsewhere/claudemesh"); got != "/elsewhere/claudemesh" {
-		t.Errorf("got %s, want the path: the shell finds another program", got)
-	}
-	t.Setenv("PATH", "/nowhere")
-	if got := program(file); got != file {
-		t.Errorf("got %s, want the path: the shell finds none", got)
-	}
-}
-
 func TestDialAddress(t *testing.T) {
 	t.Parallel()
 	for listen, want := range map[string]string{

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
-	"os/exec"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -92,7 +91,7 @@ func runUp(ctx context.Context, a *shell.App, f upFlags) error {
 		return err
 	}
 	defer release()
-	v := upView{Header: shell.NewHeader(), Program: program(a.Sys.Executable), Brief: f.brief}
+	v := upView{Header: shell.NewHeader(), Program: program(a), Brief: f.brief}
 	if err := settleHost(ctx, a); err != nil {
 		return err
 	}
@@ -265,19 +264,11 @@ func awaitBroker(ctx context.Context, a *shell.App, settings config.Broker, exit
 }
 
 // program is what starts this program in a shell: its name where the shell finds it by that, else its path.
-func program(executable string) string {
-	found, err := exec.LookPath("claudemesh")
-	if err != nil {
-		return executable
+func program(a *shell.App) string {
+	if name, ok := shell.OnPath(a); ok {
+		return filepath.Base(name)
 	}
-	one, err := os.Stat(found)
-	if err != nil {
-		return executable
-	}
-	if other, err := os.Stat(executable); err != nil || !os.SameFile(one, other) {
-		return executable
-	}
-	return "claudemesh"
+	return a.Sys.Executable
 }
 
 func writeUp(s term.Stream, v upView) {

@@ -158,7 +158,7 @@ func run(ctx context.Context, a *shell.App, f flags, usual func(install.Places) 
 	if err != nil {
 		return err
 	}
-	in := &install.Installer{Places: places, Program: a.Sys.Executable, State: a.Home.Config.Install(), Skip: f.skip, Skill: f.skill}
+	in := &install.Installer{Places: places, Program: shell.Program(a), State: a.Home.Config.Install(), Skip: f.skip, Skill: f.skill}
 	if !filepath.IsAbs(in.Program) {
 		return mesh.Errorf(mesh.IOError, "the path of this program is not known")
 	}

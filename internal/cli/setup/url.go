@@ -62,7 +62,7 @@ type handlerView struct {
 
 func scheme(a *shell.App) (install.Scheme, error) {
 	places, err := shell.Places(a)
-	return install.Scheme{System: runtime.GOOS, Home: places.Home, Program: a.Sys.Executable}, err
+	return install.Scheme{System: runtime.GOOS, Home: places.Home, Program: shell.Program(a)}, err
 }
 
 func runRegister(ctx context.Context, a *shell.App) error {

@@ -3,7 +3,6 @@ package shell
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 
@@ -19,7 +18,7 @@ func Unit(a *App) (unit.Service, error) {
 		return unit.Service{}, err
 	}
 	s := unit.Service{
-		System: runtime.GOOS, File: file, Program: stablePath(a.Sys.Executable), Log: a.Home.Daemon.Log(), UserHome: userHome, UserID: os.Getuid(),
+		System: runtime.GOOS, File: file, Program: Program(a), Log: a.Home.Daemon.Log(), UserHome: userHome, UserID: os.Getuid(),
 		Variables: map[string]string{},
 	}
 	for _, name := range unit.Folders {
@@ -31,18 +30,28 @@ func Unit(a *App) (unit.Service, error) {
 	return s, nil
 }
 
-// stablePath prefers the name by which the program is found to the file behind it: package managers keep the name over
-// upgrades, and put each version into a folder of its own.
-func stablePath(executable string) string {
-	name, err := exec.LookPath(filepath.Base(executable))
-	if err != nil || !filepath.IsAbs(name) {
-		return executable
-	}
-	behind, err := filepath.EvalSymlinks(name)
-	if real, realErr := filepath.EvalSymlinks(executable); err == nil && realErr == nil && behind == real {
+// Program is what others are told to start: this program by the name by which PATH finds it, rather than the file behind that.
+// Package managers keep the name over upgrades, and put each version into a folder of its own.
+func Program(a *App) string {
+	if name, ok := OnPath(a); ok {
 		return name
 	}
-	return executable
+	return a.Sys.Executable
+}
+
+// OnPath gives the absolute name by which PATH finds this program; not ok is for one that is not found, or another one first.
+func OnPath(a *App) (name string, ok bool) {
+	search, _ := a.Sys.Lookup("PATH")
+	for _, dir := range filepath.SplitList(search) {
+		name := filepath.Join(dir, filepath.Base(a.Sys.Executable))
+		found, err := os.Stat(name)
+		if err != nil || found.IsDir() || !filepath.IsAbs(name) {
+			continue
+		}
+		this, err := os.Stat(a.Sys.Executable)
+		return name, err == nil && os.SameFile(found, this)
+	}
+	return "", false
 }
 
 // UnitState reports whether the system's service manager starts this user's daemon, and whether that is this program.
