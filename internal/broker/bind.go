@@ -29,7 +29,6 @@ func (s *server) bind() {
 	wire.Handle(m, protocol.BrokerPlace, place{s.set, s.parts.cert, s.hosts.address}.tell)
 	s.parts.invites.Bind(m)
 	s.parts.admission.Bind(m)
-	(&group.Groups{DB: s.db, Seating: s.queue, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)
 	s.parts.moderation.Bind(m)
 	(&grant.Grants{Update: guard.Regrant, List: guard.Grants}).Bind(m)
 	(&ownership.Ownership{
@@ -37,10 +36,12 @@ func (s *server) bind() {
 	}).Bind(m)
 	(&skill.Skills{DB: s.db, Limit: s.set.MemberSkills, Reached: s.count.reached, Tell: s.crowd.tell, Now: s.now}).Bind(m)
 	s.presence.Bind(m)
-	(&roster.Roster{
+	peers := &roster.Roster{
 		DB: s.db, Connections: s.queue.Connections, Complete: s.presence.Complete, Permits: guard.Permits, Seen: s.set.SessionSeen, Now: s.now,
 		Page: s.set.PeersPage, Reached: s.count.reached,
-	}).Bind(m)
+	}
+	peers.Bind(m)
+	(&group.Groups{DB: s.db, Seating: s.queue, Here: peers.Here, Seen: s.set.SessionSeen, Now: s.now}).Bind(m)
 }
 
 // again refuses a second hello: it would leave the first one's presence without an owner.

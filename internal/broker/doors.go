@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
+	"github.com/claudemesh/claudemesh/internal/broker/moderation"
 	"github.com/claudemesh/claudemesh/internal/broker/presence"
 	"github.com/claudemesh/claudemesh/internal/broker/queue"
 	"github.com/claudemesh/claudemesh/internal/broker/replay"
@@ -167,7 +168,7 @@ func stranger(tx *sqlite.Tx, m store.Mesh, key mesh.Key) error {
 		return err
 	}
 	if banned {
-		return errBanned(m.Slug, reason)
+		return moderation.Banned(m.Slug, reason) // it proved its key
 	}
 	was, err := store.WasMember(tx, m.ID, key)
 	if err == nil && was {
@@ -177,14 +178,6 @@ func stranger(tx *sqlite.Tx, m store.Mesh, key mesh.Key) error {
 		return err
 	}
 	return errUnauthorized()
-}
-
-// errBanned tells the holder of a key, which it proved, that it is banned, and why where that was said.
-func errBanned(slug, reason string) error {
-	if reason == "" {
-		return mesh.Errorf(mesh.Revoked, "you are banned from %s", slug)
-	}
-	return mesh.Errorf(mesh.Revoked, "you are banned from %s: %s", slug, reason)
 }
 
 func errUnauthorized() error {

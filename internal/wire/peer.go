@@ -21,6 +21,9 @@ type Conn interface {
 // maxPending bounds the requests of one connection that wait for an answer; one more is refused with rate_limit.
 const maxPending = 1024
 
+// maxLastWord is far above the frame of any real error, in bytes.
+const maxLastWord = 4096
+
 // Peer is the client's end of a connection: it matches answers to requests and hands events to a Mux.
 type Peer struct {
 	conn Conn
@@ -28,6 +31,7 @@ type Peer struct {
 	mu      sync.Mutex
 	waiting map[string]waiter // by "q:"+_reqId, "i:"+id or "t:"+type
 	closed  error
+	last    []byte // the last error that answers nothing
 }
 
 // waiter is a request without its answer.
@@ -92,6 +96,22 @@ func (p *Peer) answer(h Head, data []byte) {
 			return
 		}
 	}
+	if h.Type == ErrorType && h.ReqID == "" && h.ID == "" && len(data) <= maxLastWord {
+		p.last = data
+	}
+}
+
+// LastWord is the last error that the other side said without having been asked, as before it closes the connection; nil
+// without one.
+func (p *Peer) LastWord() error {
+	p.mu.Lock()
+	last := p.last
+	p.mu.Unlock()
+	if last == nil {
+		return nil
+	}
+	_, err := decodeAnswer[None](answerFrame{head: Head{Type: ErrorType}, data: last})
+	return err
 }
 
 // keys are those under which a frame can be awaited. Errors of old brokers may carry the `_reqId` as `id` (wire TRAP A),

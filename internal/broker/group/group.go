@@ -22,14 +22,14 @@ import (
 type Seating interface {
 	JoinGroup(context.Context, hub.ConnID, protocol.Group) ([]protocol.Group, error)
 	LeaveGroup(context.Context, hub.ConnID, string) ([]protocol.Group, error)
-	Connections(context.Context, mesh.ID) ([]hub.Conn, error) // of a mesh, oldest first
 }
 
 // Groups answers join_group, leave_group and list_groups. Its fields are set once; it may be used from any goroutine.
 type Groups struct {
 	DB      *sqlite.DB
 	Seating Seating
-	Seen    time.Duration // how long a group is remembered after it was last in use
+	Here    func(context.Context, *session.Session) ([]hub.Conn, error) // the connections that a caller sees, oldest first
+	Seen    time.Duration                                               // how long a group is remembered after it was last in use
 	Now     mesh.Clock
 }
 
@@ -94,7 +94,7 @@ func (g *Groups) list(ctx context.Context, s *session.Session, req protocol.Grou
 	if req.Limit > 0 {
 		limit = req.Limit
 	}
-	conns, err := g.Seating.Connections(ctx, s.Mesh)
+	conns, err := g.Here(ctx, s)
 	if err != nil {
 		return protocol.GroupListAnswer{}, err
 	}

@@ -119,7 +119,11 @@ func (m *Moderation) ban(ctx context.Context, s *session.Session, req protocol.B
 	if err := b.spare(who); err != nil {
 		return none, err
 	}
-	ended, err := m.Queue.Guard().Ban(ctx, store.Ban{Member: who, Reason: req.Reason, By: b.by, At: m.Now()})
+	last, err := lastWord(Banned(b.MeshSlug, req.Reason))
+	if err != nil {
+		return none, err
+	}
+	ended, err := m.Queue.Guard().Ban(ctx, store.Ban{Member: who, Reason: req.Reason, By: b.by, At: m.Now()}, last)
 	if err == nil && !ended {
 		err = mesh.Errorf(mesh.NotFound, "the membership of %s has ended already", who.Name)
 	}
@@ -128,6 +132,20 @@ func (m *Moderation) ban(ctx context.Context, s *session.Session, req protocol.B
 	}
 	m.note("member banned", b, who, slog.String(logkey.Reason, req.Reason))
 	return protocol.BanAnswer{Banned: who.Name, Pubkey: who.Key}, nil
+}
+
+// Banned tells a member that it is banned, and why where that was said.
+func Banned(slug, reason string) error {
+	if reason == "" {
+		return mesh.Errorf(mesh.Revoked, "you are banned from %s", slug)
+	}
+	return mesh.Errorf(mesh.Revoked, "you are banned from %s: %s", slug, reason)
+}
+
+// lastWord is the frame from which a connection learns why it is closed.
+func lastWord(why error) ([]byte, error) {
+	code := mesh.CodeOf(why)
+	return wire.EncodeError("", wire.ErrorFrame{Code: string(code), Message: mesh.PublicText(why), Hint: code.Hint()})
 }
 
 func (m *Moderation) unban(ctx context.Context, s *session.Session, req protocol.UnbanRequest) (protocol.UnbanAnswer, error) {

@@ -14,8 +14,9 @@ const reasonBanned = "banned"
 
 // Ban ends a membership: nothing of the member's is accepted any more, its connections are closed, and what it wrote
 // and nobody has yet is withdrawn, with receipts, before Ban returns. What waits for the member goes on to wait, for an
-// Unban. False means that the membership had ended before.
-func (g Guard) Ban(ctx context.Context, b store.Ban) (ended bool, err error) {
+// Unban. Last is the frame from which connections of ours learn why they are closed. False means that the membership had
+// ended before.
+func (g Guard) Ban(ctx context.Context, b store.Ban, last []byte) (ended bool, err error) {
 	err = g.q.commit(ctx, func(tx *sqlite.Tx, l *ledger) (err error) {
 		if ended, err = store.AddBan(tx, b); ended {
 			l.banned[b.N] = true
@@ -26,6 +27,7 @@ func (g Guard) Ban(ctx context.Context, b store.Ban) (ended bool, err error) {
 			return
 		}
 		g.q.dir.banish(b.ID, true)
+		tellOurs(g.q.loop, b.Mesh, b.ID, last)
 		g.q.loop.do(g.q.loop.hub.Close(g.q.now(), b.Mesh, hub.OfMember(b.ID), mesh.CloseBanned, reasonBanned))
 		g.q.loop.do(g.q.loop.hub.Reread(g.q.now(), hub.OfSender(b.N)))
 		g.q.loop.watch.Dropped(b.Mesh, b.ID)
@@ -34,6 +36,15 @@ func (g Guard) Ban(ctx context.Context, b store.Ban) (ended bool, err error) {
 		return false, err
 	}
 	return true, g.q.sweep.withdraw(ctx)
+}
+
+// tellOurs sends a frame to the connections of a member that know our own ones. Who does not take it is about to be closed.
+func tellOurs(l *loop, meshID, member mesh.ID, frame []byte) {
+	for _, c := range l.hub.Conns(meshID) {
+		if n := l.lines[c.ID]; n != nil && c.Member == member && c.Go {
+			_ = n.out.Send(frame)
+		}
+	}
 }
 
 // Unban gives a membership back; its mail is pushed when the member connects. False means that it was not banned.

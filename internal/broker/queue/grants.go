@@ -125,3 +125,15 @@ func (d *directory) permitted(a *accept) []*address {
 	}
 	return let
 }
+
+// blocking reports of members whether they keep the sender of a message to many away: they neither take it nor let the
+// sender see them. A copy for each of their sessions would tell which of those are there.
+func (d *directory) blocking(a *accept) func(mesh.ID) bool {
+	need := a.msg.Kind.Cap() | mesh.CapsOf(mesh.CapRead)
+	d.mu.RLock()
+	nobody := len(d.grants) == 0
+	d.mu.RUnlock()
+	return func(member mesh.ID) bool {
+		return !nobody && member != a.from.Member && d.grantsOf(member).Of(a.from.member, a.from.session)&need == 0
+	}
+}

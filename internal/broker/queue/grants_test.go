@@ -189,7 +189,7 @@ func TestGrantsAreBounded(t *testing.T) {
 // ban bans a member of mesh m.
 func (w *world) ban(member string) {
 	w.t.Helper()
-	if ended, err := w.q.Guard().Ban(context.Background(), store.Ban{Member: w.member(member), Reason: "spam", By: key("owner"), At: time.Now()}); !ended || err != nil {
+	if ended, err := w.q.Guard().Ban(context.Background(), store.Ban{Member: w.member(member), Reason: "spam", By: key("owner"), At: time.Now()}, []byte(`{"type":"error"}`)); !ended || err != nil {
 		w.t.Fatalf("ban %s: %v, %v", member, ended, err)
 	}
 	w.settle()
@@ -281,4 +281,36 @@ func TestBanIsFinishedAfterARestart(t *testing.T) {
 			return err
 		})
 	})
+}
+
+// A message to many tells a blocked sender nothing of who is there: of a member who blocks it there is one copy, as of somebody
+// who is away.
+func TestBroadcastsHideWhoBlocks(t *testing.T) {
+	for _, to := range []string{"*", "@dev"} {
+		t.Run(to, func(t *testing.T) {
+			inWorld(t, settings(), func(t *testing.T, w *world) {
+				w.mesh("m", "ann", "bob")
+				ann := w.attach("m", "ann", "ann1")
+				bob, two := w.attach("m", "bob", "bob1", groups("dev")), w.attach("m", "bob", "bob2", groups("dev"))
+				bob.grant(key("ann"), mesh.CapRead)
+				if got := ann.send(to, "seen, and not heard"); got.Recipients != 2 {
+					t.Errorf("got %d recipients, want both sessions, which ann sees", got.Recipients)
+				}
+				bob.reset(key("ann"))
+				bob.ack(wantTexts(t, "one, which lets ann in", bob, "seen, and not heard")...)
+				two.ack(wantTexts(t, "two, which lets ann in", two, "seen, and not heard")...)
+				bob.grant(key("ann"), mesh.CapDM)
+				sent := ann.send(to, "blocked")
+				want := []protocol.RecipientStatus{{Name: "bob", Pubkey: key("bob"), Status: statusDisconnected, State: mesh.StateAccepted}}
+				if got := ann.status(string(sent.MessageID)).Recipients; !cmp.Equal(got, want) || sent.Recipients != 1 {
+					t.Errorf("got %d recipients, %+v, want the member alone, away", sent.Recipients, got)
+				}
+				wantTexts(t, "one, while ann is blocked", bob)
+				wantTexts(t, "two, while ann is blocked", two)
+				bob.reset(key("ann"))
+				wantTexts(t, "one", bob)
+				wantTexts(t, "two, the newest, which has what came for its member", two, "blocked")
+			})
+		})
+	}
 }

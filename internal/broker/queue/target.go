@@ -30,8 +30,8 @@ func (q *Queue) resolve(ctx context.Context, s *session.Session, d *draft, a *ac
 }
 
 // connected finds the mailboxes of the sessions that a group, or everyone, means and that are connected, or wait for
-// their connection to come back; the store knows those of the members without one. Who hides gets nothing. Nor does the
-// sender's session; of a client that is not ours, nothing of its member does.
+// their connection to come back; the store knows those of the members without one, as whom the sender finds who blocks
+// it. Who hides gets nothing. Nor does the sender's session; of a client that is not ours, nothing of its member does.
 func (q *Queue) connected(ctx context.Context, s *session.Session, to target, a *accept) error {
 	conns, err := q.Connections(ctx, s.Mesh)
 	if err != nil {
@@ -42,15 +42,16 @@ func (q *Queue) connected(ctx context.Context, s *session.Session, to target, a 
 		reached: map[mesh.ID]bool{s.Member: true}, // a copy for the member would reach the sender
 	}
 	present, hidden := q.loop.watch.Audience(s.Mesh, conns)
+	away := q.dir.blocking(a)
 	for _, member := range hidden {
-		a.to.others.reached[member] = true
+		a.to.others.reached[member] = !away(member)
 	}
 	var last mesh.ID
 	for _, c := range present {
 		if c.SessionKey == "" || to.kind == store.ToGroup && !hub.InGroup(c.Groups, to.group) {
 			continue
 		}
-		if c.Member == s.Member && (!s.Go || c.SessionKey == s.SessionKey) {
+		if c.Member == s.Member && (!s.Go || c.SessionKey == s.SessionKey) || away(c.Member) {
 			continue
 		}
 		to := &a.to.known

@@ -62,6 +62,18 @@ func (r *Roster) present(ctx context.Context, s *session.Session) (seen, all []p
 	return seen, all, nil
 }
 
+// Here lists the connections of a mesh that the caller sees, oldest first.
+func (r *Roster) Here(ctx context.Context, s *session.Session) ([]hub.Conn, error) {
+	seen, _, err := r.present(ctx, s)
+	conns := make([]hub.Conn, 0, len(seen))
+	for i := range seen {
+		if seen[i].Lost.IsZero() {
+			conns = append(conns, seen[i].Conn)
+		}
+	}
+	return conns, err
+}
+
 // List reads the roster, the caller's own row included (wire 7.2). Callers without claudemesh.go/1 get one frame with
 // every connection, as they know it; ours get pages. Who does not let the caller see it has no connection here.
 func (r *Roster) List(ctx context.Context, s *session.Session, req protocol.PeersRequest) (protocol.PeersAnswer, error) {

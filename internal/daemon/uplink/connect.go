@@ -85,6 +85,17 @@ func (a *attached) refused(err error) error {
 	return err
 }
 
+// farewell is why a connection that was open has ended: of a ban, what the broker said of it before it closed.
+func (a *attached) farewell() error {
+	closed := (*CloseError)(nil)
+	if errors.As(a.err, &closed) && closed.Code == mesh.CloseBanned {
+		if said := a.peer.LastWord(); mesh.IsCode(said, mesh.Revoked) {
+			return said
+		}
+	}
+	return a.err
+}
+
 // wakeLimit is how long a connection that was nudged has to prove that it lives (daemon 20).
 const wakeLimit = 5 * time.Second
 
@@ -101,7 +112,7 @@ func (l *Link) watch(ctx context.Context, a *attached) error {
 		case <-ctx.Done():
 			return nil
 		case <-a.ended:
-			return a.err
+			return a.farewell()
 		case err := <-a.dead:
 			return err
 		case <-l.nudge:

@@ -310,3 +310,43 @@ func TestLongErrorsAreCut(t *testing.T) {
 		}
 	})
 }
+
+// Why a member was banned is said on its open connection, before the close frame; without that one a word changes nothing.
+func TestLastWordBeforeABan(t *testing.T) {
+	t.Parallel()
+	const banned = `{"type":"error","code":"revoked","message":"you are banned from team: spam"}`
+	tests := []struct {
+		name, word string
+		close      websocket.StatusCode
+		want       State
+		wantCode   mesh.Code
+	}{
+		{"banned", banned, 4002, Banned, mesh.Revoked},
+		{"said, and not done", banned, 1001, Reconnecting, mesh.BrokerDown},
+		{"another word", `{"type":"error","code":"unauthorized","message":"no"}`, 4002, Banned, mesh.BrokerDown},
+		{"no word", ``, 4002, Banned, mesh.BrokerDown},
+		{"too long a word", strings.Replace(banned, "spam", strings.Repeat("spam", 4096), 1), 4002, Banned, mesh.BrokerDown},
+		{"an answer", strings.Replace(banned, `"code"`, `"_reqId":"1","code"`, 1), 4002, Banned, mesh.BrokerDown},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, func(_ int, ws *line) {
+					ws.welcome(ackOurs)
+					if tc.word != "" {
+						ws.write(tc.word)
+					}
+					_ = ws.Close(tc.close, "banned")
+				})
+				l, _ := start(t, f.options(new(sent)))
+				settle(600 * time.Millisecond)
+				wantState(t, l, tc.want)
+				wantCode(t, l.LastError(), tc.wantCode)
+				if got := l.LastError().Error(); strings.Contains(got, "spam") != (tc.wantCode == mesh.Revoked) {
+					t.Errorf("got %q", got)
+				}
+			})
+		})
+	}
+}
