@@ -93,7 +93,7 @@ func writeMember(s term.Stream, m localapi.Member, width int) {
 	if m.Online {
 		dot, state = s.Paint(term.Green, "●"), term.Clean(string(cmp.Or(m.Status, mesh.Idle)))
 	}
-	whose := ""
+	whose := "claimed by the relay"
 	switch {
 	case m.IsSelf:
 		whose = "you"

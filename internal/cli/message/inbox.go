@@ -38,7 +38,8 @@ func newInboxList(a *shell.App) *cobra.Command {
 		Use:   "list",
 		Short: "Read the messages that arrived",
 		Long: "Read the messages that arrived, newest first. Unread ones become read once they are printed.\n\n" +
-			"Inside a session it shows that session's messages, outside all of this user's.",
+			"Inside a session it shows that session's messages, outside all of this user's. A verified message is signed by a key that " +
+			"you have met; of others the sender is claimed by the relay.",
 		Example: "claudemesh inbox --unread\n" +
 			"claudemesh inbox --search \"release notes\" --peek\n" +
 			"claudemesh inbox --json=sender_name,body --peek",
@@ -133,7 +134,7 @@ func writeInbox(s term.Stream, items []localapi.InboxItem, now time.Time) {
 }
 
 func inboxFacts(m localapi.InboxItem, now time.Time) string {
-	urgent, muted, encrypted, verified := "", "", "", ""
+	urgent, muted, encrypted, proof := "", "", "", "verified"
 	if m.Priority == mesh.Now {
 		urgent = "urgent"
 	}
@@ -144,7 +145,7 @@ func inboxFacts(m localapi.InboxItem, now time.Time) string {
 		encrypted = notEncrypted
 	}
 	if !m.Verified {
-		verified = "claimed by the relay"
+		proof = "claimed by the relay"
 	}
-	return shell.Facts(shell.Ago(now, m.ReceivedAt), m.Mesh, shell.Prefixed("to ", shell.Deref(m.Topic)), m.Subtype, urgent, muted, encrypted, verified)
+	return shell.Facts(shell.Ago(now, m.ReceivedAt), m.Mesh, shell.Prefixed("to ", shell.Deref(m.Topic)), m.Subtype, urgent, muted, encrypted, proof)
 }

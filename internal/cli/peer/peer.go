@@ -37,7 +37,8 @@ func newPeerList(a *shell.App) *cobra.Command {
 		Short: "List who is in the joined meshes",
 		Long: "List who is in the joined meshes, own rows first. A message goes to a name or to a key; the first 16 characters of a " +
 			"key, as they are listed, are enough. A member without a session is a person whose daemon runs: messages wait in their " +
-			"inbox.\n\nWith one mesh the JSON is an array of peers, with several an array of {mesh, peers}. With --watch each change is an object on a " +
+			"inbox. The name of who is verified is signed by a key that you have met; other names are claimed by the relay: `claudemesh verify " +
+			"<peer>`.\n\nWith one mesh the JSON is an array of peers, with several an array of {mesh, peers}. With --watch each change is an object on a " +
 			"line of its own: first all who are there, then ready, then what changes, until you press Ctrl-C. A " +
 			"restart of the daemon does not end it.",
 		Example: "claudemesh peers --offline\n" +
@@ -135,7 +136,7 @@ func writePeers(s term.Stream, rosters []meshPeers, now time.Time) {
 	}
 	if claimed {
 		s.Blank()
-		s.Line("%s", s.Paint(term.Dim, "Names are the broker's word. What you send is sealed to the key beside them."))
+		s.Line("%s", s.Paint(term.Dim, "claimed: by the relay alone. What you send is sealed to the key beside it."))
 	}
 }
 
@@ -209,23 +210,25 @@ func whose(p localapi.Peer) string {
 	if p.MemberName != "" && p.MemberName != p.DisplayName {
 		member = "of " + term.Short(p.MemberName, 20)
 	}
-	verified := ""
-	if p.Verified && !p.IsSelf {
-		verified = "verified"
+	proof := "claimed"
+	if p.Verified {
+		proof = "verified"
 	}
 	switch {
 	case p.IsThisSession:
 		return "this session"
-	case p.PeerRole == mesh.ControlPlane:
+	case p.PeerRole == mesh.ControlPlane && p.IsSelf:
 		return shell.Facts("daemon", member)
+	case p.PeerRole == mesh.ControlPlane:
+		return shell.Facts("daemon", member, proof)
 	case p.IsSelf && isMember(p):
 		return "you, no session"
 	case p.IsSelf:
 		return "yours"
 	case isMember(p):
-		return shell.Facts("no session", verified)
+		return shell.Facts("no session", proof)
 	}
-	return shell.Facts(member, verified)
+	return shell.Facts(member, proof)
 }
 
 // isMember reports whether a row stands for a member and not for one of their sessions.
