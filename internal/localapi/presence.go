@@ -30,6 +30,7 @@ type ProfileAnswer struct {
 	Applied []string `json:"applied" jsonschema:"names of the fields that were given"`
 	Meshes  []string `json:"meshes" jsonschema:"slugs of the meshes that know it now"`
 	Waiting []string `json:"waiting,omitzero" jsonschema:"slugs of the meshes that will be told when they are connected"`
+	Apart   int      `json:"sessions_apart,omitzero" jsonschema:"of a user: sessions here, which say this for themselves and are seen as before"`
 }
 
 // ProfileOf is what others see of the caller in one mesh.
@@ -96,6 +97,8 @@ type Ping struct {
 	PeersOnline int     `json:"peers_online"`
 	Waiting     int     `json:"waiting" jsonschema:"messages that wait here to be sent"`
 	Error       string  `json:"error,omitzero"`
+
+	Code mesh.Code `json:"code,omitzero" jsonschema:"of the error"`
 }
 
 // PingAnswer has one for each mesh.

@@ -46,9 +46,14 @@ func TestWaitingForManyNamesWhoIsMissing(t *testing.T) {
 		if !st.Delivered || st.DeliveredTo != 2 {
 			t.Errorf("got status %+v, want it delivered to both", st)
 		}
-		answer, err := localapi.Send.Do(t.Context(), ada, localapi.SendRequest{To: "@nobody", Message: "hello?", Wait: mesh.StateDelivered})
+		answer, err := localapi.Send.Do(t.Context(), ada, localapi.SendRequest{
+			To: "@nobody", Message: "hello?", ClientMessageID: "to-nobody-at-all", Wait: mesh.StateDelivered,
+		})
 		if !mesh.IsCode(err, mesh.Undelivered) {
 			t.Errorf("got %+v, %v; want %s where nobody is in the group", answer, err, mesh.Undelivered)
+		}
+		if st = w.status(ada, "to-nobody-at-all"); st.LastError != "nobody is in @nobody: the broker took the message for no one" || !st.Settled {
+			t.Errorf("got status %+v, want it to say that nobody is in the group, and that nothing more will become known", st)
 		}
 	})
 }

@@ -152,6 +152,12 @@ func TestInfoAndPing(t *testing.T) {
 		if p := ping.Meshes[0]; p.OK || p.Error == "" || p.Status != "reconnecting" {
 			t.Errorf("ping without a connection: got %+v", p)
 		}
+		ada.Link(w.broker).Heal() // and nobody waits for the next try
+		ping, err = localapi.PingBrokers.Do(t.Context(), ada, localapi.PingRequest{})
+		w.must(err)
+		if p := ping.Meshes[0]; !p.OK {
+			t.Errorf("ping of a broker that is back: got %+v", p)
+		}
 		profile, err := localapi.Profiles.Do(t.Context(), ben, localapi.ProfilesRequest{Mesh: "team"})
 		w.must(err)
 		if p := profile.Profiles[0]; p.Connection != "open" || !p.Visible || p.Access != "member" || p.DisplayName != "ben" {
@@ -245,6 +251,8 @@ func TestSessionRenamesItself(t *testing.T) {
 		if _, err := localapi.ProfileSet.Do(t.Context(), again, localapi.ProfileRequest{Name: new("x"), Mesh: "team"}); !mesh.IsCode(err, mesh.BadRequest) {
 			t.Errorf("in one mesh: got %v, want bad_request", err)
 		}
-		w.say(ben, localapi.ProfileRequest{Groups: []protocol.Group{}})
+		if of, apart := w.say(again, localapi.ProfileRequest{Groups: []protocol.Group{}}).Apart, w.say(ben, localapi.ProfileRequest{Visible: new(false)}).Apart; of != 0 || apart != 1 {
+			t.Errorf("got %d and %d, want the user, and not a session, told of one that is seen as before", of, apart)
+		}
 	})
 }

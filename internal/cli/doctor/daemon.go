@@ -104,11 +104,21 @@ func lookBroker(m localapi.MeshHealth) func(context.Context, *patient) finding {
 			if m.LastError != "" {
 				detail = shell.Facts(m.Status, m.LastError)
 			}
-			return fail(detail, "look at the network, and whether the broker runs; messages wait")
+			return fail(detail, brokerAdvice(answer.Meshes))
 		}
 		took := time.Duration(answer.Meshes[0].RoundTripMS * float64(time.Millisecond))
 		return fine(took.Round(10 * time.Microsecond).String())
 	}
+}
+
+// brokerAdvice is what to do about a broker that does not answer.
+func brokerAdvice(pings []localapi.Ping) string {
+	if len(pings) == 1 && pings[0].Code != "" && pings[0].Code != mesh.BrokerDown {
+		if hint := pings[0].Code.Hint(); hint != "" {
+			return hint
+		}
+	}
+	return "look at the network, and whether the broker runs; messages wait"
 }
 
 // lookDead counts messages that will not arrive by themselves.

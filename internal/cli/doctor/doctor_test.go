@@ -196,6 +196,13 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 			w.Daemon.Answers[localapi.Health.Route] = health
 			w.Daemon.Answers[localapi.PingBrokers.Route] = localapi.PingAnswer{Meshes: []localapi.Ping{{Mesh: "team"}}}
 		}, false},
+		{"broker:team", "fail", "reconnecting · another key", func(_ *testing.T, w *clitest.World) {
+			health := clitest.Health()
+			health.Version, health.Meshes = buildinfo.Version(), health.Meshes[:1]
+			health.Meshes[0].Status, health.Meshes[0].LastError = "reconnecting", "another key"
+			w.Daemon.Answers[localapi.Health.Route] = health
+			w.Daemon.Answers[localapi.PingBrokers.Route] = localapi.PingAnswer{Meshes: []localapi.Ping{{Mesh: "team", Code: mesh.PinMismatch}}}
+		}, false},
 		{"dead-letters", "warn", "2", func(_ *testing.T, w *clitest.World) {
 			health := clitest.Health()
 			health.Version, health.Meshes = buildinfo.Version(), health.Meshes[:1]
@@ -211,6 +218,9 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 			got := all[tc.id]
 			if got.Level != tc.level || !strings.Contains(got.Detail, tc.detail) || got.Fix == "" || (exit == mesh.ExitOK) != (tc.level == "warn") {
 				t.Errorf("got exit %d and %+v, want %s, %q and what to do", exit, got, tc.level, tc.detail)
+			}
+			if strings.HasSuffix(tc.detail, "another key") && got.Fix != mesh.PinMismatch.Hint() {
+				t.Errorf("got %q, want what to do about another key", got.Fix)
 			}
 			if tc.id == "session" { // --fix is refused there
 				return

@@ -27,7 +27,8 @@ func settingsFor(a *shell.App, listen string, meshes []localapi.Mesh) (config.Br
 	if err == nil && listen == "" && strings.HasSuffix(settings.Listen, ":0") {
 		err = mesh.Errorf(mesh.SettingsRefused, "the broker of this machine listens on %s: links and meshes name its port, so it needs one that stays", settings.Listen)
 	}
-	if err != nil || listen == "" || listen == settings.Listen {
+	asIs := listen == settings.Listen && (loopback(listen) || settings.TLS() || settings.PublicURL != "")
+	if err != nil || listen == "" || asIs {
 		return settings, err
 	}
 	host, port, err := net.SplitHostPort(listen)
@@ -40,15 +41,29 @@ func settingsFor(a *shell.App, listen string, meshes []localapi.Mesh) (config.Br
 	case brokerLives(a):
 		return settings, mesh.Errorf(mesh.AlreadyRunning, "this machine's broker runs at %s: run `claudemesh down` before it moves", settings.Listen)
 	case livesHere(meshes, settings.Listen) && !livesHere(meshes, listen):
-		return settings, mesh.Errorf(mesh.AlreadyRunning, "a joined mesh lives at %s and would lose its broker", settings.Listen)
+		return settings, mesh.Errorf(mesh.AlreadyRunning, "a joined mesh lives at %s and would lose its broker: keep that port", settings.Listen)
+	}
+	if err := checkUnset(a, listen); err != nil {
+		return settings, err
 	}
 	if err := writeListen(a.Home.Broker, listen, settings.TLSCert == "" && !loopback(listen)); err != nil {
 		return settings, err
 	}
-	if settings, err = brokerSettings(a); err == nil && settings.Listen != listen {
-		err = mesh.Errorf(mesh.BadRequest, "the environment sets the broker's address to %s", settings.Listen)
+	return brokerSettings(a)
+}
+
+// checkUnset refuses an address where a variable sets another one: it would be written down and not count.
+func checkUnset(a *shell.App, listen string) error {
+	rows, err := config.ExplainBroker(config.Sources{File: a.Home.Broker.Settings(), Env: a.Sys.Lookup})
+	if err != nil {
+		return err
 	}
-	return settings, err
+	for _, r := range rows {
+		if r.Key == "listen" && r.Source == config.FromEnv && r.Value != listen {
+			return mesh.Errorf(mesh.BadRequest, "the environment sets the broker's address to %v", r.Value)
+		}
+	}
+	return nil
 }
 
 // writeListen puts an address into broker.json, and whether it needs a certificate of its own, and leaves the rest as it

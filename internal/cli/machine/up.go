@@ -173,6 +173,7 @@ const (
 
 // settle waits for the meshes of this machine's broker to connect, and says how every mesh does.
 func settle(ctx context.Context, a *shell.App, listen, made string) (meshes []meshUp, err error) {
+	looked := map[string]bool{}
 	waitErr := poll(ctx, settleTime, func() bool {
 		var answer localapi.MeshesAnswer
 		if answer, err = shell.Call(ctx, a, localapi.Meshes, shell.CallTime, localapi.None{}); err != nil {
@@ -183,6 +184,10 @@ func settle(ctx context.Context, a *shell.App, listen, made string) (meshes []me
 		for _, m := range answer.Meshes {
 			here := isHere(m.BrokerURL, listen)
 			open = open && (!here || m.Status == shell.StatusOpen)
+			if here && m.Status != shell.StatusOpen && !looked[m.Slug] { // a daemon that ran before the broker tries ever less often
+				looked[m.Slug] = true
+				_, _ = shell.Call(ctx, a, localapi.PingBrokers, shell.CallTime, localapi.PingRequest{Mesh: m.Slug}) // the next status tells
+			}
 			meshes = append(meshes, meshUp{m.Slug, m.Status, m.BrokerURL, m.IsOwner, m.Slug == made, here, m.LastError})
 		}
 		return open

@@ -124,6 +124,12 @@ func TestUpListen(t *testing.T) {
 	if r := w.Run("up", "--listen", second); r.Exit != mesh.ExitUsage || !strings.Contains(r.Err, "the environment sets the broker's address to "+first) {
 		t.Errorf("got exit %d and %q, want the variable named", r.Exit, r.Err)
 	}
+	if _, err := os.Stat(w.Home.Broker.Settings()); err == nil {
+		t.Error("got broker.json written by a verb that was refused")
+	}
+	if err := os.MkdirAll(w.Home.Broker.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	delete(w.Env, "CLAUDEMESH_BROKER_LISTEN")
 	if err := os.WriteFile(w.Home.Broker.Settings(), []byte(`{"listen": "`+first+`", "lease": "10s"}`), 0o600); err != nil {
 		t.Fatal(err)
@@ -161,6 +167,28 @@ func TestUpListenWhereAMeshLives(t *testing.T) {
 	}
 	if _, err := os.Stat(w.Home.Broker.Settings()); err == nil {
 		t.Error("got broker.json written, want nothing changed")
+	}
+}
+
+// TestUpAsksTheDaemonToLook: a daemon that ran before its broker does not let `up` wait for its next try.
+func TestUpAsksTheDaemonToLook(t *testing.T) {
+	t.Parallel()
+	w := clitest.WithDaemon(t, cli.Run)
+	looked := false
+	home := clitest.Mesh()
+	home.BrokerURL = "ws://" + w.Env["CLAUDEMESH_BROKER_LISTEN"] + "/ws"
+	w.Daemon.Answers[localapi.Meshes.Route] = func() any {
+		if home.Status = "reconnecting"; looked {
+			home.Status = "open"
+		}
+		return localapi.MeshesAnswer{Meshes: []localapi.Mesh{home}}
+	}
+	w.Daemon.Answers[localapi.PingBrokers.Route] = func() any {
+		looked = true
+		return clitest.Pings()
+	}
+	if r := w.Run("up"); r.Exit != mesh.ExitOK || !strings.Contains(r.Out, "is connected") {
+		t.Errorf("got exit %d, %q and %q, want the mesh connected", r.Exit, r.Out, r.Err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -109,8 +110,8 @@ func runShare(ctx context.Context, a *shell.App, req localapi.InviteCreateReques
 		return err
 	}
 	if answer.LocalOnly {
-		a.Warn("the broker listens on this machine only: the link works here and nowhere else; `claudemesh down` and then " +
-			"`claudemesh up --listen 0.0.0.0:7900` let others in")
+		a.Warn("the broker listens on this machine only: the link works here and nowhere else; `claudemesh down` and then "+
+			"`claudemesh up --listen 0.0.0.0:%s` let others in", brokerPort(answer.URL))
 	}
 	v := shareView{Header: shell.NewHeader(), InviteAnswer: answer}
 	if f.copy {
@@ -123,6 +124,15 @@ func runShare(ctx context.Context, a *shell.App, req localapi.InviteCreateReques
 		a.Warn("the link is too long for a code on a terminal")
 	}
 	return a.Print(v, func(s term.Stream) { writeShared(s, v, f.qr, a.Now()) })
+}
+
+// brokerPort is the port that a broker keeps when others are let in: that of its links.
+func brokerPort(link string) string {
+	u, err := url.Parse(link)
+	if err != nil || u.Port() == "" {
+		return "7900"
+	}
+	return u.Port()
 }
 
 func writeShared(s term.Stream, v shareView, qr bool, now time.Time) {

@@ -226,7 +226,7 @@ func newSentView(answer localapi.SendAnswer) sentView {
 	return sentView{
 		OK: true, MessageID: cmp.Or(string(answer.BrokerMessageID), string(answer.ClientMessageID)),
 		ClientMessageID: answer.ClientMessageID, Target: answer.Target, TargetName: answer.TargetName, Mesh: answer.Mesh,
-		Via: "daemon", Duplicate: answer.Duplicate, Status: answer.Status, State: cmp.Or(answer.State, mesh.StateQueued),
+		Via: "daemon", Duplicate: answer.Duplicate, Status: cmp.Or(answer.Status, string(answer.State)), State: cmp.Or(answer.State, mesh.StateQueued),
 		Encrypted: answer.Encrypted, RecipientOnline: answer.RecipientOnline, Recipients: answer.Recipients,
 	}
 }

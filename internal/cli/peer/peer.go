@@ -242,9 +242,10 @@ func peerFacts(p localapi.Peer, now time.Time) string {
 	if p.Blocked {
 		facts = append(facts, "blocked")
 	}
-	for _, g := range p.Groups {
-		facts = append(facts, "@"+g.Name+shell.Prefixed(":", g.Role))
+	if p.Visible != nil && !*p.Visible {
+		facts = append(facts, "hidden from others")
 	}
+	facts = append(facts, groupTags(p)...)
 	facts = append(facts, p.Role, p.Channel, p.Model, p.CWD)
 	if !shell.Online(p) && p.LastSeenAt != "" {
 		facts = append(facts, "seen "+shell.Ago(now, p.LastSeenAt))
@@ -270,4 +271,13 @@ func presenceDot(s term.Stream, p localapi.Peer) string {
 		return s.Paint(term.Red, "●")
 	}
 	return s.Paint(term.Green, "●")
+}
+
+// groupTags are the groups of a peer as a list shows them, each with the role that the peer has in it.
+func groupTags(p localapi.Peer) []string {
+	var tags []string
+	for _, g := range p.Groups {
+		tags = append(tags, "@"+g.Name+shell.Prefixed(":", g.Role))
+	}
+	return tags
 }

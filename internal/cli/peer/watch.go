@@ -105,6 +105,7 @@ func (w *watcher) left(ready localapi.PeerChange) []localapi.PeerChange {
 }
 
 func (w *watcher) take(c localapi.PeerChange) error {
+	silent := c.Change == localapi.PeerChanged && c.Peer != nil && !w.app.Flags.JSON.On && w.shows(*c.Peer)
 	switch {
 	case c.Peer != nil && c.Change == localapi.PeerGone:
 		delete(w.peers, placeOf(*c.Peer))
@@ -119,10 +120,17 @@ func (w *watcher) take(c localapi.PeerChange) error {
 	switch {
 	case w.live && w.ready:
 		return w.draw()
-	case w.live, c.Change == localapi.WatchReady && !w.app.Flags.JSON.On:
+	case w.live, silent, c.Change == localapi.WatchReady && !w.app.Flags.JSON.On:
 		return nil
 	}
 	return w.app.PrintLine(changeView{shell.NewHeader(), c}, func(s term.Stream) { writeChange(s, c) })
+}
+
+// shows reports whether the line of a peer says the same as before: counts and proofs change all the time, and stand in no
+// line.
+func (w *watcher) shows(p localapi.Peer) bool {
+	was, known := w.peers[placeOf(p)]
+	return known && watchLine(term.Stream{}, was) == watchLine(term.Stream{}, p)
 }
 
 func placeOf(p localapi.Peer) rosterPlace { return rosterPlace{p.Mesh, p.Pubkey, p.PeerRole} }
@@ -165,13 +173,20 @@ func writeChange(s term.Stream, c localapi.PeerChange) {
 	line := term.Clean(at) + "  " + term.Pad(term.Clean(c.Change), len(localapi.PeerChanged)) + "  " + term.Clean(c.Mesh)
 	switch {
 	case c.Peer != nil:
-		p := *c.Peer
-		line += "  " + s.Paint(term.Bold, p.DisplayName) + "  " + peerState(p) + "  " + term.Clean(p.Pubkey.Short())
-		if p.Summary != nil {
-			line += "  " + s.Paint(term.Dim, term.Short(*p.Summary, 60))
-		}
+		line += "  " + watchLine(s, *c.Peer)
 	case c.State != nil:
 		line += "  " + term.Clean(c.State.Status)
 	}
 	s.Plain("%s", line)
+}
+
+// watchLine is a peer on a line: name, status, key, groups and role, summary.
+func watchLine(s term.Stream, p localapi.Peer) string {
+	line := s.Paint(term.Bold, p.DisplayName) + "  " + peerState(p) + "  " + term.Clean(p.Pubkey.Short())
+	for _, more := range []string{shell.Facts(append(groupTags(p), p.Role)...), shell.Deref(p.Summary)} {
+		if more != "" {
+			line += "  " + s.Paint(term.Dim, term.Short(more, 60))
+		}
+	}
+	return line
 }

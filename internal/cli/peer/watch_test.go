@@ -65,3 +65,28 @@ func TestSinceAnotherDaemon(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// A change that no line shows is no line.
+func TestChangesThatShow(t *testing.T) {
+	t.Parallel()
+	was := localapi.Peer{Peer: protocol.Peer{Pubkey: "k", DisplayName: "api", Status: mesh.Idle}, Mesh: "team"}
+	w := watcher{peers: map[rosterPlace]localapi.Peer{placeOf(was): was}}
+	for name, tc := range map[string]struct {
+		change func(*localapi.Peer)
+		shows  bool
+	}{
+		"counts":    {func(p *localapi.Peer) { p.Stats = &protocol.Stats{MessagesIn: new(int64(1))} }, true},
+		"another":   {func(p *localapi.Peer) { p.Pubkey = "other" }, false},
+		"a status":  {func(p *localapi.Peer) { p.Status = mesh.Working }, false},
+		"a name":    {func(p *localapi.Peer) { p.DisplayName = "web" }, false},
+		"a summary": {func(p *localapi.Peer) { p.Summary = new("at it") }, false},
+		"a group":   {func(p *localapi.Peer) { p.Groups = []protocol.Group{{Name: "ops"}} }, false},
+		"a role":    {func(p *localapi.Peer) { p.Role = "reviewer" }, false},
+	} {
+		p := was
+		tc.change(&p)
+		if got := w.shows(p); got != tc.shows {
+			t.Errorf("%s: got %t for whether the line is the same, want %t", name, got, tc.shows)
+		}
+	}
+}

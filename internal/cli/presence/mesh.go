@@ -209,6 +209,8 @@ type pingView struct {
 	PeersOnline int     `json:"peers_online"`
 	Waiting     int     `json:"push_buffer"`
 	Error       string  `json:"error,omitzero"`
+
+	Code mesh.Code `json:"code,omitzero"`
 }
 
 func runPing(ctx context.Context, a *shell.App, req localapi.PingRequest) error {
@@ -240,11 +242,15 @@ func nobodyAnswers(meshes []localapi.Ping) error {
 		return mesh.Errorf(mesh.NothingJoined, "no mesh is joined")
 	}
 	var why []string
+	code := cmp.Or(meshes[0].Code, mesh.BrokerDown)
 	for _, m := range meshes {
 		if m.OK {
 			return nil
 		}
 		why = append(why, m.Mesh+" is "+m.Status+shell.Prefixed(": ", m.Error))
+		if m.Code != code {
+			code = mesh.BrokerDown
+		}
 	}
-	return mesh.Errorf(mesh.BrokerDown, "no broker answers: %s", strings.Join(why, "; "))
+	return mesh.Errorf(code, "no broker answers: %s", strings.Join(why, "; "))
 }

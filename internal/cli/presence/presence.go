@@ -31,6 +31,13 @@ func set(ctx context.Context, a *shell.App, req localapi.ProfileRequest) (locala
 	if err == nil && len(answer.Meshes)+len(answer.Waiting) == 0 {
 		err = mesh.Errorf(mesh.NothingJoined, "no mesh is joined")
 	}
+	switch {
+	case err != nil || answer.Apart == 0:
+	case answer.Apart == 1:
+		a.Warn("your session is seen as before: it says this for itself")
+	default:
+		a.Warn("your %d sessions are seen as before: each says this for itself", answer.Apart)
+	}
 	return answer, err
 }
 
@@ -70,8 +77,8 @@ func newStatusSet(a *shell.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set <idle|working|dnd>",
 		Short: "Say what you are doing",
-		Long: "Say what you are doing, which decides what reaches you: everything when idle, only messages with priority now when working or " +
-			"dnd. Working becomes idle by itself when nothing says it again for a minute; dnd lasts until you end it. " + who,
+		Long: "Say what you are doing. With dnd, do not disturb, only messages with priority now reach you, and the others wait until you end " +
+			"it. Working becomes idle by itself when nothing says it again for a minute. " + who,
 		Example:   "claudemesh status set dnd",
 		Args:      oneOf("the status", statuses),
 		ValidArgs: statuses,

@@ -27,6 +27,8 @@ func TestPresence(t *testing.T) {
 		{Args: "summary moving --json"},
 		{Args: "summary"},
 		{Args: "visible no"},
+		{Args: "visible no", Given: clitest.Answer(localapi.ProfileSet.Route, localapi.ProfileAnswer{OK: true, Meshes: []string{"team"}, Apart: 2})},
+		{Args: "summary at home", Given: clitest.Answer(localapi.ProfileSet.Route, localapi.ProfileAnswer{OK: true, Meshes: []string{"team"}, Apart: 1})},
 		{Args: "visible y --json"},
 		{Args: "visible perhaps"},
 		{Args: "visible 1", Given: clitest.Answer(localapi.ProfileSet.Route, mesh.Errorf(mesh.RateLimited, "hidden and shown too often: wait a moment"))},
@@ -78,6 +80,9 @@ func TestMesh(t *testing.T) {
 		{Args: "ping --json"},
 		{Args: "ping --mesh team --json", Given: clitest.Answer(localapi.PingBrokers.Route, localapi.PingAnswer{Meshes: pings.Meshes[:1]})},
 		{Args: "ping", Given: clitest.Answer(localapi.PingBrokers.Route, localapi.PingAnswer{Meshes: pings.Meshes[1:]})},
+		{Args: "ping", Given: clitest.Answer(localapi.PingBrokers.Route, localapi.PingAnswer{Meshes: []localapi.Ping{
+			{Mesh: "team", Status: "reconnecting", Error: "what answers there has another key", Code: mesh.PinMismatch},
+		}})},
 		{Args: "ping --json", Given: clitest.Answer(localapi.PingBrokers.Route, localapi.PingAnswer{})},
 	})
 }

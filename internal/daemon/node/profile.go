@@ -45,6 +45,9 @@ func (p Presence) SetProfile(ctx context.Context, sessionID string, req localapi
 		case at.Voice(sessionID) != nil:
 			answer.Waiting = append(answer.Waiting, at.Mesh.Slug)
 		}
+		if sessionID == "" {
+			answer.Apart = max(answer.Apart, at.Sessions.Count())
+		}
 	}
 	return answer, nil
 }

@@ -73,6 +73,9 @@ func statusOf(ctx context.Context, n *Node, m outbox.Message) localapi.StatusAns
 	answer.DeliveredTo = count(answer.Recipients, mesh.StateDelivered)
 	answer.RecipientCount = max(m.Mailboxes, len(answer.Recipients))
 	answer.Settled = settled(answer)
+	if len(answer.Recipients) == 0 && tookForNobody(n, m) {
+		answer.LastError, answer.Settled = nobodyText(m), true
+	}
 	if answer.Delivered {
 		var last time.Time
 		for _, r := range m.Recipients {
@@ -153,8 +156,8 @@ func (l letter) await(ctx context.Context, id mesh.ClientID, want mesh.State) (o
 	switch {
 	case err != nil || m.State.Failed():
 		return m, err
-	case !m.Encrypted() && m.Mailboxes == 0 && m.Status == outbox.Done && want != first && l.isOurs(m.MeshID):
-		return m, mesh.Errorf(mesh.Undelivered, "nobody is in %s: the broker took the message for no one", m.TargetSpec).With(mesh.Details{State: m.State})
+	case want != first && tookForNobody(n, m):
+		return m, mesh.Errorf(mesh.Undelivered, "%s", nobodyText(m)).With(mesh.Details{State: m.State})
 	case want != first:
 		m, err = n.opt.Outbox.Wait(ctx, id, want)
 	}
@@ -172,10 +175,18 @@ func (l letter) await(ctx context.Context, id mesh.ClientID, want mesh.State) (o
 		want, count(all, want), max(m.Mailboxes, len(all)), missingText(missing)).With(mesh.Details{State: m.State, Missing: missing})
 }
 
-// isOurs reports whether the broker of a mesh says into how many mailboxes it put a message.
-func (l letter) isOurs(id mesh.ID) bool {
-	at, err := l.node.byID(id)
+// tookForNobody reports whether the broker took a message to many and put it into no mailbox. Other brokers than ours
+// say nothing of mailboxes.
+func tookForNobody(n *Node, m outbox.Message) bool {
+	if m.Encrypted() || m.Mailboxes != 0 || m.Status != outbox.Done {
+		return false
+	}
+	at, err := n.byID(m.MeshID)
 	return err == nil && at.Link.Has(protocol.CapGo)
+}
+
+func nobodyText(m outbox.Message) string {
+	return "nobody is in " + m.TargetSpec + ": the broker took the message for no one"
 }
 
 // maxMissing bounds the names in the text of an error; its details have all of them.

@@ -97,6 +97,20 @@ func (a *Attachment) begun(ctx context.Context) {
 	}
 }
 
+// lookTime is how long a try may take that somebody asked for.
+const lookTime = time.Second
+
+// look tries now what would wait for its next try: a broker that is back shall not be called away.
+func (a *Attachment) look(ctx context.Context, link *uplink.Link) {
+	if link.State() != uplink.Reconnecting {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	a.Nudge()
+	Settle(ctx, link)
+}
+
 func downText(err error) string {
 	if err == nil {
 		return "not connected"
@@ -108,16 +122,21 @@ func downText(err error) string {
 func (a *Attachment) Ping(ctx context.Context, sessionID string) localapi.Ping {
 	ctx, cancel := context.WithTimeout(ctx, infoTime)
 	defer cancel()
-	a.begun(ctx)
 	link := a.Link
 	if s := a.Sessions.Find(sessionID); s != nil {
 		link = s.Link
 	}
+	a.begun(ctx)
+	a.look(ctx, link)
 	out := localapi.Ping{Mesh: a.Mesh.Slug, Status: string(link.State())}
 	out.Waiting = a.Health(ctx).OutboxPending
 	peer := link.Peer()
 	if peer == nil {
-		out.Error = downText(link.LastError())
+		err := link.LastError()
+		out.Error = downText(err)
+		if code := mesh.CodeOf(err); err != nil && code != mesh.Internal {
+			out.Code = code
+		}
 		return out
 	}
 	start := a.opt.Now()

@@ -199,3 +199,10 @@ func (o *Sessions) all() []*SessionLink {
 	defer o.mu.Unlock()
 	return slices.Collect(maps.Values(o.links))
 }
+
+// Count is how many sessions there are.
+func (o *Sessions) Count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.links)
+}

@@ -102,6 +102,6 @@ func (a *Attachment) Health(ctx context.Context) localapi.MeshHealth {
 		a.opt.Log.Warn("outbox not counted", logkey.Mesh, a.Mesh.Slug, logkey.Err, err)
 	}
 	h.OutboxPending = pending
-	h.Sessions = len(a.Sessions.all())
+	h.Sessions = a.Sessions.Count()
 	return h
 }
