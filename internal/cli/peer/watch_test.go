@@ -75,7 +75,7 @@ func TestChangesThatShow(t *testing.T) {
 		change func(*localapi.Peer)
 		shows  bool
 	}{
-		"counts":    {func(p *localapi.Peer) { p.Stats = &protocol.Stats{MessagesIn: new(int64(1))} }, true},
+		"counts":    {func(p *localapi.Peer) { p.Stats = &protocol.Stats{MessagesIn: 1} }, true},
 		"another":   {func(p *localapi.Peer) { p.Pubkey = "other" }, false},
 		"a status":  {func(p *localapi.Peer) { p.Status = mesh.Working }, false},
 		"a name":    {func(p *localapi.Peer) { p.DisplayName = "web" }, false},
