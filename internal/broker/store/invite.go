@@ -38,7 +38,7 @@ func AddInvite(tx *sqlite.Tx, i Invite) error {
 	_, err := tx.Exec(`INSERT INTO invite (`+inviteColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0)`,
 		i.ID, i.Mesh, i.Version, i.CodeHash, i.Role, i.MaxUses, i.Used, ms(i.ExpiresAt), i.Signature, i.CreatedBy, ms(i.CreatedAt))
 	if errors.Is(err, sqlite.ErrUnique) {
-		return mesh.Errorf(mesh.Reused, "this invite exists: %w", err)
+		return mesh.Errorf(mesh.Reused, "this invite exists")
 	}
 	if err != nil {
 		return fmt.Errorf("add invite: %w", err)

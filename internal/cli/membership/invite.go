@@ -110,8 +110,7 @@ func runShare(ctx context.Context, a *shell.App, req localapi.InviteCreateReques
 		return err
 	}
 	if answer.LocalOnly {
-		a.Warn("the broker listens on this machine only: the link works here and nowhere else; `claudemesh down` and then "+
-			"`claudemesh up --listen 0.0.0.0:%s` let others in", brokerPort(answer.URL))
+		a.Warn("the broker listens on this machine only: the link works here and nowhere else; %s let others in", openTo(answer))
 	}
 	v := shareView{Header: shell.NewHeader(), InviteAnswer: answer}
 	if f.copy {
@@ -126,13 +125,14 @@ func runShare(ctx context.Context, a *shell.App, req localapi.InviteCreateReques
 	return a.Print(v, func(s term.Stream) { writeShared(s, v, f.qr, a.Now()) })
 }
 
-// brokerPort is the port that a broker keeps when others are let in: that of its links.
-func brokerPort(link string) string {
-	u, err := url.Parse(link)
+// openTo is what lets others reach a broker that listens on this machine only. It keeps its port, which meshes name. Clients of
+// the TypeScript system refuse a certificate that no authority signed.
+func openTo(answer localapi.InviteAnswer) string {
+	u, err := url.Parse(answer.URL)
 	if err != nil || u.Port() == "" {
-		return "7900"
+		return "for such links, an address and a certificate of an authority in broker.json"
 	}
-	return u.Port()
+	return "`claudemesh down` and then `claudemesh up --listen 0.0.0.0:" + u.Port() + "`"
 }
 
 func writeShared(s term.Stream, v shareView, qr bool, now time.Time) {

@@ -79,7 +79,8 @@ func TestInvites(t *testing.T) {
 	clitest.Verbs(t, cli.Run, "invite", []clitest.Line{
 		{Args: "share", Given: clitest.OneMesh},
 		{Args: "invite --json --mesh team"},
-		{Args: "share --expires 2d --uses 5 --role admin --mesh team", Given: clitest.Answer(localapi.InviteCreate.Route, localapi.InviteAnswer{URL: "http://127.0.0.1:7900/i/abc", Uses: 5, Role: "admin", Mesh: "team", ExpiresAt: "2026-03-06T12:00:00.000Z", InviteID: clitest.InviteID, LocalOnly: true})},
+		{Args: "share --legacy --mesh team", Given: clitest.Answer(localapi.InviteCreate.Route, localapi.InviteAnswer{URL: "ic://join/abc", Version: 1, Uses: 1, Role: "member", Mesh: "team", ExpiresAt: "2026-03-06T12:00:00.000Z", InviteID: clitest.InviteID, LocalOnly: true})},
+		{Args: "share --expires 2d --uses 5 --role admin --mesh team", Given: clitest.Answer(localapi.InviteCreate.Route, localapi.InviteAnswer{URL: "http://127.0.0.1:7901/i/abc", Uses: 5, Role: "admin", Mesh: "team", ExpiresAt: "2026-03-06T12:00:00.000Z", InviteID: clitest.InviteID, LocalOnly: true})},
 		{Args: "share"},
 		{Args: "share --json"},
 		{Args: "share", Given: clitest.Answer(localapi.Meshes.Route, localapi.MeshesAnswer{})},

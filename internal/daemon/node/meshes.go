@@ -109,6 +109,9 @@ func (o Memberships) Join(ctx context.Context, req localapi.MeshJoinRequest) (lo
 	}
 	link, err := enroll.ParseLink(req.Link, req.BrokerURL)
 	if err != nil {
+		if at, findErr := n.find(req.Link); findErr == nil && req.BrokerURL == "" { // the name of a joined mesh (cli 15)
+			return joinedAlready(ctx, at)
+		}
 		return localapi.MeshAnswer{}, err
 	}
 	for _, at := range n.meshes() {
@@ -118,9 +121,7 @@ func (o Memberships) Join(ctx context.Context, req localapi.MeshJoinRequest) (lo
 		if at.Link.Peer() == nil && !link.LeadsTo(at.Mesh.BrokerURL, at.Facts.BrokerPin) {
 			return move(ctx, n, at, link, name)
 		}
-		at.Knock(ctx) // whoever was banned may be let in again
-		view, err := at.Describe(ctx)
-		return localapi.MeshAnswer{Mesh: view, AlreadyJoined: true}, err
+		return joinedAlready(ctx, at)
 	}
 	joined, err := n.enroll.Redeem(ctx, link, name, seal.NewSecretKey())
 	if err != nil {
@@ -130,6 +131,13 @@ func (o Memberships) Join(ctx context.Context, req localapi.MeshJoinRequest) (lo
 		ID: joined.Mesh.ID, Slug: joined.Mesh.Slug, Name: joined.Mesh.Name, Owner: joined.Owner, Role: joined.Role,
 		BrokerPin: joined.Pin, Unpinned: joined.Unpinned,
 	})
+}
+
+// joinedAlready answers who joins a mesh once more: whoever was banned may be let in again.
+func joinedAlready(ctx context.Context, at *attachment.Attachment) (localapi.MeshAnswer, error) {
+	at.Knock(ctx)
+	view, err := at.Describe(ctx)
+	return localapi.MeshAnswer{Mesh: view, AlreadyJoined: true}, err
 }
 
 // move goes on with a mesh at the broker that a link of its owner leads to.

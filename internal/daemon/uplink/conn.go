@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -152,13 +153,28 @@ func (c *conn) Read(ctx context.Context) ([]byte, error) {
 func closeError(err error) error {
 	var closed websocket.CloseError
 	if !errors.As(err, &closed) {
-		return mesh.Errorf(mesh.BrokerDown, "the line to the broker broke: %w", err)
+		return mesh.Errorf(mesh.BrokerDown, "the line to the broker broke: %w", cause(err))
 	}
 	e := &CloseError{Code: mesh.CloseCode(closed.Code), Reason: closed.Reason}
 	if e.Code == mesh.CloseTooBig {
 		return mesh.Errorf(mesh.PayloadTooLarge, "a frame was larger than the broker takes: %w", e)
 	}
 	return mesh.Errorf(mesh.BrokerDown, "%w", e)
+}
+
+// errSilent is a line that ended without a close frame.
+var errSilent = errors.New("it ended without a word")
+
+// cause is what happened to a line, without the words of the library that noticed it.
+func cause(err error) error {
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op):
+		return op
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errSilent
+	}
+	return err
 }
 
 // Write writes a frame. Ctx ends the waiting for other writers, never a frame that was begun: half a frame would

@@ -93,7 +93,7 @@ func (o Owner) Invite(ctx context.Context, req localapi.InviteCreateRequest) (lo
 	if req.ExpiresIn != "" {
 		var err error
 		if expiry, err = time.ParseDuration(req.ExpiresIn); err != nil || expiry < time.Second || expiry > maxExpiry {
-			return none, mesh.Errorf(mesh.BadRequest, "an invite works for 1s to 8760h, not %q", req.ExpiresIn)
+			return none, mesh.Errorf(mesh.BadRequest, "an invite works for a second to 365 days, not %s", req.ExpiresIn)
 		}
 	}
 	draft := enroll.InviteDraft{Mesh: o.Mesh, Owner: o.Key, ExpiresAt: o.Now().Add(expiry), MaxUses: max(req.Uses, 1), Role: req.Role}
@@ -104,21 +104,40 @@ func (o Owner) Invite(ctx context.Context, req localapi.InviteCreateRequest) (lo
 	if draft.Base, draft.Pin, err = o.place(ctx); err != nil {
 		return none, err
 	}
-	sign, version := enroll.NewInvite, 2
+	version := 2
 	if req.Legacy {
-		sign, version = enroll.NewLegacyInvite, 1
+		version = 1
 	}
-	invite, err := sign(draft, o.Now())
+	invite, err := o.mint(ctx, &draft, version)
 	if err != nil {
-		return none, err
-	}
-	if _, err := order(ctx, o, protocol.InviteCreate, invite.Request); err != nil {
 		return none, err
 	}
 	return localapi.InviteAnswer{
 		URL: invite.Link.String(), Code: invite.Link.Code, Version: version, InviteID: invite.Request.InviteID, Mesh: o.Mesh.Slug,
 		ExpiresAt: mesh.FormatTime(draft.ExpiresAt), Uses: draft.MaxUses, Role: draft.Role, LocalOnly: OnThisMachine(invite.Link.Base),
 	}, nil
+}
+
+// mintTries bounds the search for a second in which no other invite of version 1 ends.
+const mintTries = 100
+
+// mint has the broker store an invite of a version. Those of version 1 hold nothing but who invites to what until when: of
+// two that would be the same, the later ends a second later.
+func (o Owner) mint(ctx context.Context, d *enroll.InviteDraft, version int) (invite enroll.Invite, err error) {
+	sign := enroll.NewInvite
+	if version == 1 {
+		sign = enroll.NewLegacyInvite
+	}
+	for range mintTries {
+		if invite, err = sign(*d, o.Now()); err != nil {
+			return invite, err
+		}
+		if _, err = order(ctx, o, protocol.InviteCreate, invite.Request); version != 1 || !mesh.IsCode(err, mesh.Reused) {
+			return invite, err
+		}
+		d.ExpiresAt = d.ExpiresAt.Add(time.Second)
+	}
+	return invite, err
 }
 
 // place is where guests reach the broker: as we do, or as a broker of this machine says. Empty means as we do.
