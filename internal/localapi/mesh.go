@@ -27,8 +27,9 @@ type Mesh struct {
 
 // MeshesAnswer lists the joined meshes, as they stand in the config file.
 type MeshesAnswer struct {
-	Meshes     []Mesh `json:"meshes"`
-	ConfigPath string `json:"config_path"`
+	Meshes     []Mesh   `json:"meshes"`
+	ConfigPath string   `json:"config_path"`
+	Unserved   []string `json:"unserved,omitzero" jsonschema:"those that are joined and that the daemon was told to leave out until its next start"`
 }
 
 // MeshCreateRequest makes a mesh on a broker.

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,11 +43,17 @@ func runList(ctx context.Context, a *shell.App, slug string) error {
 	if err != nil {
 		return err
 	}
+	if slug == "" && len(answer.Unserved) > 0 {
+		a.Warn("joined, and left out by the daemon until its next start: %s", strings.Join(answer.Unserved, ", "))
+	}
 	views := make([]listView, 0, len(answer.Meshes))
 	for _, m := range answer.Meshes {
 		if slug == "" || m.Slug == slug {
 			views = append(views, listView{Mesh: m, Local: true, Server: m.Status == shell.StatusOpen})
 		}
+	}
+	if slices.Contains(answer.Unserved, slug) {
+		return mesh.Errorf(mesh.MeshNotAttached, "%s is joined, and left out by the daemon until its next start", slug).With(mesh.Details{Attached: shell.Slugs(answer.Meshes)})
 	}
 	if slug != "" && len(views) == 0 {
 		return mesh.Errorf(mesh.MeshNotAttached, "%s is not joined", slug).With(mesh.Details{Attached: shell.Slugs(answer.Meshes)})

@@ -66,7 +66,7 @@ func parseWhere(where, brokerURL string) (Link, error) {
 		return Link{Base: baseOf(brokerURL), Code: where}, nil
 	}
 	if !strings.HasPrefix(where, "https://") && !strings.HasPrefix(where, "http://") {
-		return Link{}, mesh.Errorf(mesh.BadRequest, "this is no invite link: it begins with https:// and contains /i/")
+		return Link{}, mesh.Errorf(mesh.BadRequest, "this is no invite link: one begins with https:// and contains /i/")
 	}
 	if _, err := uplink.Host(where); err != nil {
 		return Link{}, err

@@ -25,7 +25,7 @@ func (n *Node) Memberships() Memberships { return Memberships{n} }
 // List lists the joined meshes in the order of config.json.
 func (o Memberships) List(ctx context.Context) (localapi.MeshesAnswer, error) {
 	n := o.n
-	answer := localapi.MeshesAnswer{Meshes: []localapi.Mesh{}, ConfigPath: n.opt.Book.Path()}
+	answer := localapi.MeshesAnswer{Meshes: []localapi.Mesh{}, ConfigPath: n.opt.Book.Path(), Unserved: unserved(n)}
 	if _, err := n.opt.Book.List(); err != nil {
 		return answer, err // say that the file is unreadable instead of that nothing is joined
 	}
@@ -114,6 +114,14 @@ func (o Memberships) Join(ctx context.Context, req localapi.MeshJoinRequest) (lo
 		}
 		return localapi.MeshAnswer{}, err
 	}
+	before, err := joinedMeshes(ctx, n)
+	if err != nil {
+		return localapi.MeshAnswer{}, err
+	}
+	if link, err = recognise(ctx, n, link, name, before); err != nil {
+		return localapi.MeshAnswer{}, err
+	}
+	readmit(n, link, before)
 	for _, at := range n.meshes() {
 		if !link.Of(at.Mesh.ID, at.Facts.Owner) {
 			continue
@@ -125,6 +133,9 @@ func (o Memberships) Join(ctx context.Context, req localapi.MeshJoinRequest) (lo
 	}
 	joined, err := n.enroll.Redeem(ctx, link, name, seal.NewSecretKey())
 	if err != nil {
+		return localapi.MeshAnswer{}, err
+	}
+	if err := keepKey(n, before, joined.Mesh.ID); err != nil {
 		return localapi.MeshAnswer{}, err
 	}
 	return enter(ctx, n, joined.Mesh, localdb.Mesh{

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -277,6 +278,10 @@ func (n *Node) find(slug string) (*attachment.Attachment, error) {
 			return at, nil
 		}
 		slugs = append(slugs, at.Mesh.Slug)
+	}
+	if slices.Contains(unserved(n), slug) {
+		return nil, mesh.Errorf(mesh.MeshNotAttached, "the daemon was told to serve %s only: %s is joined and left out until the next start",
+			strings.Join(slugs, ", "), slug).With(mesh.Details{Attached: slugs})
 	}
 	return nil, mesh.Errorf(mesh.MeshNotAttached, "no mesh %q is joined", slug).With(mesh.Details{Attached: slugs})
 }
