@@ -98,6 +98,9 @@ type Request struct {
 	Body   []byte // JSON, or nil
 }
 
+// Headed is a request, by its pointer, of which the headers of HTTP may hold a part.
+type Headed interface{ TakeHeaders(http.Header) }
+
 // Response is what came back.
 type Response struct {
 	Status int

@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/wire"
@@ -21,6 +22,13 @@ type SendRequest struct {
 	AllowDowngrade   bool            `json:"allow_downgrade,omitzero" jsonschema:"send also where the recipient proves less than it once did"`
 	Wait             mesh.State      `json:"wait,omitzero" jsonschema:"accepted, delivered, surfaced or acknowledged: answer when every recipient has come so far"`
 	WaitMs           int64           `json:"wait_ms,omitzero" jsonschema:"for at most this long; default 30000"`
+}
+
+// TakeHeaders reads the id from an Idempotency-Key where the body has none (daemon 8.2).
+func (r *SendRequest) TakeHeaders(h http.Header) {
+	if r.ClientMessageID == "" {
+		r.ClientMessageID = strings.TrimSpace(h.Get("Idempotency-Key"))
+	}
 }
 
 // SendAnswer says what is known: `queued` is on the daemon's disk and no more (design D5).
@@ -44,6 +52,9 @@ type SendManyRequest struct {
 	Recipients []string    `json:"recipients" jsonschema:"each as the to of a letter; at most 100"`
 	Letter     SendRequest `json:"letter" jsonschema:"without to; each message has an id made of its id and the recipient, so that a repetition sends nothing twice"`
 }
+
+// TakeHeaders is that of the letter.
+func (r *SendManyRequest) TakeHeaders(h http.Header) { r.Letter.TakeHeaders(h) }
 
 // SendManyAnswer has an answer for each recipient, in their order; two names of one peer are one.
 type SendManyAnswer struct {
@@ -98,7 +109,7 @@ type StatusAnswer struct {
 var (
 	Send = Define[SendRequest, SendAnswer](Spec{
 		Route: "POST /v1/send", Feature: "send", Scope: User, Tool: "send_message",
-		Summary: "Queue a message. The answer says queued when it is on this machine's disk.",
+		Summary: "Queue a message. The answer says queued when it is on this machine's disk. The header Idempotency-Key stands for a client_message_id that is left out.",
 	})
 	SendMany = Define[SendManyRequest, SendManyAnswer](Spec{
 		Route: "POST /v1/send/many", Feature: "send", Scope: User,

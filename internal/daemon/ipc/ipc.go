@@ -243,6 +243,9 @@ func answer[Req, Resp any](s *Server, r *http.Request, c localapi.Call[Req, Resp
 	if err != nil {
 		return none, err
 	}
+	if headed, ok := any(&req).(localapi.Headed); ok {
+		headed.TakeHeaders(r.Header)
+	}
 	return fn(r.Context(), who, req)
 }
 
