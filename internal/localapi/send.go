@@ -76,7 +76,7 @@ type Recipient struct {
 	State    mesh.State `json:"state"`
 	At       string     `json:"at,omitzero"`
 	Reason   string     `json:"reason,omitzero"`
-	Verified bool       `json:"verified" jsonschema:"false: the relay says so, the recipient did not sign it"`
+	Verified bool       `json:"verified" jsonschema:"false: the relay says so; true: the recipient signed it, or this daemon ended it"`
 	CanTell  *bool      `json:"can_tell,omitzero" jsonschema:"of a delivered copy: whether its reader's client, and the broker, can tell that it was shown or acknowledged; left out where that is not known"`
 }
 

@@ -81,8 +81,9 @@ func TestOutboxOfAnAbsentNetwork(t *testing.T) {
 		if answer.ClientMessageID != cancelled.ClientMessageID || answer.MayBeSent {
 			t.Errorf("got %+v, want it cancelled and never sent", answer)
 		}
-		if got := w.status(ada, string(cancelled.ClientMessageID)); got.State != mesh.StateRejected || got.Recipients[0].Reason != "cancelled" {
-			t.Errorf("got %+v, want it rejected because it was cancelled", got)
+		if got := w.status(ada, string(cancelled.ClientMessageID)); got.State != mesh.StateRejected || got.Recipients[0].Reason != "cancelled" ||
+			got.LastError != "cancelled" || !got.Recipients[0].Verified {
+			t.Errorf("got %+v, want it rejected because it was cancelled, which is not the relay's word", got)
 		}
 		ada.Link(w.broker).Heal()
 		w.wantState(ada, "patched", mesh.StateDelivered)

@@ -87,12 +87,20 @@ func writeStatus(s term.Stream, v localapi.StatusAnswer, now time.Time) {
 		[2]string{"delivered", deliveredTo(v)},
 		[2]string{"encryption", encryption(v)},
 		[2]string{"queued", queued},
-		[2]string{"last error", v.LastError},
+		[2]string{reasonWord(v.State), v.LastError},
 	)
 	if len(v.Recipients) > 0 {
 		s.Blank()
 		writeRecipients(s, v.Recipients, now)
 	}
+}
+
+// reasonWord names the error of a message: of one that ended it is why.
+func reasonWord(st mesh.State) string {
+	if st.Failed() {
+		return "reason"
+	}
+	return "last error"
 }
 
 // deliveredTo counts the recipients who have a message to many.

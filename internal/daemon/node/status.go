@@ -67,7 +67,7 @@ func statusOf(ctx context.Context, n *Node, m outbox.Message) localapi.StatusAns
 	answer := localapi.StatusAnswer{
 		MessageID: m.BrokerID, ClientMessageID: m.ClientID, Mesh: m.Mesh, TargetSpec: m.TargetSpec, State: m.State,
 		Delivered: m.State.Reached(mesh.StateDelivered), Encrypted: m.Encrypted(), Recipients: copies(ctx, n, m),
-		Attempts: m.Attempts, LastError: m.LastError, EnqueuedAt: mesh.FormatTime(m.EnqueuedAt),
+		Attempts: m.Attempts, LastError: m.Reason(), EnqueuedAt: mesh.FormatTime(m.EnqueuedAt),
 	}
 	addTelling(ctx, n, m.MeshID, answer.Recipients)
 	answer.DeliveredTo = count(answer.Recipients, mesh.StateDelivered)

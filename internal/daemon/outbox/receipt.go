@@ -22,7 +22,7 @@ type Recipient struct {
 	State    mesh.State
 	At       time.Time
 	Reason   string
-	Verified bool // the recipient signed it; false: the relay says so (design D5)
+	Verified bool // the recipient signed it, or this daemon ended it; false: the relay says so (design D5)
 }
 
 // Receipt is one that the broker brought, with what was checked of it.

@@ -132,6 +132,12 @@ func (r Row) Reason() string {
 	return "cancelled"
 }
 
+// endedHere reports whether this daemon ended a row, and not the word of a broker.
+func (r Row) endedHere() bool {
+	ours := []mesh.Code{mesh.MaxAge, mesh.NoBrokerForMesh, mesh.LegacyUnroutable}
+	return r.Status == Aborted && r.BrokerID == "" || r.Status == Dead && slices.Contains(ours, mesh.Code(r.LastError))
+}
+
 // MayBeSent reports whether the broker may have the message although it has not said so: it was under way once, and no
 // refusal of the broker ended it.
 func (r Row) MayBeSent() bool {

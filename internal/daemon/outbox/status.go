@@ -24,7 +24,7 @@ func message(r Row, receipts []Recipient) Message {
 		if len(receipts) == 0 {
 			m.Recipients = []Recipient{{Key: mesh.Key(r.TargetSpec), State: m.State, At: r.AcceptedAt}}
 			if m.State.Failed() {
-				m.Recipients[0].Reason = r.Reason()
+				m.Recipients[0].Reason, m.Recipients[0].Verified = r.Reason(), r.endedHere()
 			}
 		}
 		for i := range m.Recipients {
