@@ -118,7 +118,7 @@ func (o Memberships) Join(ctx context.Context, req localapi.MeshJoinRequest) (lo
 	if err != nil {
 		return localapi.MeshAnswer{}, err
 	}
-	if link, err = recognise(ctx, n, link, name, before); err != nil {
+	if link, err = n.enroll.Recognise(ctx, link, name, before); err != nil {
 		return localapi.MeshAnswer{}, err
 	}
 	readmit(n, link, before)
