@@ -33,7 +33,7 @@ func (p Presence) Watch(ctx context.Context, sessionID string, req localapi.Peer
 	n := p.node
 	happened, unsubscribe := n.Events.Subscribe()
 	defer func() { unsubscribe() }()
-	w := watch{node: n, peers: map[peerPlace]watched{}, meshes: map[string]localapi.MeshState{}}
+	w := watch{node: n, away: req.Offline, peers: map[peerPlace]watched{}, meshes: map[string]localapi.MeshState{}}
 	tick := time.NewTicker(watchTime)
 	defer tick.Stop()
 	since := time.Time{}
@@ -113,6 +113,7 @@ type watched struct {
 // watch is what a watcher has been told.
 type watch struct {
 	node   *Node
+	away   bool // who is not connected is told, too
 	peers  map[peerPlace]watched
 	meshes map[string]localapi.MeshState
 }
@@ -133,6 +134,9 @@ func (w *watch) compare(answer localapi.PeersAnswer, first bool) ([]localapi.Pee
 	seen := map[peerPlace]bool{}
 	for _, p := range answer.Peers {
 		at := peerPlace{p.Mesh, p.Pubkey, p.PeerRole}
+		if _, told := w.peers[at]; !told && !first && !w.away && p.Online != nil && !*p.Online {
+			continue // who was known last stands in for a roster that cannot be read, and did not come now
+		}
 		text, err := wire.Encode(p)
 		if err != nil {
 			return nil, err
