@@ -114,7 +114,7 @@ func findAny(tx *sqlite.Tx, id, slug string) (Row, error) {
 	case len(rows) == 1:
 		return rows[0], nil
 	case len(rows) > 1:
-		return Row{}, mesh.Errorf(mesh.BadRequest, "%s means several messages: give more of the id", id)
+		return Row{}, mesh.Errorf(mesh.BadRequest, "%s means several messages, such as %s and %s: give more of the id", id, rows[0].ClientID, rows[1].ClientID)
 	case len(id) < protocol.MinStatusID:
 		return Row{}, mesh.Errorf(mesh.NotFound, "no message %s; a prefix has at least %d characters", id, protocol.MinStatusID)
 	}

@@ -168,6 +168,10 @@ func TestStatusFinds(t *testing.T) {
 			t.Errorf("%q found %s, %v; want %s", id, m.ClientID, err, want)
 		}
 	}
+	want := "0190aaaa means several messages, such as 0190aaaa-first and 0190aaaa-second: give more of the id"
+	if _, err := o.Status(context.Background(), "0190aaaa", ""); err == nil || err.Error() != want {
+		t.Errorf("a prefix of two: got %v, want %q", err, want)
+	}
 	if _, err := o.Status(context.Background(), "short", "b"); !mesh.IsCode(err, mesh.NotFound) {
 		t.Errorf("in another mesh: %v, want %s", err, mesh.NotFound)
 	}
