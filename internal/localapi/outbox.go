@@ -18,6 +18,7 @@ type OutboxItem struct {
 	Status          string        `json:"status"`
 	Mesh            string        `json:"mesh"`
 	TargetSpec      string        `json:"target_spec"`
+	TargetName      string        `json:"target_name,omitzero"`
 	Encrypted       bool          `json:"encrypted" jsonschema:"false: the broker's operator can read it"`
 	Attempts        int           `json:"attempts"`
 	EnqueuedAt      *string       `json:"enqueued_at"`
@@ -45,7 +46,6 @@ type InspectRequest struct {
 // InspectAnswer is one row whole. A session is told of what it sent itself.
 type InspectAnswer struct {
 	OutboxItem
-	TargetName        string        `json:"target_name,omitzero"`
 	Priority          mesh.Priority `json:"priority"`
 	ReplyToID         string        `json:"reply_to_id,omitzero"`
 	SenderPubkey      mesh.Key      `json:"sender_pubkey,omitzero" jsonschema:"session that sent it; left out for the member itself"`

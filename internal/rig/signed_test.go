@@ -117,9 +117,19 @@ func TestReceiptsAreForTrustedPeers(t *testing.T) {
 		if got := w.wantState(ada, first, mesh.StateAcknowledged); !got.Recipients[0].Verified {
 			t.Errorf("got %+v, want ben's word", got.Recipients)
 		}
+		third := w.Send(ada, "ben", "third").ClientMessageID
+		w.wantState(ada, third, mesh.StateDelivered)
+		if told := w.ack(ben, string(third)); told != "withheld" {
+			t.Errorf("got %q, want it withheld", told)
+		}
+		pass(time.Minute)
 		w.trusts(ben, "ada")
+		if told := w.ack(ben, string(third)); told != "due" { // as its hint says
+			t.Errorf("acknowledged again to who is accepted now: got %q, want it told", told)
+		}
+		w.wantState(ada, third, mesh.StateAcknowledged)
 		second := w.Send(ada, "ben", "second").ClientMessageID
-		w.wantTexts(ben, "first", "second")
+		w.wantTexts(ben, "first", "third", "second")
 		if told := w.ack(ben, string(second)); told != "due" {
 			t.Errorf("got %q, want ada told", told)
 		}

@@ -106,12 +106,14 @@ func Letters() localapi.LettersAnswer {
 		{ID: "letter-1", Direction: "in", Reason: "replayed", Mesh: "team", Pubkey: Key("session4"), At: "2026-03-04T11:50:00.000Z"},
 		{ID: "row-1", Direction: "out", Reason: "rejected", Detail: "target_not_found: no session or member of the mesh has this key (invalid)", Mesh: "team",
 			Target: "@ops", ClientMessageID: ClientID, At: "2026-03-04T11:00:00.000Z", Redeliverable: true},
+		{ID: "row-0", Direction: "out", Reason: "rejected", Detail: string(mesh.NoBrokerForMesh), Mesh: "left", Name: "dave", Pubkey: Key("session3"),
+			At: "2026-03-04T10:00:00.000Z"},
 	}}
 }
 
 func outbox() localapi.OutboxAnswer {
 	done := localapi.OutboxItem{
-		ID: "row-2", ClientMessageID: ClientID, Status: "done", Mesh: "team", TargetSpec: string(Key("session3")), Attempts: 1,
+		ID: "row-2", ClientMessageID: ClientID, Status: "done", Mesh: "team", TargetSpec: string(Key("session3")), TargetName: "backend", Attempts: 1,
 		EnqueuedAt: new("2026-03-04T11:00:00.000Z"), DeliveredAt: new("2026-03-04T11:00:01.000Z"), BrokerMessageID: new(BrokerID), PayloadBytes: 19,
 	}
 	dead := done
@@ -122,7 +124,7 @@ func outbox() localapi.OutboxAnswer {
 
 func inspected() localapi.InspectAnswer {
 	return localapi.InspectAnswer{
-		OutboxItem: outbox().Items[1], TargetName: "backend", Priority: mesh.Next, State: mesh.StateRejected, FingerprintPrefix: "dc13f9d139b04e98",
+		OutboxItem: outbox().Items[1], Priority: mesh.Next, State: mesh.StateRejected, FingerprintPrefix: "dc13f9d139b04e98",
 		TraceID: "0123456789abcdef", Body: new("the tests are green"), Recipients: []localapi.Recipient{},
 	}
 }

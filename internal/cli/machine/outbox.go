@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -97,7 +98,7 @@ func writeOutbox(s term.Stream, items []localapi.OutboxItem, now time.Time) {
 		}
 		s.Line("%s %s", s.Paint(outboxStyle(r.Status), term.Pad(term.Clean(r.Status), len("inflight"))), s.Paint(term.Bold, string(r.ClientMessageID)))
 		s.Line("         %s", s.Paint(term.Dim, shell.Facts(
-			shell.Ago(now, shell.Deref(r.EnqueuedAt)), r.Mesh, "to "+term.Short(r.TargetSpec, 16), plain, attempts, shell.Prefixed("broker id ", shell.Deref(r.BrokerMessageID)))))
+			shell.Ago(now, shell.Deref(r.EnqueuedAt)), r.Mesh, "to "+cmp.Or(r.TargetName, term.Short(r.TargetSpec, 16)), plain, attempts, shell.Prefixed("broker id ", shell.Deref(r.BrokerMessageID)))))
 		if r.LastError != nil {
 			s.Line("         %s", s.Paint(term.Yellow, term.Short(*r.LastError, 60)))
 		}

@@ -67,7 +67,7 @@ func writeDead(s term.Stream, letters []localapi.DeadLetter, now time.Time) {
 		who := cmp.Or(l.Name, l.Target, l.Pubkey.Short())
 		s.Line("%s  %s  %s", s.Paint(term.Red, term.Pad(term.Clean(l.Reason), len("undecryptable"))), s.Paint(term.Bold, way+term.Clean(who)),
 			s.Paint(term.Dim, shell.Facts(shell.Ago(now, l.At), l.Mesh, open)))
-		if text := cmp.Or(l.Detail, deadText(l.Reason)); text != "" {
+		if text := cmp.Or(goneText(l.Detail), l.Detail, deadText(l.Reason)); text != "" {
 			s.Line("               %s", s.Paint(term.Yellow, term.Clean(text)))
 		}
 		s.Line("               %s", s.Paint(term.Dim, "id "+term.Clean(l.ID)))
@@ -75,6 +75,19 @@ func writeDead(s term.Stream, letters []localapi.DeadLetter, now time.Time) {
 	if again {
 		s.Hint("claudemesh message redeliver <id> tries one again")
 	}
+}
+
+// goneText says why a message was given up here, which its row keeps as a code.
+func goneText(detail string) string {
+	switch mesh.Code(detail) {
+	case mesh.NoBrokerForMesh:
+		return "its mesh was left before it was sent"
+	case mesh.MaxAge:
+		return "its broker was away for too long"
+	case mesh.LegacyUnroutable:
+		return "nobody knows to whom it was to go"
+	}
+	return ""
 }
 
 // deadText says what a reason means.

@@ -112,10 +112,11 @@ func (o Notices) Acknowledge(ctx context.Context, seq int64, reply bool) error {
 	return sqlite.Coded(err)
 }
 
-// note keeps what its sender may be told of a message. A reply tells also where the first word of it was withheld.
+// note keeps what its sender may be told of a message. What was withheld is thought over when it is said again: its sender
+// may have been accepted since, and a reply tells in any case.
 func note(tx *sqlite.Tx, seq int64, state mesh.State, now int64, reply bool) error {
 	_, err := tx.Exec(`INSERT INTO told (seq, state, at, reply) VALUES ($1, $2, $3, $4)
-		ON CONFLICT DO UPDATE SET reply = 1, fate = '' WHERE excluded.reply = 1 AND fate = 'withheld'`, seq, state, now, reply)
+		ON CONFLICT DO UPDATE SET reply = max(reply, excluded.reply), fate = '' WHERE fate = 'withheld'`, seq, state, now, reply)
 	return err
 }
 

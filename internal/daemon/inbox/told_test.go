@@ -118,10 +118,15 @@ func TestAcknowledge(t *testing.T) {
 	settle(one, Withheld)
 	settle(two, Told)
 	settle(two, Withheld) // it is over
-	acknowledge(one, false)
 	if diff := cmp.Diff([]string{}, due(t, b)); diff != "" {
 		t.Errorf("after it was settled (-want +got):\n%s", diff)
 	}
+	acknowledge(one, false)
+	acknowledge(two, false)
+	if diff := cmp.Diff([]string{"one acknowledged"}, due(t, b)); diff != "" {
+		t.Errorf("acknowledged again (-want +got):\n%s", diff)
+	}
+	settle(one, Withheld)
 	acknowledge(one, true)
 	acknowledge(two, true)
 	if diff := cmp.Diff([]string{"one acknowledged"}, due(t, b)); diff != "" {

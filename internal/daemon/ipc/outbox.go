@@ -35,7 +35,8 @@ func (s outboxRoutes) list(ctx context.Context, _ caller, req localapi.OutboxReq
 
 func outboxItem(r outbox.Row) localapi.OutboxItem {
 	return localapi.OutboxItem{
-		ID: r.ID, ClientMessageID: r.ClientID, Status: string(r.Status), Mesh: r.Mesh, TargetSpec: r.TargetSpec, Encrypted: r.Encrypted(), Attempts: r.Attempts,
+		ID: r.ID, ClientMessageID: r.ClientID, Status: string(r.Status), Mesh: r.Mesh, TargetSpec: r.TargetSpec, TargetName: r.TargetName, Encrypted: r.Encrypted(),
+		Attempts:   r.Attempts,
 		EnqueuedAt: timeOrNull(r.EnqueuedAt), NextAttemptAt: timeOrNull(r.NextAttemptAt), DeliveredAt: timeOrNull(r.AcceptedAt),
 		BrokerMessageID: orNull(r.BrokerID), LastError: orNull(r.LastError), AbortedAt: timeOrNull(r.AbortedAt),
 		AbortedBy: orNull(r.AbortedBy), SupersededBy: orNull(r.SupersededBy), PayloadBytes: r.BodyBytes,
@@ -57,7 +58,7 @@ func (s outboxRoutes) inspect(ctx context.Context, c caller, req localapi.Inspec
 		return localapi.InspectAnswer{}, err
 	}
 	answer := localapi.InspectAnswer{
-		OutboxItem: outboxItem(l.Row), TargetName: l.TargetName, Priority: l.Priority, ReplyToID: l.ReplyTo, SenderPubkey: l.Sender,
+		OutboxItem: outboxItem(l.Row), Priority: l.Priority, ReplyToID: l.ReplyTo, SenderPubkey: l.Sender,
 		TraceID: l.TraceID, FingerprintPrefix: hex.EncodeToString(l.Fingerprint[:min(len(l.Fingerprint), prefixBytes)]), State: l.State,
 		MayBeSent: l.MayBeSent(), Recipients: recipients,
 	}

@@ -52,7 +52,11 @@ func (l Letters) List(ctx context.Context, req localapi.LettersRequest) (localap
 	}
 	for _, m := range left {
 		if l.User || slices.Contains(l.Keys, m.Sender) {
-			answer.Letters = append(answer.Letters, outgoing(m))
+			d := outgoing(m)
+			if _, err := l.Node.byID(m.MeshID); err != nil {
+				d.Redeliverable = false // until the mesh is joined again
+			}
+			answer.Letters = append(answer.Letters, d)
 		}
 	}
 	if len(answer.Letters)+answer.HeldCount == 0 { // of a mesh that was left there may still be letters
