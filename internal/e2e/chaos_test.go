@@ -72,6 +72,12 @@ func TestChaos(t *testing.T) {
 	if start == 0 {
 		start = rand.Uint64()
 	}
+	if aside(t, fmt.Sprintf("-seed=%d", start), fmt.Sprintf("-rounds=%d", *rounds), "-fault="+*only, fmt.Sprintf("-within=%s", *within)) {
+		return
+	}
+	if inside() {
+		turnNetwork(t, true)
+	}
 	fmt.Printf("chaos: seed %d, rounds %d\n", start, *rounds)
 	chosen, err := regexp.Compile(*only)
 	if err != nil {

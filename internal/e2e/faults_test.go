@@ -27,7 +27,7 @@ type fault struct {
 
 // faults are all of them, in the order in which they happen.
 func faults() []fault {
-	return []fault{
+	return append([]fault{
 		{name: "kill-verb", verbs: true},
 		{name: "kill-sender-daemon", harm: func(a *arena) { a.killAgain(a.anna.daemon, a.anna.revive) }},
 		{name: "kill-broker", harm: func(a *arena) { a.killAgain(a.carl.broker, a.upCarl) }},
@@ -48,7 +48,7 @@ func faults() []fault {
 		{name: "suspend", harm: (*arena).suspend},
 		{name: "one-id-8-connections", during: (*arena).repeat, harm: func(a *arena) { a.annaLine.reset() }},
 		{name: "anything", harm: (*arena).anything, mend: (*arena).heal},
-	}
+	}, networkFaults()...)
 }
 
 // upCarl starts the broker again.

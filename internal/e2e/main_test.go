@@ -15,11 +15,19 @@ import (
 // program is the binary under test, and builtIn the folder that it lies in.
 var program, builtIn string
 
+// asideVariable has the test binary test in a network of its own: it holds the path of the program under test.
+const asideVariable = "CLAUDEMESH_E2E_ASIDE"
+
 // TestMain builds the program once, with the race detector where the tests have it. The test binary is also the host
 // program that the tests start sessions in (host_test.go).
 func TestMain(m *testing.M) {
 	if os.Getenv(hostVariable) != "" {
 		playHost()
+		return
+	}
+	if path := os.Getenv(asideVariable); path != "" {
+		program, builtIn = path, filepath.Dir(path)
+		m.Run()
 		return
 	}
 	dir, err := os.MkdirTemp("", "cme")
