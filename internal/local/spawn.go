@@ -74,7 +74,8 @@ func sizeOf(path string) int64 {
 // maxWords bounds what is read and repeated of a log.
 const maxWords = 16 << 10
 
-// lastWords gives the error that a program of ours printed last behind an offset of its log, or nothing.
+// lastWords gives the error that a program of ours printed last behind an offset of its log, and what it said to do about
+// it, or nothing.
 func lastWords(logPath string, from int64) string {
 	file, err := os.Open(logPath)
 	if err != nil {
@@ -89,6 +90,8 @@ func lastWords(logPath string, from int64) string {
 	for line := range bytes.Lines(text) {
 		if words, ok := bytes.CutPrefix(line, []byte("claudemesh: ")); ok {
 			said = strings.TrimSpace(string(words))
+		} else if words, ok := bytes.CutPrefix(line, []byte("hint: ")); ok && said != "" {
+			said += "; " + strings.TrimSpace(string(words))
 		}
 	}
 	return said

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -36,6 +37,7 @@ type Starter struct {
 	Environ    []string // of the new daemon, before host variables are taken out
 	Flags      []string // further flags of `daemon up`
 	Forbidden  bool     // the environment forbids starting
+	Insist     bool     // a person asked for this start: an earlier failure does not count
 	Now        mesh.Clock
 	// Manager asks the service manager that has a unit of this daemon to start it; false where there is none. Nil is none.
 	Manager func(ctx context.Context) (bool, error)
@@ -90,8 +92,8 @@ func (s *Starter) bring(ctx context.Context) error {
 				return err
 			}
 		}
-		if since, failed := s.failedRecently(); failed {
-			return mesh.Errorf(mesh.DaemonStartFailed, "the daemon failed to start %s ago; log: %s", since.Round(time.Second), s.Daemon.Log())
+		if since, why := s.failedRecently(); why != "" && !s.Insist {
+			return mesh.Errorf(mesh.DaemonStartFailed, "the last start, %s ago, failed: %s", since.Round(time.Second), why)
 		}
 		if err = s.launch(ctx); !errors.As(err, new(endedError)) {
 			break
@@ -101,7 +103,7 @@ func (s *Starter) bring(ctx context.Context) error {
 	case err == nil:
 		_ = os.Remove(s.Daemon.SpawnFailure()) // normally not there; a stale one only delays the next start
 	case ctx.Err() == nil && !errors.As(err, new(endedError)): // who gave up, or was ended, says nothing about the daemon
-		s.remember()
+		s.remember(err)
 	}
 	return err
 }
@@ -229,17 +231,23 @@ func Locked(path string) bool {
 	return err == nil && !free
 }
 
-// failedRecently reads the failure marker; only its time counts.
-func (s *Starter) failedRecently() (time.Duration, bool) {
+// failedRecently reads the failure marker: only its time counts, and what it says is for people. Nothing is no failure.
+func (s *Starter) failedRecently() (since time.Duration, why string) {
 	info, err := os.Stat(s.Daemon.SpawnFailure())
 	if err != nil {
-		return 0, false
+		return 0, ""
 	}
-	since := s.Now().Sub(info.ModTime())
-	return since, since >= 0 && since < failureMemory
+	since = s.Now().Sub(info.ModTime())
+	if since < 0 || since >= failureMemory {
+		return 0, ""
+	}
+	text, _ := os.ReadFile(s.Daemon.SpawnFailure()) // without it the log says why
+	_, why, _ = strings.Cut(string(text), "\n")
+	return since, cmp.Or(strings.TrimSpace(why), "the daemon failed to start; log: "+s.Daemon.Log())
 }
 
-func (s *Starter) remember() {
-	text := strconv.FormatInt(s.Now().UnixMilli(), 10)
+// remember leaves a mark of a start that failed: the time, and in the next line why.
+func (s *Starter) remember(err error) {
+	text := strconv.FormatInt(s.Now().UnixMilli(), 10) + "\n" + mesh.PublicText(err) + "\n"
 	_ = os.WriteFile(s.Daemon.SpawnFailure(), []byte(text), paths.FileMode) // without it the next verb only tries sooner
 }

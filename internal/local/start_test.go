@@ -132,7 +132,7 @@ func TestDaemonThatBreaks(t *testing.T) {
 	t.Parallel()
 	s := starter(t, "breaks")
 	took, err := s.Start(t.Context())
-	want := "the daemon ended at once (exit status 3: the settings cannot be read); log: " + s.Daemon.Log()
+	want := "the daemon ended at once (exit status 3: the settings cannot be read; mend them); log: " + s.Daemon.Log()
 	if !mesh.IsCode(err, mesh.DaemonStartFailed) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -144,12 +144,17 @@ func TestDaemonThatBreaks(t *testing.T) {
 	}
 	// The next verbs are told so without another attempt, for half a minute.
 	for range 3 {
-		if _, err = s.Start(t.Context()); !mesh.IsCode(err, mesh.DaemonStartFailed) || !strings.Contains(err.Error(), "failed to start") || !strings.HasSuffix(err.Error(), s.Daemon.Log()) {
-			t.Errorf("again: got %v, want the failure of before", err)
+		if _, err = s.Start(t.Context()); !mesh.IsCode(err, mesh.DaemonStartFailed) || !strings.HasSuffix(err.Error(), "ago, failed: "+want) {
+			t.Errorf("again: got %v, want the failure of before, and why", err)
 		}
 	}
 	if got := starts(t, s); len(got) != 1 {
 		t.Errorf("got %q, want one attempt", got)
+	}
+	asked := *s // by a person, with `daemon up`, who may have mended it
+	asked.Insist = true
+	if _, err := asked.Start(t.Context()); err == nil || len(starts(t, s)) != 2 {
+		t.Errorf("a person asked: got %v and %d starts, want a new attempt", err, len(starts(t, s)))
 	}
 	for _, age := range []time.Duration{failureMemory, -time.Hour} { // the clock may have been set
 		at := time.Now().Add(-age)
@@ -169,7 +174,7 @@ func TestSuccessForgetsTheFailure(t *testing.T) {
 	if err := os.Mkdir(s.Daemon.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s.remember()
+	s.remember(errors.New("of old"))
 	old := time.Now().Add(-failureMemory)
 	if err := os.Chtimes(s.Daemon.SpawnFailure(), old, old); err != nil {
 		t.Fatal(err)

@@ -158,7 +158,7 @@ var Codes = []Row{
 	{Cancelled, 499, ExitCancelled, true, ""},
 	{Usage, http.StatusBadRequest, ExitUsage, false, "see the verb's --help"},
 	{IOError, http.StatusInternalServerError, ExitIO, true, "check the disk and the file's permissions"},
-	{AlreadyRunning, http.StatusConflict, ExitExists, false, "`claudemesh daemon status` shows it"},
+	{AlreadyRunning, http.StatusConflict, ExitExists, false, "`claudemesh daemon status` and `claudemesh broker status` show what runs"},
 	{FileExists, http.StatusConflict, ExitExists, false, "choose another name, or move it away"},
 	{BadPassphrase, http.StatusForbidden, ExitInternal, false, "try again; without its passphrase nobody can read the backup"},
 	{HostMismatch, http.StatusConflict, ExitPermission, false, "`claudemesh daemon accept-host`, if you moved the folder here and the other machine no longer uses it; else join anew"},

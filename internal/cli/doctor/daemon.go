@@ -28,7 +28,9 @@ func mendDaemon(ctx context.Context, p *patient) error {
 	if p.lives {
 		return nil
 	}
-	_, err := p.app.Starter().Start(ctx)
+	s := p.app.Starter()
+	s.Insist = true
+	_, err := s.Start(ctx)
 	return err
 }
 

@@ -156,6 +156,7 @@ func ensureDaemon(ctx context.Context, a *shell.App, settings map[string]string)
 		return health.PID, false, nil
 	}
 	starter, before := a.Starter(), 0
+	starter.Insist = true
 	for name, value := range settings {
 		if name == "meshes" {
 			name = "mesh" // as the flag is called

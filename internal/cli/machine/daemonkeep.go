@@ -164,6 +164,7 @@ func runDaemonRestore(ctx context.Context, a *shell.App, from upkeep.Order) erro
 	if err != nil {
 		return err
 	}
+	forgetFailure(a)
 	hints := []string{"claudemesh daemon up starts the daemon; no other machine may go on with these keys"}
 	if done.Review > 0 {
 		hints = append([]string{shell.Count(done.Review, "message", "messages") + " had not left: claudemesh daemon outbox list --failed"}, hints...)
@@ -194,6 +195,7 @@ func newDaemonRepair(a *shell.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			forgetFailure(a)
 			v := repairedView{shell.NewHeader(), true, done}
 			return a.Print(v, func(s term.Stream) { writeRepaired(s, done) })
 		},

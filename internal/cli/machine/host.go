@@ -48,9 +48,14 @@ func runAcceptHost(ctx context.Context, a *shell.App) error {
 func acceptHost(ctx context.Context, a *shell.App) (upkeep.Accepted, error) {
 	done, err := a.Sys.Services.DaemonKeeper.Accept(ctx, upkeep.Site{Home: a.Home, Now: a.Sys.Now})
 	if err == nil {
-		_ = os.Remove(a.Home.Daemon.SpawnFailure()) // of the daemon that did not start; without it the next verb waits a moment
+		forgetFailure(a)
 	}
 	return done, err
+}
+
+// forgetFailure lets the next verb start the daemon, now that what kept it from starting may be mended.
+func forgetFailure(a *shell.App) {
+	_ = os.Remove(a.Home.Daemon.SpawnFailure()) // where it stays, the next verb waits a moment
 }
 
 // settleHost asks, before a daemon is started, whether it may run here with a folder from another machine. Where nobody

@@ -181,6 +181,22 @@ func TestSendAsksAgainWithTheSameID(t *testing.T) {
 	if asked := w.Daemon.Recorded(); len(asked) != 2 {
 		t.Errorf("got %d requests, want two", len(asked))
 	}
+	w.Daemon.Drop = 2
+	r := w.Run("send", "backend", "hi")
+	if want := "the same command with --id " + idIn(t, w.Daemon.Recorded()[0]) + " sends it once"; r.Exit != mesh.ExitNetwork || !strings.Contains(r.Err, want) {
+		t.Errorf("got exit %d and %q, want 4 and %q: whether it was queued is unknown", r.Exit, r.Err, want)
+	}
+}
+
+// idIn finds the client message id of a recorded request.
+func idIn(t *testing.T, request string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(request, `"client_message_id":"`)
+	id, _, ends := strings.Cut(rest, `"`)
+	if !ok || !ends || id == "" {
+		t.Fatalf("got %q, want a request with an id", request)
+	}
+	return id
 }
 
 func TestReadingIsNotRepeated(t *testing.T) {

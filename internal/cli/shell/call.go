@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -30,9 +31,18 @@ func Call[Req, Resp any](ctx context.Context, a *App, c localapi.Call[Req, Resp]
 	if err != nil {
 		return none, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return c.Do(ctx, d, req)
+	answer, err := c.Do(limited, d, req)
+	return answer, late(ctx, limit, err)
+}
+
+// late names the daemon in an error that says no more than that the time was over.
+func late(ctx context.Context, limit time.Duration, err error) error {
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return mesh.Errorf(mesh.Timeout, "the daemon did not answer within %s", limit)
+	}
+	return err
 }
 
 // Insist is Call that asks again when no answer came: whether the daemon did it is unknown, and a request with an id
@@ -47,11 +57,12 @@ func Insist[Req, Resp any](ctx context.Context, a *App, c localapi.Call[Req, Res
 
 // Ask makes a typed call to a daemon that runs; it never starts one.
 func Ask[Req, Resp any](ctx context.Context, a *App, c localapi.Call[Req, Resp], limit time.Duration, req Req) (Resp, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	client := a.newClient()
 	defer func() { _ = client.Close() }() // its answer has been read
-	return c.Do(ctx, client, req)
+	answer, err := c.Do(limited, client, req)
+	return answer, late(ctx, limit, err)
 }
 
 // daemon gives the way to the daemon.

@@ -164,6 +164,9 @@ func hint(err error) string {
 	text := mesh.CodeOf(err).Hint()
 	var sent *sendError
 	if errors.As(err, &sent) {
+		if mesh.IsCode(err, mesh.Timeout) { // without its id a second try would be a second message (daemon 25, row 38)
+			text = "it may be queued all the same: the same command with --id <id> sends it once"
+		}
 		text = strings.ReplaceAll(text, "<id>", string(cmp.Or(sent.id, "<id>")))
 	}
 	return text
