@@ -97,10 +97,15 @@ func occupy(ctx context.Context, dir paths.Daemon) (*flock.Flock, error) {
 	lock := flock.New(dir.Lock(), flock.SetPermissions(paths.FileMode))
 	wait, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	if ok, err := lock.TryLockContext(wait, lockPatience/10); !ok {
-		return nil, mesh.Errorf(mesh.AlreadyRunning, "a daemon holds %s (%w)", dir.Lock(), err)
+	switch ok, err := lock.TryLockContext(wait, lockPatience/10); {
+	case ok:
+		return lock, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil && !errors.Is(err, context.DeadlineExceeded):
+		return nil, mesh.Errorf(mesh.IOError, "lock the daemon's folder: %w", err)
 	}
-	return lock, nil
+	return nil, mesh.Errorf(mesh.AlreadyRunning, "a daemon holds %s", dir.Lock())
 }
 
 func (d *Daemon) open(ctx context.Context) error {

@@ -68,16 +68,24 @@ func (c caller) may(s localapi.Scope) error {
 	return nil
 }
 
-// admit makes the checks of daemon 7 in their order and finds out who asks.
-func (s *Server) admit(r *http.Request) (caller, error) {
+// border makes the first checks of daemon 7, in their order: no token in the address, a Host of this machine, no Origin.
+func (s *Server) border(r *http.Request) error {
 	if err := s.checkQuery(r.URL); err != nil {
-		return caller{}, err
+		return err
 	}
 	if !localHost(r.Host) {
-		return caller{}, mesh.Errorf(mesh.Forbidden, "forbidden host")
+		return mesh.Errorf(mesh.Forbidden, "forbidden host")
 	}
 	if len(r.Header.Values("Origin")) > 0 {
-		return caller{}, mesh.Errorf(mesh.Forbidden, "forbidden origin")
+		return mesh.Errorf(mesh.Forbidden, "forbidden origin")
+	}
+	return nil
+}
+
+// admit makes the checks of daemon 7 and finds out who asks.
+func (s *Server) admit(r *http.Request) (caller, error) {
+	if err := s.border(r); err != nil {
+		return caller{}, err
 	}
 	process, _ := r.Context().Value(peerKey{}).(registry.Caller)
 	if process.UID != os.Getuid() {
@@ -152,7 +160,10 @@ type bearer struct{ *Server }
 // ServeHTTP checks the bearer token, then answers as over the socket.
 func (b bearer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	outside := b.border(r)
 	switch {
+	case outside != nil:
+		writeError(w, outside)
 	case b.Settings.TCPPublicHealth && asksHealth(r):
 		writeJSON(w, http.StatusOK, alive{true})
 	case !ok:
@@ -170,8 +181,7 @@ type alive struct {
 	OK bool `json:"ok"`
 }
 
-// asksHealth reports whether a program of this machine, and no page, asks without a token whether the daemon lives.
+// asksHealth reports whether a program asks without a token whether the daemon lives.
 func asksHealth(r *http.Request) bool {
-	return r.Method+" "+r.URL.Path == localapi.Health.Route && r.URL.RawQuery == "" && r.Header.Get("Authorization") == "" &&
-		len(r.Header.Values("Origin")) == 0 && localHost(r.Host)
+	return r.Method+" "+r.URL.Path == localapi.Health.Route && r.URL.RawQuery == "" && r.Header.Get("Authorization") == ""
 }

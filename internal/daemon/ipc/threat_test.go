@@ -82,8 +82,8 @@ func TestPublicHealth(t *testing.T) {
 		want           int
 	}{
 		{true, "GET", "/v1/health", nil, 200}, {false, "GET", "/v1/health", nil, 401}, {true, "GET", "/v1/version", nil, 401}, {true, "POST", "/v1/health", nil, 401},
-		{true, "GET", "/v1/health?token=x", nil, 401}, {true, "GET", "/v1/health", map[string]string{"Origin": "http://localhost"}, 401},
-		{true, "GET", "/v1/health", map[string]string{"Host": "evil.example"}, 401}, {true, "GET", "/v1/health", map[string]string{"Authorization": "Bearer no"}, 401},
+		{true, "GET", "/v1/health?token=x", nil, 400}, {true, "GET", "/v1/health", map[string]string{"Origin": "http://localhost"}, 403},
+		{true, "GET", "/v1/health", map[string]string{"Host": "evil.example"}, 403}, {true, "GET", "/v1/health", map[string]string{"Authorization": "Bearer no"}, 401},
 	} {
 		set := config.DefaultDaemon()
 		set.TCPPublicHealth = c.public
