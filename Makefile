@@ -17,7 +17,7 @@ LDFLAGS := -s -w -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(
 
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-FUZZTIME := 10s
+FUZZTIME := 5s
 STEP      = @echo "==> $@"
 
 # Of `make chaos`: a seed repeats a run (0 takes a new one), ROUNDS is how often each fault happens, with TIME all of them begin
@@ -77,7 +77,7 @@ race: ## every test, with the race detector
 	$(STEP)
 	go test -race -shuffle=on -vet=off -timeout=10m ./...
 
-fuzz: ## every fuzz target for FUZZTIME (10s)
+fuzz: ## every fuzz target for FUZZTIME (5s)
 	$(STEP)
 	@$(PLAIN) scripts/fuzz $(FUZZTIME)
 

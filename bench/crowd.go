@@ -292,10 +292,10 @@ func crowdRounds(ctx context.Context, p plan, r *report, m member, pid int, bare
 		}
 	}
 	back := row{what: "5,000 sessions coming back, 64 at once", ours: ours.rate(), bar: 0.7, moreIsGood: true}
-	back.theirs, back.anchor = asking.rate(), "bare WebSocket upgrade, the same hello unread"
-	r.add(back.compare(ours.rates, asking.rates))
 	back.theirs, back.anchor = checked.rate(), "WebSocket upgrade, and one signature of the hello"
 	r.add(back.compare(ours.rates, checked.rates))
+	back.theirs, back.anchor, back.bar = asking.rate(), "bare WebSocket upgrade, the same hello unread", 0 // how much all of the hello costs
+	r.add(back.compare(ours.rates, asking.rates))
 	return nil
 }
 
