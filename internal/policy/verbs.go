@@ -65,6 +65,7 @@ var acts = [...]Act{
 	{"daemon install-service", "daemon", "install-service", Machine, false},
 	{"daemon logs", "daemon", "logs", Machine, false},
 	{"daemon repair", "daemon", "repair", Machine, false},
+	{"daemon restart", "daemon", "restart", Machine, false},
 	{"daemon restore", "daemon", "restore", Machine, false},
 	{"daemon status", "daemon", "status", Machine, false},
 	{"daemon uninstall-service", "daemon", "uninstall-service", Machine, false},

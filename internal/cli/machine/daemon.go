@@ -20,7 +20,7 @@ import (
 // NewDaemon is the noun daemon, with the outbox under it.
 func NewDaemon(a *shell.App) *cobra.Command {
 	cmd := shell.Noun("daemon", "Run and inspect this user's daemon",
-		newDaemonUp(a), newDaemonStatus(a), newDaemonVersion(a), newDaemonDown(a), newOutbox(a),
+		newDaemonUp(a), newDaemonStatus(a), newDaemonVersion(a), newDaemonDown(a), newDaemonRestart(a), newOutbox(a),
 		newDaemonLogs(a), newAcceptHost(a), newDaemonCheck(a), newDaemonBackup(a), newDaemonRestore(a), newDaemonRepair(a),
 		newInstallService(a), newUninstallService(a))
 	cmd.Long = "Run and inspect this user's daemon. It holds the keys, the connections and the messages on their way; verbs start it " +
@@ -95,7 +95,7 @@ func newDaemonUp(a *shell.App) *cobra.Command {
 	return cmd
 }
 
-// daemonUpView is the JSON of daemon up.
+// daemonUpView is the JSON of daemon up and daemon restart.
 type daemonUpView struct {
 	shell.Header
 	OK       bool   `json:"ok"`
@@ -121,6 +121,11 @@ func runDaemonUp(ctx context.Context, a *shell.App, settings map[string]string) 
 	if !started {
 		return mesh.Errorf(mesh.AlreadyRunning, "the daemon runs already (pid %d)", pid)
 	}
+	return printDaemonUp(a, pid)
+}
+
+// printDaemonUp shows a daemon that runs.
+func printDaemonUp(a *shell.App, pid int) error {
 	v := daemonUpView{shell.NewHeader(), true, true, pid, a.Home.Daemon.Log()}
 	return a.Print(v, func(s term.Stream) { s.OK("the daemon runs", shell.Facts("pid "+strconv.Itoa(v.PID), "log "+v.Log)) })
 }

@@ -25,6 +25,8 @@ func TestDaemon(t *testing.T) {
 		{Args: "daemon version"},
 		{Args: "daemon version --json"},
 		{Args: "daemon up"},
+		{Args: "daemon restart"},
+		{Args: "daemon restart --json"},
 		{Args: "daemon up --foreground --tcp"},
 		{Args: "daemon up --foreground --tcp --public-health"},
 		{Args: "daemon up --foreground --tcp-public-health"},
@@ -121,6 +123,7 @@ func TestDaemonUpkeep(t *testing.T) {
 		{Args: "daemon repair", Given: unsound},
 		{Args: "daemon repair --json", Given: unsound},
 		{Args: "daemon repair", Given: inside},
+		{Args: "daemon restart", Given: inside},
 	})
 }
 
