@@ -139,6 +139,12 @@ const (
 	EventReceipt      = "receipt"
 )
 
+// MessageEvent is a message on the event stream.
+type MessageEvent struct {
+	TS string `json:"ts"`
+	InboxItem
+}
+
 // Notice is a constant sentence of the daemon for a session: held or possibly unshown messages wait (design E3).
 type Notice struct {
 	TS    string `json:"ts"`

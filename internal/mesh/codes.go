@@ -206,7 +206,7 @@ var Codes = []Row{
 	{StoreNewer, http.StatusServiceUnavailable, ExitIO, false, "upgrade claudemesh; the database is of a newer release"},
 	{TargetNotFound, http.StatusBadGateway, ExitNotFound, false, "`claudemesh peers` lists who is there"},
 	{AmbiguousPrefix, http.StatusConflict, ExitNotFound, false, "use more of the id"},
-	{AmbiguousTarget, http.StatusBadGateway, ExitNotFound, false, "use a longer key prefix from `claudemesh peers`"},
+	{AmbiguousTarget, http.StatusBadGateway, ExitNotFound, false, "give the key that `claudemesh peers` shows, or the mesh with --mesh"},
 	{NameConflict, http.StatusConflict, ExitPermission, false, "`claudemesh trust list` shows who claims the name; write to a key, or use `claudemesh trust accept` or `trust reject`"},
 	{KeyChanged, http.StatusConflict, ExitPermission, false, "compare `claudemesh verify <peer>` with them by another way, then `claudemesh trust accept <peer>`"},
 	{PeerRejected, http.StatusForbidden, ExitPermission, false, "`claudemesh trust accept <key>` takes it back"},

@@ -37,9 +37,11 @@ func stream[Req any](s *Server, c localapi.Call[Req, localapi.None], fn func(con
 			return
 		}
 		sub := &subscriber{w: w, flush: http.NewResponseController(w), lastID: r.Header.Get("Last-Event-ID")}
-		sub.open()
 		if err := fn(r.Context(), who, req, sub); err != nil && r.Context().Err() == nil {
 			s.logFailure(c.Route, err)
+			if !sub.opened {
+				writeError(w, err)
+			}
 		}
 	})
 }
@@ -49,12 +51,18 @@ type subscriber struct {
 	w      http.ResponseWriter
 	flush  *http.ResponseController
 	lastID string
+	opened bool
 }
 
 // writeTime is how long a subscriber may take to read what is written; a slower one is cut off (daemon 9).
 const writeTime = 10 * time.Second
 
+// open begins the stream, once. What fails before is answered as any request is.
 func (s *subscriber) open() {
+	if s.opened {
+		return
+	}
+	s.opened = true
 	h := s.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-cache, no-transform")
@@ -64,6 +72,7 @@ func (s *subscriber) open() {
 }
 
 func (s *subscriber) comment(text string) error {
+	s.open()
 	if _, err := fmt.Fprintf(s.w, ": %s\n\n", text); err != nil {
 		return err
 	}
@@ -76,6 +85,7 @@ func (s *subscriber) event(id, kind string, body any) error {
 	if err != nil {
 		return err
 	}
+	s.open()
 	if id != "" {
 		id = "id: " + id + "\n"
 	}
@@ -134,6 +144,7 @@ func (s *Server) events(ctx context.Context, c caller, req localapi.EventsReques
 	if err != nil {
 		return err
 	}
+	sub.open()
 	return s.pump(ctx, c, sub, source, other)
 }
 
@@ -244,7 +255,7 @@ func (c *cursor) next(ctx context.Context, sub *subscriber) (bool, error) {
 	v := c.server.verdicts(ctx, c.caller.id())
 	for _, r := range rows {
 		if v.admit(r) && (c.caller.session == nil || !v.muted(r)) { // a stream wakes whoever reads it
-			if err := sub.event(strconv.FormatInt(r.Seq, 10), localapi.EventMessage, v.item(r)); err != nil {
+			if err := sub.event(strconv.FormatInt(r.Seq, 10), localapi.EventMessage, localapi.MessageEvent{TS: mesh.FormatTime(c.server.Now()), InboxItem: v.item(r)}); err != nil {
 				return false, err
 			}
 		}

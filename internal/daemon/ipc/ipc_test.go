@@ -270,6 +270,11 @@ func TestQueriesAreNeverIgnored(t *testing.T) {
 			t.Errorf("GET %s: got %d %s, want 400", path, status, e.Code)
 		}
 	}
+	for _, id := range []string{"x", "-1", "1.5"} {
+		if status, e := w.do(t, ask{false, http.MethodGet, "/v1/events", "", map[string]string{"Last-Event-ID": id}}); status != http.StatusBadRequest {
+			t.Errorf("events behind %s: got %d %s, want 400", id, status, e.Code)
+		}
+	}
 	put(t, w, "one")
 	for _, query := range []string{
 		"before=", "before=garbage", "before=2020-01-01", "before=2999-01-01T00:00:00Z", "mesh=", "mesh=a&mesh=b", "all=true", "befor=2020-01-01T00:00:00Z", "%zz",
@@ -325,7 +330,7 @@ func TestEventsFollowTheInbox(t *testing.T) {
 		}
 		return got.String()
 	}
-	if text := read("text of one"); first != 1 || !strings.Contains(text, "id: 1\nevent: message\n") {
+	if text := read("text of one"); first != 1 || !strings.Contains(text, "id: 1\nevent: message\ndata: {\"ts\":\"") {
 		t.Errorf("got %q, want the first message as event 1", text)
 	}
 	put(t, w, "two")

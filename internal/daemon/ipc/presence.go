@@ -80,6 +80,7 @@ func (s presenceRoutes) watch(ctx context.Context, c caller, req localapi.PeersR
 		case <-ctx.Done():
 		}
 	})
+	sub.open()
 	wrote := s.Now()
 	return s.Node.Presence().Watch(ctx, c.id(), req, func(changes []localapi.PeerChange) error {
 		if len(changes) == 0 && s.Now().Sub(wrote) < s.Settings.SSEKeepalive {
