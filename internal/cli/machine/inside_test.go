@@ -94,6 +94,8 @@ func TestListenForOthers(t *testing.T) {
 		{`{}`, "0.0.0.0:7901", here, mesh.AlreadyRunning, false},
 		{`{"tls_cert": "/c.pem", "tls_key": "/k.pem"}`, "0.0.0.0:7900", nil, "", false},
 		{`{"listen": "0.0.0.0:7900", "self_signed": true}`, "127.0.0.1:7900", here, "", false},
+		{`{"listen": "0.0.0.0:7900"}`, "0.0.0.0:7900", here, "", true},
+		{`{"listen": "0.0.0.0:7900", "public_url": "https://mesh.example"}`, "0.0.0.0:7900", here, "", false},
 		{`{}`, "mesh.example:7900", nil, mesh.BadRequest, false},
 		{`{}`, "7900", nil, mesh.BadRequest, false},
 		{`{}`, "127.0.0.1:0", nil, mesh.BadRequest, false},
