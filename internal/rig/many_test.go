@@ -55,6 +55,12 @@ func TestWaitingForManyNamesWhoIsMissing(t *testing.T) {
 		if st = w.status(ada, "to-nobody-at-all"); st.LastError != "nobody is in @nobody: the broker took the message for no one" || !st.Settled {
 			t.Errorf("got status %+v, want it to say that nobody is in the group, and that nothing more will become known", st)
 		}
+		w.say(ben, localapi.ProfileRequest{Visible: new(false)})
+		w.say(carol, localapi.ProfileRequest{Visible: new(false)})
+		_, err = localapi.Send.Do(t.Context(), ada, localapi.SendRequest{To: "*", Message: "anyone?", Wait: mesh.StateDelivered})
+		if want := "nobody else is there: the broker took the message for no one"; !mesh.IsCode(err, mesh.Undelivered) || err.Error() != want {
+			t.Errorf("got %v where all others hide, want %q", err, want)
+		}
 	})
 }
 

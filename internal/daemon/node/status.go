@@ -186,7 +186,11 @@ func tookForNobody(n *Node, m outbox.Message) bool {
 }
 
 func nobodyText(m outbox.Message) string {
-	return "nobody is in " + m.TargetSpec + ": the broker took the message for no one"
+	who := "nobody is in " + m.TargetSpec
+	if m.TargetSpec == "*" || m.TargetSpec == "@all" {
+		who = "nobody else is there"
+	}
+	return who + ": the broker took the message for no one"
 }
 
 // maxMissing bounds the names in the text of an error; its details have all of them.
