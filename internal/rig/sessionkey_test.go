@@ -38,3 +38,25 @@ func TestKeysOfSessionsWithoutAnID(t *testing.T) {
 		}
 	})
 }
+
+// A session goes on when its user leaves a mesh and joins it again: as another member, with another key (design C4).
+func TestSessionOfWhoLeftAndJoinedAgain(t *testing.T) {
+	sessionTest(t, func(t *testing.T, w *world, ada, ben *Home) {
+		work := w.open(ben, "work")
+		w.Send(ada, "work", "before")
+		w.wantTexts(work, "before")
+		_, err := localapi.MeshLeave.Do(t.Context(), ben, localapi.MeshLeaveRequest{Slug: "team"})
+		w.must(err)
+		w.wantPeers(ada, "ada")
+		ada.Join("team", ben)
+		w.wantOpen(ben)
+		w.wantSessionOpen(work)
+		w.wantPeers(ada, "ada", "work")
+		me, err := localapi.SessionMe.Do(t.Context(), work, localapi.None{})
+		if err != nil || len(me.Sessions) != 1 || me.Sessions[0].SessionPubkey == work.Key {
+			t.Fatalf("got %+v, %v, want the session under another key", me, err)
+		}
+		w.Send(work, "ada", "here again")
+		w.wantTexts(ada, "here again")
+	})
+}

@@ -20,6 +20,7 @@ type keyFile struct {
 	MeshID    string `json:"meshId,omitzero"`
 	MeshSlug  string `json:"meshSlug,omitzero"`
 	SessionID string `json:"sessionId,omitzero"`
+	Member    string `json:"memberPublicKey,omitzero"` // whose session; older versions did not say
 	PublicKey string `json:"publicKey"`
 	SecretKey string `json:"secretKey"`
 	CreatedAt string `json:"createdAt"`

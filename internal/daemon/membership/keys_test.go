@@ -16,9 +16,14 @@ import (
 
 const sessionID = "0198f000-0000-7000-8000-000000000001"
 
+// joiner is who has joined every mesh of meshOf.
+var joiner = seal.NewSecretKey()
+
+func meshOf(id mesh.ID, slug string) Mesh { return Mesh{ID: id, Slug: slug, Secret: joiner} }
+
 func sessionKey(t *testing.T, b *Book, id mesh.ID, session string, now time.Time) seal.SecretKey {
 	t.Helper()
-	key, err := b.SessionSecret(id, "one", session, now)
+	key, err := b.SessionSecret(meshOf(id, "one"), session, now)
 	if err != nil {
 		t.Fatalf("got %v, want a key", err)
 	}
@@ -121,7 +126,7 @@ func TestThreat23SessionIDsThatAreNoFileNames(t *testing.T) {
 	if err != nil || len(files) != len(keys) {
 		t.Errorf("got %d files, %v, want %d, all in the mesh's folder", len(files), err, len(keys))
 	}
-	if _, err := b.SessionSecret("../m1", "one", sessionID, noon); !mesh.IsCode(err, mesh.BadRequest) {
+	if _, err := b.SessionSecret(meshOf("../m1", "one"), sessionID, noon); !mesh.IsCode(err, mesh.BadRequest) {
 		t.Errorf("got %v, want a mesh id that leaves the folder refused", err)
 	}
 }
@@ -147,7 +152,7 @@ func TestDamagedSessionKeyIsReplaced(t *testing.T) {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.SessionSecret("m1", "one", sessionID, noon); err == nil {
+	if _, err := b.SessionSecret(meshOf("m1", "one"), sessionID, noon); err == nil {
 		t.Error("got a key, want an error while the file cannot be read")
 	}
 }
@@ -255,7 +260,7 @@ func TestFindSession(t *testing.T) {
 	if !slices.Equal(ids, []string{sessionID}) || secret.Public() != key.Public() || err != nil {
 		t.Errorf("got %q, %v, want %s with its key", ids, err, sessionID)
 	}
-	m := Mesh{ID: "m1", Slug: "one"}
+	m := meshOf("m1", "one")
 	for range 2 {
 		if err := CopySession(b, m, sessionID, "after-clear", noon); err != nil {
 			t.Fatal(err)
@@ -282,13 +287,13 @@ func TestSessionSecretsOfOneMesh(t *testing.T) {
 	now := time.UnixMilli(1_700_000_000_000)
 	want := map[string]bool{}
 	for _, id := range []string{"session-one", "Session Two"} {
-		key, err := b.SessionSecret("mesh", "team", id, now)
+		key, err := b.SessionSecret(meshOf("mesh", "team"), id, now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want[key.Public().String()] = true
 	}
-	if _, err := b.SessionSecret("other", "other", "session-one", now); err != nil {
+	if _, err := b.SessionSecret(meshOf("other", "other"), "session-one", now); err != nil {
 		t.Fatal(err)
 	}
 	dir, err := b.config.SessionKeys("mesh")
@@ -305,5 +310,42 @@ func TestSessionSecretsOfOneMesh(t *testing.T) {
 	}
 	if err != nil || !maps.Equal(got, want) {
 		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+}
+
+// Who has left a mesh and joined it again is another member, and its sessions have other keys: those of before are the old
+// member's, and a broker would let nobody in with them.
+func TestSessionKeysAreOneMembers(t *testing.T) {
+	t.Parallel()
+	b, _ := openBook(t)
+	before := sessionKey(t, b, "m1", sessionID, noon)
+	again := meshOf("m1", "one")
+	again.Secret = seal.NewSecretKey()
+	after, err := b.SessionSecret(again, sessionID, noon)
+	if err != nil || after.Public() == before.Public() {
+		t.Fatalf("got %v, %v, want another key for another member", after.Public(), err)
+	}
+	if kept, err := b.SessionSecret(again, sessionID, noon); err != nil || kept.Public() != after.Public() {
+		t.Errorf("got %v, %v, want the same key from now on", kept.Public(), err)
+	}
+}
+
+// A file of a version that did not note the member is its present one's.
+func TestSessionKeyWithoutItsMember(t *testing.T) {
+	t.Parallel()
+	b, _ := openBook(t)
+	path, err := b.config.SessionKey("m1", sessionID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := seal.NewSecretKey()
+	if err := writeKey(path, keyFile{MeshID: "m1", MeshSlug: "one", SessionID: sessionID}, key, noon); err != nil {
+		t.Fatal(err)
+	}
+	if got := sessionKey(t, b, "m1", sessionID, noon); got.Public() != key.Public() {
+		t.Error("got another key, want the one of before")
+	}
+	if f, _, err := b.readKey(path); err != nil || f.Member != string(meshOf("m1", "one").Pubkey()) {
+		t.Errorf("got %+v, %v, want the member noted", f, err)
 	}
 }

@@ -27,31 +27,40 @@ const (
 // SessionSecret returns the key of a host session in a mesh, from its file, else from the file that a TypeScript
 // CLI left for the same session, else a new one that it writes (design C5). Any text may be a session id. Each call
 // counts as use of the key. When a file cannot be read or written the error says why; a caller may go on with a key
-// that is kept nowhere.
-func (b *Book) SessionSecret(id mesh.ID, slug, sessionID string, now time.Time) (seal.SecretKey, error) {
-	path, err := b.config.SessionKey(id, fileName(sessionID))
+// that is kept nowhere. A key is one member's: who has left the mesh and joined it again gets another (design C4).
+func (b *Book) SessionSecret(m Mesh, sessionID string, now time.Time) (seal.SecretKey, error) {
+	path, err := b.config.SessionKey(m.ID, fileName(sessionID))
 	if err != nil {
 		return seal.SecretKey{}, err
 	}
 	b.editing.Lock()
 	defer b.editing.Unlock()
-	key, err := b.keptSession(path, sessionID)
+	f, key, err := b.keptSession(path, sessionID)
+	kept := err == nil && f.Member == string(m.Pubkey())
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoKey):
-		if key, err = b.foreignSession(slug, sessionID); err != nil {
+		if _, key, err = b.foreignSession(m.Slug, sessionID); err != nil {
 			key = seal.NewSecretKey()
-		}
-		f := keyFile{MeshID: string(id), MeshSlug: slug, SessionID: sessionID}
-		if err := writeKey(path, f, key, now); err != nil {
-			return seal.SecretKey{}, err
 		}
 	case err != nil:
 		return seal.SecretKey{}, fmt.Errorf("read the session key: %w", err)
+	case !kept && f.Member != "":
+		key = seal.NewSecretKey()
+	}
+	if !kept {
+		if err := writeKey(path, fileOf(m, sessionID), key, now); err != nil {
+			return seal.SecretKey{}, err
+		}
 	}
 	if err := os.Chtimes(path, now, now); err != nil {
 		return seal.SecretKey{}, mesh.Errorf(mesh.IOError, "mark the session key as used: %w", err)
 	}
 	return key, nil
+}
+
+// fileOf is the key file of a session in a mesh, without the key.
+func fileOf(m Mesh, sessionID string) keyFile {
+	return keyFile{MeshID: string(m.ID), MeshSlug: m.Slug, SessionID: sessionID, Member: string(m.Pubkey())}
 }
 
 // FindSession finds the host sessions of a key in a mesh, and the secret; not_found when no file here has the key. They are
@@ -70,7 +79,7 @@ func (b *Book) FindSession(id mesh.ID, key mesh.Key) (sessionIDs []string, secre
 
 // CopySession gives a host session the key of another one, which goes on under its id. A key that it has already stays.
 func CopySession(b *Book, m Mesh, from, to string, now time.Time) error {
-	key, err := b.SessionSecret(m.ID, m.Slug, from, now)
+	key, err := b.SessionSecret(m, from, now)
 	if err != nil {
 		return err
 	}
@@ -80,10 +89,10 @@ func CopySession(b *Book, m Mesh, from, to string, now time.Time) error {
 	}
 	b.editing.Lock()
 	defer b.editing.Unlock()
-	if _, err := b.keptSession(path, to); err == nil {
+	if f, _, err := b.keptSession(path, to); err == nil && (f.Member == "" || f.Member == string(m.Pubkey())) {
 		return nil
 	}
-	return writeKey(path, keyFile{MeshID: string(m.ID), MeshSlug: m.Slug, SessionID: to}, key, now)
+	return writeKey(path, fileOf(m, to), key, now)
 }
 
 // SessionSecrets lists the keys that are kept for sessions of a mesh, in no order.
@@ -115,7 +124,7 @@ func eachSession(b *Book, id mesh.ID, fn func(keyFile, seal.SecretKey)) error {
 
 // keptSession reads the key of a session. A file that is damaged, or of another session, is errNoKey: what it held
 // is lost, and the session needs a key.
-func (b *Book) keptSession(path, sessionID string) (seal.SecretKey, error) {
+func (b *Book) keptSession(path, sessionID string) (keyFile, seal.SecretKey, error) {
 	f, key, err := b.readKey(path)
 	if err == nil && f.SessionID != sessionID {
 		err = errNoKey
@@ -123,19 +132,19 @@ func (b *Book) keptSession(path, sessionID string) (seal.SecretKey, error) {
 	if errors.Is(err, errNoKey) {
 		b.log.Warn("session key is not usable", slog.String(logkey.Path, path), slog.Any(logkey.Err, err))
 	}
-	return key, err
+	return f, key, err
 }
 
 // foreignSession reads the key that a TypeScript CLI keeps for the session, by slug and not by mesh id.
-func (b *Book) foreignSession(slug, sessionID string) (seal.SecretKey, error) {
+func (b *Book) foreignSession(slug, sessionID string) (keyFile, seal.SecretKey, error) {
 	if _, err := mesh.ParseSlug(slug); err != nil || fileName(sessionID) != sessionID {
-		return seal.SecretKey{}, fs.ErrNotExist
+		return keyFile{}, seal.SecretKey{}, fs.ErrNotExist
 	}
-	key, err := b.keptSession(filepath.Join(b.config.Dir, "sessions", slug, sessionID+".json"), sessionID)
+	f, key, err := b.keptSession(filepath.Join(b.config.Dir, "sessions", slug, sessionID+".json"), sessionID)
 	if err == nil {
 		b.log.Info("session key was taken over", slog.String(logkey.Mesh, slug), slog.String(logkey.Session, sessionID))
 	}
-	return key, err
+	return f, key, err
 }
 
 // fileName is the name of a session's key file. Ids that are no plain name everywhere (too short, so that it may

@@ -195,7 +195,7 @@ func (r *Registry) lines(e *entry, joined []membership.Mesh) ([]Line, error) {
 		if len(e.only) > 0 && !slices.Contains(e.only, m.ID) {
 			continue
 		}
-		secret, err := r.opt.Book.SessionSecret(m.ID, m.Slug, e.keyID(), r.opt.Now())
+		secret, err := r.opt.Book.SessionSecret(m, e.keyID(), r.opt.Now())
 		if err != nil {
 			return nil, fmt.Errorf("get the session's key in %s: %w", m.Slug, err)
 		}
