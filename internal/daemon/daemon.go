@@ -228,7 +228,12 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	for i, ln := range listeners {
 		group.Go(func() error { return d.server.Serve(serving, ln, i > 0) })
 	}
-	d.opt.Log.Info("daemon_started", logkey.PID, os.Getpid(), logkey.Path, d.opt.Home.Daemon.Socket(), logkey.Version, buildinfo.Version())
+	tcp := ""
+	for _, ln := range listeners[1:] {
+		tcp = ln.Addr().String()
+	}
+	d.opt.Log.Info("daemon_started", logkey.PID, os.Getpid(), logkey.Path, d.opt.Home.Daemon.Socket(), logkey.TCP, tcp,
+		logkey.Meshes, node.Slugs(d.node), logkey.Version, buildinfo.Version())
 	if d.opt.Ready != nil {
 		d.opt.Ready()
 	}

@@ -12,6 +12,8 @@ const (
 	Name      = "name"      // display name of a peer
 	Role      = "role"      // peer role: control-plane, session, service
 	Addr      = "addr"      // network address, listening or remote
+	TCP       = "tcp"       // address of the daemon's TCP listener; empty where it has none
+	Meshes    = "meshes"    // slugs of the meshes that the daemon serves
 	URL       = "url"       // address of a broker, without user, query and fragment
 	PID       = "pid"       // process id
 	UID       = "uid"       // user id of the other end of a socket

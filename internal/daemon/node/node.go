@@ -269,6 +269,15 @@ func (n *Node) meshes() []*attachment.Attachment {
 	return all
 }
 
+// Slugs names what is attached, in the order of config.json.
+func Slugs(n *Node) []string {
+	slugs := []string{}
+	for _, at := range n.meshes() {
+		slugs = append(slugs, at.Mesh.Slug)
+	}
+	return slugs
+}
+
 // find gives an attached mesh by its slug; mesh_not_attached with the slugs otherwise.
 func (n *Node) find(slug string) (*attachment.Attachment, error) {
 	all := n.meshes()
