@@ -280,14 +280,12 @@ func Slugs(n *Node) []string {
 
 // find gives an attached mesh by its slug; mesh_not_attached with the slugs otherwise.
 func (n *Node) find(slug string) (*attachment.Attachment, error) {
-	all := n.meshes()
-	slugs := make([]string, 0, len(all))
-	for _, at := range all {
+	for _, at := range n.meshes() {
 		if at.Mesh.Slug == slug {
 			return at, nil
 		}
-		slugs = append(slugs, at.Mesh.Slug)
 	}
+	slugs := Slugs(n)
 	if slices.Contains(unserved(n), slug) {
 		return nil, mesh.Errorf(mesh.MeshNotAttached, "the daemon was told to serve %s only: %s is joined and left out until the next start",
 			strings.Join(slugs, ", "), slug).With(mesh.Details{Attached: slugs})

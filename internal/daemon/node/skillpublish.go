@@ -79,11 +79,7 @@ func (v Skills) one(slug string) (*attachment.Attachment, error) {
 	case len(all) == 1:
 		return all[0], nil
 	}
-	var slugs []string
-	for _, at := range all {
-		slugs = append(slugs, at.Mesh.Slug)
-	}
-	return nil, mesh.Errorf(mesh.MeshRequired, "several meshes are joined").With(mesh.Details{Attached: slugs})
+	return nil, mesh.Errorf(mesh.MeshRequired, "several meshes are joined").With(mesh.Details{Attached: Slugs(v.node)})
 }
 
 // Remove removes a skill of the user's own from its mesh.
