@@ -233,7 +233,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 		tcp = ln.Addr().String()
 	}
 	d.opt.Log.Info("daemon_started", logkey.PID, os.Getpid(), logkey.Path, d.opt.Home.Daemon.Socket(), logkey.TCP, tcp,
-		logkey.Meshes, node.Slugs(d.node), logkey.Version, buildinfo.Version())
+		logkey.Meshes, append([]string{}, node.Slugs(d.node)...), logkey.Version, buildinfo.Version())
 	if d.opt.Ready != nil {
 		d.opt.Ready()
 	}

@@ -270,8 +270,7 @@ func (n *Node) meshes() []*attachment.Attachment {
 }
 
 // Slugs names what is attached, in the order of config.json.
-func Slugs(n *Node) []string {
-	slugs := []string{}
+func Slugs(n *Node) (slugs []string) {
 	for _, at := range n.meshes() {
 		slugs = append(slugs, at.Mesh.Slug)
 	}
