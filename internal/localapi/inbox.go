@@ -9,7 +9,7 @@ type InboxRequest struct {
 	Mesh       string `json:"mesh,omitzero"`
 	Since      string `json:"since,omitzero" jsonschema:"ISO time; received at or after"`
 	Topic      string `json:"topic,omitzero"`
-	From       string `json:"from,omitzero" jsonschema:"sender's key"`
+	From       string `json:"from,omitzero" jsonschema:"sender's key or name"`
 	Limit      int    `json:"limit,omitzero" jsonschema:"1 to 1000, default 100"`
 	UnreadOnly bool   `json:"unread_only,omitzero"`
 	Search     string `json:"search,omitzero" jsonschema:"sender, topic or text has it, whatever its case"`

@@ -2,6 +2,7 @@ package message
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,11 +56,12 @@ func newInboxList(a *shell.App) *cobra.Command {
 	fl.StringVar(&req.Mesh, "mesh", "", "of this mesh only, by its short `name`")
 	fl.IntVar(&req.Limit, "limit", 100, "at most so many, 1 to 1000")
 	fl.BoolVar(&req.UnreadOnly, "unread", false, "unread ones only")
-	fl.StringVar(&req.From, "from", "", "from this `key` only")
+	fl.StringVar(&req.From, "from", "", "from this `sender` only: a name, or a key")
 	fl.StringVar(&req.Since, "since", "", "received at or after this `time`, such as 2026-01-31T08:00:00Z")
 	fl.StringVar(&req.Search, "search", "", "those whose sender, group or text has this `text`, whatever its case")
 	fl.BoolVar(&peek, "peek", false, "leave unread messages unread")
 	shell.Offer(cmd, "mesh", a.CompleteMeshes)
+	shell.Offer(cmd, "from", a.CompletePeers)
 	return cmd
 }
 
@@ -110,7 +112,7 @@ func writeInbox(s term.Stream, items []localapi.InboxItem, now time.Time) {
 		s.Empty("no messages")
 		return
 	}
-	for i, m := range items {
+	for i, m := range together(items) {
 		if i > 0 {
 			s.Blank()
 		}
@@ -118,7 +120,7 @@ func writeInbox(s term.Stream, items []localapi.InboxItem, now time.Time) {
 		if m.SeenAt == nil {
 			mark = s.Paint(term.Green, "●")
 		}
-		s.Line("%s %s  %s", mark, s.Paint(term.Bold, m.SenderName), s.Paint(term.Dim, inboxFacts(m, now)))
+		s.Line("%s %s  %s", mark, s.Paint(term.Bold, m.SenderName), s.Paint(term.Dim, inboxFacts(m.InboxItem, m.copies, now)))
 		switch {
 		case m.Undecryptable:
 			s.Line("    %s", s.Paint(term.Yellow, "this message does not open with any key of this machine"))
@@ -133,8 +135,42 @@ func writeInbox(s term.Stream, items []localapi.InboxItem, now time.Time) {
 	}
 }
 
-func inboxFacts(m localapi.InboxItem, now time.Time) string {
-	urgent, muted, encrypted, proof := "", "", "", "verified"
+// message is what came. One to a group has a copy for each of this user's sessions in it.
+type message struct {
+	localapi.InboxItem
+	copies int
+}
+
+// together makes one of the copies of a message, which stands where the first of them stood. It is unread while one of
+// them is.
+func together(items []localapi.InboxItem) []message {
+	type face struct {
+		id          mesh.ID
+		topic, text string
+		held        bool
+	}
+	var all []message
+	known := map[face]int{}
+	for _, m := range items {
+		f := face{m.BrokerMessageID, shell.Deref(m.Topic), shell.Deref(m.Body), m.Held}
+		i, found := known[f]
+		if !found || m.BrokerMessageID == "" || m.Topic == nil {
+			known[f] = len(all)
+			all = append(all, message{m, 1})
+			continue
+		}
+		if all[i].copies++; m.SeenAt == nil {
+			all[i].SeenAt = nil
+		}
+	}
+	return all
+}
+
+func inboxFacts(m localapi.InboxItem, copies int, now time.Time) string {
+	urgent, muted, encrypted, proof, several := "", "", "", "verified", ""
+	if copies > 1 {
+		several = strconv.Itoa(copies) + " copies"
+	}
 	if m.Priority == mesh.Now {
 		urgent = "urgent"
 	}
@@ -147,5 +183,5 @@ func inboxFacts(m localapi.InboxItem, now time.Time) string {
 	if !m.Verified {
 		proof = "claimed by the relay"
 	}
-	return shell.Facts(shell.Ago(now, m.ReceivedAt), m.Mesh, shell.Prefixed("to ", shell.Deref(m.Topic)), m.Subtype, urgent, muted, encrypted, proof)
+	return shell.Facts(shell.Ago(now, m.ReceivedAt), m.Mesh, shell.Prefixed("to ", shell.Deref(m.Topic)), several, m.Subtype, urgent, muted, encrypted, proof)
 }

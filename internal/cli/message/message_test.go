@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/claudemesh/claudemesh/internal/cli"
 	"github.com/claudemesh/claudemesh/internal/cli/clitest"
@@ -62,6 +63,22 @@ func TestSend(t *testing.T) {
 	})
 }
 
+// copies are those of one message, which were read at these times, and another message.
+func copies(seen ...string) []localapi.InboxItem {
+	text, group := "lunch?", "@ops"
+	one := localapi.InboxItem{ID: "one", BrokerMessageID: "b1", Mesh: "team", SenderName: "alice", Topic: &group, Body: &text, ReceivedAt: clitest.Time.Format(time.RFC3339), SeenAt: &group, Verified: true}
+	other := one
+	other.ID, other.BrokerMessageID = "two", "b2"
+	items := []localapi.InboxItem{other}
+	for _, at := range seen {
+		if one.SeenAt = &at; at == "" {
+			one.SeenAt = nil
+		}
+		items = append(items, one)
+	}
+	return items
+}
+
 func TestInbox(t *testing.T) {
 	t.Parallel()
 	clitest.Verbs(t, cli.Run, "inbox", []clitest.Line{
@@ -71,6 +88,7 @@ func TestInbox(t *testing.T) {
 		{Args: "inbox --json sender_name,body"},
 		{Args: "message inbox --json=id --peek"},
 		{Args: "inbox", Given: clitest.Answer(localapi.Inbox.Route, localapi.InboxAnswer{})},
+		{Args: "inbox --from alice", Given: clitest.Answer(localapi.Inbox.Route, localapi.InboxAnswer{Items: copies("", "2026-01-02T03:04:05Z")})},
 		{Args: "inbox --limit 1", Given: clitest.Answer(localapi.Inbox.Route, localapi.InboxAnswer{Unread: 3})},
 		{Args: "inbox", Given: clitest.Answer(localapi.InboxSeen.Route, mesh.Errorf(mesh.StoreLocked, "the inbox is locked"))},
 		{Args: "inbox --limit 0"},

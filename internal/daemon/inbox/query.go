@@ -23,8 +23,8 @@ type Query struct {
 	Mesh       string    // slug
 	Since      time.Time // received at or after
 	Topic      string
-	From       mesh.Key // sender's session or member key
-	Limit      int      // 1 to 1000; 0 means 100
+	From       string // sender's session or member key, or its name as it stands in the inbox
+	Limit      int    // 1 to 1000; 0 means 100
 	UnreadOnly bool
 	KeepUnread bool           // leave listed rows unread
 	Search     string         // sender, topic or text has it, whatever its case; empty: all
@@ -35,7 +35,7 @@ type Query struct {
 // ParseQuery checks a request; what it does not understand is bad_request, so that nothing that was meant to narrow
 // is ever ignored (daemon 8.3).
 func ParseQuery(req localapi.InboxRequest, s Scope) (Query, error) {
-	q := Query{Scope: s, Mesh: req.Mesh, Topic: req.Topic, From: mesh.Key(req.From), Limit: req.Limit, UnreadOnly: req.UnreadOnly, Search: req.Search}
+	q := Query{Scope: s, Mesh: req.Mesh, Topic: req.Topic, From: req.From, Limit: req.Limit, UnreadOnly: req.UnreadOnly, Search: req.Search}
 	q.KeepUnread = req.MarkSeen != nil && !*req.MarkSeen
 	if req.Since != "" {
 		since, err := time.Parse(time.RFC3339, req.Since)
@@ -51,8 +51,10 @@ func (q Query) check() error {
 	if q.Limit < 0 || q.Limit > maxLimit {
 		return mesh.Errorf(mesh.BadRequest, "limit is 1 to %d", maxLimit)
 	}
-	if q.From != "" && !mesh.IsKey(string(q.From)) {
-		return mesh.Errorf(mesh.BadRequest, "from is a key of 64 hex characters in lower case")
+	if q.From != "" && !mesh.IsKey(q.From) {
+		if err := mesh.CheckName(q.From); err != nil {
+			return mesh.Errorf(mesh.BadRequest, "from is a name or a key of 64 hex characters in lower case: %w", err)
+		}
 	}
 	return checkSearch(q.Search)
 }
@@ -102,7 +104,7 @@ func (b *Inbox) List(ctx context.Context, q Query) (Page, error) {
 			p.Rows = append(p.Rows, r)
 			return len(p.Rows) < q.Limit
 		}, "SELECT "+columns+" FROM inbox i WHERE "+inScope+` AND ($3 = '' OR i.mesh = $3) AND i.received_at >= $4
-			AND ($5 = '' OR i.topic = $5) AND ($6 = '' OR $6 IN (i.sender_pubkey, i.sender_member_pubkey))
+			AND ($5 = '' OR i.topic = $5) AND ($6 = '' OR $6 IN (i.sender_pubkey, i.sender_member_pubkey, i.sender_name))
 			AND (NOT $7 OR i.seen_at IS NULL AND NOT EXISTS (
 				SELECT 1 FROM offer o WHERE o.surface = $9 AND o.seq = i.seq AND o.surfaced_at IS NOT NULL))
 			ORDER BY i.seq DESC LIMIT $8`, args...)

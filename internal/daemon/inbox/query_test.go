@@ -89,7 +89,7 @@ func TestListNarrows(t *testing.T) {
 	put(t, b, draft("one"))
 	now = now.Add(time.Second)
 	d := draft("two")
-	d.Topic, d.From.Key, d.From.Member = "#ops", second, me
+	d.Topic, d.From.Key, d.From.Member, d.From.Name = "#ops", second, me, "Zoë's"
 	put(t, b, d)
 	now = now.Add(time.Second)
 	d = draft("three")
@@ -103,8 +103,10 @@ func TestListNarrows(t *testing.T) {
 		"mesh":       {Query{Mesh: "b"}, []mesh.ClientID{"three"}},
 		"since":      {Query{Since: time.UnixMilli(1_700_000_001_000)}, []mesh.ClientID{"three", "two"}},
 		"topic":      {Query{Topic: "#ops"}, []mesh.ClientID{"two"}},
-		"session":    {Query{From: second}, []mesh.ClientID{"two"}},
-		"member":     {Query{From: me}, []mesh.ClientID{"two"}},
+		"session":    {Query{From: string(second)}, []mesh.ClientID{"two"}},
+		"member":     {Query{From: string(me)}, []mesh.ClientID{"two"}},
+		"name":       {Query{From: "Zoë's"}, []mesh.ClientID{"two"}},
+		"no name":    {Query{From: "Zoë"}, []mesh.ClientID{}},
 		"limit":      {Query{Limit: 2}, []mesh.ClientID{"three", "two"}},
 	} {
 		c.query.Scope, c.query.KeepUnread = All(), true
@@ -227,7 +229,7 @@ func TestParseQuery(t *testing.T) {
 	t.Parallel()
 	no := false
 	q, err := ParseQuery(localapi.InboxRequest{Since: "2026-01-02T03:04:05.678Z", From: string(alice), Limit: 1000, MarkSeen: &no}, Only(me))
-	if err != nil || !q.KeepUnread || q.Since.UTC().Format(mesh.TimeFormat) != "2026-01-02T03:04:05.678Z" || q.From != alice {
+	if err != nil || !q.KeepUnread || q.Since.UTC().Format(mesh.TimeFormat) != "2026-01-02T03:04:05.678Z" || q.From != string(alice) {
 		t.Errorf("got %+v, %v", q, err)
 	}
 	for name, req := range map[string]localapi.InboxRequest{
@@ -235,7 +237,7 @@ func TestParseQuery(t *testing.T) {
 		"a date alone":       {Since: "2026-01-02"},
 		"too many":           {Limit: 1001},
 		"less than nothing":  {Limit: -1},
-		"a short key":        {From: "abc"},
+		"a short key":        {From: "a11ce000a11ce000"},
 		"a key in capitals":  {From: "A11CE000A11CE000A11CE000A11CE000A11CE000A11CE000A11CE000A11CE000"},
 	} {
 		if _, err := ParseQuery(req, All()); !mesh.IsCode(err, mesh.BadRequest) {
