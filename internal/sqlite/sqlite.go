@@ -162,7 +162,7 @@ type size struct{ cacheKiB, readers, readerKiB int }
 
 func (o Options) size() size {
 	if o.Small {
-		return size{cacheKiB: 256, readers: 2, readerKiB: 64}
+		return size{cacheKiB: 128, readers: 2, readerKiB: 64}
 	}
 	return size{cacheKiB: 8192, readers: 4, readerKiB: 128}
 }
