@@ -7,7 +7,6 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/broker/hub"
 	"github.com/claudemesh/claudemesh/internal/broker/store"
-	"github.com/claudemesh/claudemesh/internal/logkey"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
 )
 
@@ -53,15 +52,15 @@ func (d *drain) run(ctx context.Context) {
 		}
 		rows, more, err := d.read(ctx, l)
 		d.loop.in.post(func() {
+			if ctx.Err() == nil {
+				d.loop.reads.note(d.loop.now(), d.log, err)
+			}
 			if err != nil {
 				d.loop.do(d.loop.hub.LoadFailed(l.box))
 				return
 			}
 			d.loop.do(d.loop.hub.Loaded(d.loop.now(), l.box, rows, more))
 		})
-		if err != nil && ctx.Err() == nil {
-			d.log.Error("read mailbox", slog.Any(logkey.Err, err))
-		}
 	}
 }
 

@@ -79,14 +79,7 @@ func (l *loop) push(e *hub.Effect) bool {
 // the receipts.
 func (l *loop) committed(ops []op, err error) {
 	defer l.writer.pending.Add(-int64(len(ops)))
-	if ill := err != nil; ill != l.ill {
-		l.ill = ill
-		if ill {
-			l.log.Error("messages are refused: a group was not stored", slog.Int(logkey.Count, len(ops)), slog.Any(logkey.Err, err))
-		} else {
-			l.log.Info("messages are stored again")
-		}
-	}
+	l.writes.note(l.now(), l.log, err)
 	var placed []hub.Placed
 	for _, o := range ops {
 		if a, ok := o.(*accept); ok {

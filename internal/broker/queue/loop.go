@@ -33,7 +33,8 @@ type loop struct {
 	hub    *hub.Hub
 	lines  map[hub.ConnID]*line // the connections that the hub knows
 	parted parted
-	ill    bool // the last group was not stored
+	writes spell // of groups
+	reads  spell // of mailboxes
 }
 
 const (
@@ -54,6 +55,8 @@ func newLoop(opt Options, dir *directory) *loop {
 		over:  make(chan struct{}),
 		hub:   hub.New(hub.Options{Lease: opt.Settings.Lease, Rows: windowRows, Bytes: windowBytes, Held: heldBytes}),
 		lines: map[hub.ConnID]*line{}, parted: parted{of: map[store.Box]*seen{}, ended: map[store.Box]estate{}},
+		writes: spell{begin: "messages are refused: a group was not stored", end: "messages are stored again"},
+		reads:  spell{begin: "mailboxes wait: one was not read", end: "mailboxes are read again"},
 	}
 }
 
@@ -83,6 +86,8 @@ func (l *loop) run(ctx context.Context, lease time.Duration) {
 			l.do(l.hub.Tick(l.now()))
 			l.storeParted(l.now().Add(-partedFor))
 			l.parted.settle(l)
+			l.writes.settle(l.now(), l.log)
+			l.reads.settle(l.now(), l.log)
 		case <-ended:
 			ended, l.parted.none = nil, true
 			close(l.over)

@@ -48,7 +48,7 @@ type world struct {
 	q    *Queue
 	stop func()
 	next mesh.ConnID
-	said bytes.Buffer // errors of the log
+	said bytes.Buffer // the log
 }
 
 // inWorld runs a test on a clock that moves when everything waits.
@@ -71,7 +71,7 @@ func (w *world) start() {
 		w.t.Fatalf("open store: %v", err)
 	}
 	w.db = db
-	log := slog.New(slog.NewTextHandler(&w.said, &slog.HandlerOptions{Level: slog.LevelError}))
+	log := slog.New(slog.NewTextHandler(&w.said, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	w.q = New(Options{DB: db, Settings: w.set, Now: time.Now, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
