@@ -53,7 +53,7 @@ func (d *drain) run(ctx context.Context) {
 		rows, more, err := d.read(ctx, l)
 		d.loop.in.post(func() {
 			if ctx.Err() == nil {
-				d.loop.reads.note(d.loop.now(), d.log, err)
+				d.loop.faults.reads.note(d.loop.now(), d.log, err)
 			}
 			if err != nil {
 				d.loop.do(d.loop.hub.LoadFailed(l.box))

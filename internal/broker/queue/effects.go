@@ -79,7 +79,7 @@ func (l *loop) push(e *hub.Effect) bool {
 // the receipts.
 func (l *loop) committed(ops []op, err error) {
 	defer l.writer.pending.Add(-int64(len(ops)))
-	l.writes.note(l.now(), l.log, err)
+	l.faults.writes.note(l.now(), l.log, err)
 	var placed []hub.Placed
 	for _, o := range ops {
 		if a, ok := o.(*accept); ok {

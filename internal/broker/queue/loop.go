@@ -33,8 +33,7 @@ type loop struct {
 	hub    *hub.Hub
 	lines  map[hub.ConnID]*line // the connections that the hub knows
 	parted parted
-	writes spell // of groups
-	reads  spell // of mailboxes
+	faults struct{ writes, reads spell } // of groups, and of mailboxes
 }
 
 const (
@@ -48,16 +47,17 @@ func newLoop(opt Options, dir *directory) *loop {
 	if opt.Watch == nil {
 		opt.Watch = nobody{}
 	}
-	return &loop{
+	l := &loop{
 		watch: opt.Watch,
 		now:   opt.Now, log: opt.Log, dir: dir, in: newInbox(), count: opt.Reached,
 		slots: make(chan struct{}, maxUnderWay),
 		over:  make(chan struct{}),
 		hub:   hub.New(hub.Options{Lease: opt.Settings.Lease, Rows: windowRows, Bytes: windowBytes, Held: heldBytes}),
 		lines: map[hub.ConnID]*line{}, parted: parted{of: map[store.Box]*seen{}, ended: map[store.Box]estate{}},
-		writes: spell{begin: "messages are refused: a group was not stored", end: "messages are stored again"},
-		reads:  spell{begin: "mailboxes wait: one was not read", end: "mailboxes are read again"},
 	}
+	l.faults.writes = spell{begin: "messages are refused: a group was not stored", end: "messages are stored again"}
+	l.faults.reads = spell{begin: "mailboxes wait: one was not read", end: "mailboxes are read again"}
+	return l
 }
 
 // countMet counts the bound that a refusal is for, if it is for one.
@@ -86,8 +86,8 @@ func (l *loop) run(ctx context.Context, lease time.Duration) {
 			l.do(l.hub.Tick(l.now()))
 			l.storeParted(l.now().Add(-partedFor))
 			l.parted.settle(l)
-			l.writes.settle(l.now(), l.log)
-			l.reads.settle(l.now(), l.log)
+			l.faults.writes.settle(l.now(), l.log)
+			l.faults.reads.settle(l.now(), l.log)
 		case <-ended:
 			ended, l.parted.none = nil, true
 			close(l.over)
