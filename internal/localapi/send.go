@@ -86,6 +86,12 @@ type StatusRequest struct {
 	Mesh string `json:"mesh,omitzero"`
 }
 
+// Obstacle is the message that another one waits behind, as messages to one target leave in order, and why it has not left.
+type Obstacle struct {
+	ClientMessageID mesh.ClientID `json:"client_message_id"`
+	Reason          string        `json:"reason"`
+}
+
 // StatusAnswer is all that is known of a sent message.
 type StatusAnswer struct {
 	MessageID       mesh.ID       `json:"messageId,omitzero"`
@@ -101,6 +107,7 @@ type StatusAnswer struct {
 	Recipients      []Recipient   `json:"recipients"`
 	Attempts        int           `json:"attempts,omitzero"`
 	LastError       string        `json:"last_error,omitzero"`
+	WaitsBehind     *Obstacle     `json:"waits_behind,omitzero" jsonschema:"of a queued message: the one to the same target that has to leave first, and why it has not"`
 	EnqueuedAt      string        `json:"enqueued_at,omitzero"`
 	Settled         bool          `json:"settled" jsonschema:"nothing more can become known of it"`
 }

@@ -138,6 +138,9 @@ func statusText(a localapi.StatusAnswer) string {
 	if a.LastError != "" {
 		b.WriteString("; last error: " + host.Line(a.LastError))
 	}
+	if o := a.WaitsBehind; o != nil {
+		b.WriteString("; waits behind " + host.Line(string(o.ClientMessageID)) + ", to the same recipient: " + host.Line(o.Reason))
+	}
 	for _, r := range a.Recipients {
 		fmt.Fprintf(&b, "\n- %s: %s", host.Line(cmp.Or(r.Name, r.Pubkey.Short())), r.State)
 		if r.At != "" {

@@ -88,6 +88,7 @@ func writeStatus(s term.Stream, v localapi.StatusAnswer, now time.Time) {
 		[2]string{"encryption", encryption(v)},
 		[2]string{"queued", queued},
 		[2]string{reasonWord(v.State), v.LastError},
+		[2]string{"waits", obstacleText(v.WaitsBehind)},
 	)
 	if len(v.Recipients) > 0 {
 		s.Blank()
@@ -101,6 +102,14 @@ func reasonWord(st mesh.State) string {
 		return "reason"
 	}
 	return "last error"
+}
+
+// obstacleText says what a message waits behind.
+func obstacleText(o *localapi.Obstacle) string {
+	if o == nil {
+		return ""
+	}
+	return "behind " + string(o.ClientMessageID) + ", to the same recipient: " + o.Reason
 }
 
 // deliveredTo counts the recipients who have a message to many.

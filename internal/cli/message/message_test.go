@@ -160,6 +160,8 @@ func TestMessage(t *testing.T) {
 		{Args: "message status 5f0d2a44 --json --mesh team"},
 		{Args: "message status 5f0d2a44 --json=state,delivered"},
 		{Args: "msg-status 5f0d2a44", Given: clitest.Answer(localapi.MessageStatus.Route, localapi.StatusAnswer{ClientMessageID: clitest.ClientID, Mesh: "team", TargetSpec: "@ops", State: mesh.StateQueued, LastError: "rate_limit: slow down"})},
+		{Args: "message status 5f0d2a44", Given: clitest.Answer(localapi.MessageStatus.Route, localapi.StatusAnswer{ClientMessageID: clitest.ClientID, Mesh: "team", TargetSpec: "@ops", State: mesh.StateQueued, WaitsBehind: &localapi.Obstacle{ClientMessageID: "first", Reason: "storage_full: the broker's disk is full"}})},
+		{Args: "message status 5f0d2a44 --json", Given: clitest.Answer(localapi.MessageStatus.Route, localapi.StatusAnswer{ClientMessageID: clitest.ClientID, Mesh: "team", TargetSpec: "@ops", State: mesh.StateQueued, WaitsBehind: &localapi.Obstacle{ClientMessageID: "first", Reason: "storage_full: the broker's disk is full"}})},
 		{Args: "message status 5f0d2a44", Given: clitest.Answer(localapi.MessageStatus.Route, mesh.Errorf(mesh.NotFound, "no message has this id"))},
 		{Args: "message status"},
 		{Args: "message status 5f0d2a44 --watch"},

@@ -51,7 +51,7 @@ func together(ctx context.Context, n *Node, id mesh.ClientID, parts []outbox.Mes
 		all.DeliveredTo += one.DeliveredTo
 		all.RecipientCount += one.RecipientCount
 		all.Attempts = max(all.Attempts, one.Attempts)
-		all.LastError = cmp.Or(all.LastError, one.LastError)
+		all.LastError, all.WaitsBehind = cmp.Or(all.LastError, one.LastError), cmp.Or(all.WaitsBehind, one.WaitsBehind)
 		if d := one.DeliveredAt; d != nil && (all.DeliveredAt == nil || *d > *all.DeliveredAt) {
 			all.DeliveredAt = d
 		}
@@ -67,7 +67,7 @@ func statusOf(ctx context.Context, n *Node, m outbox.Message) localapi.StatusAns
 	answer := localapi.StatusAnswer{
 		MessageID: m.BrokerID, ClientMessageID: m.ClientID, Mesh: m.Mesh, TargetSpec: m.TargetSpec, State: m.State,
 		Delivered: m.State.Reached(mesh.StateDelivered), Encrypted: m.Encrypted(), Recipients: copies(ctx, n, m),
-		Attempts: m.Attempts, LastError: m.Reason(), EnqueuedAt: mesh.FormatTime(m.EnqueuedAt),
+		Attempts: m.Attempts, LastError: m.Reason(), EnqueuedAt: mesh.FormatTime(m.EnqueuedAt), WaitsBehind: m.Behind,
 	}
 	addTelling(ctx, n, m.MeshID, answer.Recipients)
 	answer.DeliveredTo = count(answer.Recipients, mesh.StateDelivered)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/protocol"
 	"github.com/claudemesh/claudemesh/internal/sqlite"
@@ -13,8 +14,34 @@ import (
 // Message is a row with how far it has come.
 type Message struct {
 	Row
-	State      mesh.State  // the least of its recipients; a failure of one is the least
-	Recipients []Recipient // of a group: those that are known
+	State      mesh.State         // the least of its recipients; a failure of one is the least
+	Recipients []Recipient        // of a group: those that are known
+	Behind     *localapi.Obstacle // nil where nothing is known to be in its way
+}
+
+// obstacle finds what a row waits behind: the first message of the same sender to the same target, when it got nowhere so far; nil for one that does not wait, or behind what has not been tried.
+func obstacle(tx *sqlite.Tx, r Row) (*localapi.Obstacle, error) {
+	if r.Status != Pending || r.MeshID == "" {
+		return nil, nil
+	}
+	first, err := selectRows(tx, "SELECT "+columns+` FROM outbox
+		WHERE mesh_id = $1 AND status IN ('pending', 'inflight') AND target_spec = $2 AND coalesce(sender_session_pubkey, '') = $3
+		ORDER BY rowid LIMIT 1`, r.MeshID, r.TargetSpec, r.Sender)
+	if err != nil || len(first) == 0 || first[0].ID == r.ID || first[0].LastError == "" {
+		return nil, err
+	}
+	return &localapi.Obstacle{ClientMessageID: first[0].ClientID, Reason: first[0].LastError}, nil
+}
+
+// tell reads what belongs to a row and puts it together.
+func tell(tx *sqlite.Tx, r Row) (Message, error) {
+	receipts, err := recipientsOf(tx, r.ClientID)
+	if err != nil {
+		return Message{}, err
+	}
+	m := message(r, receipts)
+	m.Behind, err = obstacle(tx, r)
+	return m, err
 }
 
 // message puts a row and its receipts together.
@@ -63,8 +90,7 @@ func (o *Outbox) Status(ctx context.Context, id, slug string) (Message, error) {
 		if err != nil {
 			return err
 		}
-		receipts, err := recipientsOf(tx, r.ClientID)
-		m = message(r, receipts)
+		m, err = tell(tx, r)
 		return err
 	})
 	return m, sqlite.Coded(err)
@@ -80,11 +106,11 @@ func (o *Outbox) Parts(ctx context.Context, id mesh.ClientID, slug string) ([]Me
 			return err
 		}
 		for _, r := range rows {
-			receipts, err := recipientsOf(tx, r.ClientID)
+			m, err := tell(tx, r)
 			if err != nil {
 				return err
 			}
-			all = append(all, message(r, receipts))
+			all = append(all, m)
 		}
 		return nil
 	})

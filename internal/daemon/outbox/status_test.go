@@ -64,6 +64,34 @@ func TestStateOfOneRecipient(t *testing.T) {
 	}
 }
 
+func TestStatusNamesWhatIsInTheWay(t *testing.T) {
+	t.Parallel()
+	o := open(t)
+	accept(t, o, draft("first", bob, "hello"))
+	accept(t, o, draft("second", bob, "hello again"))
+	accept(t, o, draft("elsewhere", carol, "hello"))
+	other := draft("another-sender", bob, "hello")
+	other.Sender = carol
+	accept(t, o, other)
+	if got := message1(t, o, "second").Behind; got != nil {
+		t.Errorf("before anything was tried the second waits behind %+v, want nothing", got)
+	}
+	force(t, o, "first", Row{Status: Pending, LastError: "storage_full"})
+	want := &localapi.Obstacle{ClientMessageID: "first", Reason: "storage_full"}
+	if diff := cmp.Diff(want, message1(t, o, "second").Behind); diff != "" {
+		t.Errorf("what the second waits behind (-want +got):\n%s", diff)
+	}
+	for _, id := range []string{"first", "elsewhere", "another-sender"} {
+		if got := message1(t, o, id).Behind; got != nil {
+			t.Errorf("%s waits behind %+v, want nothing", id, got)
+		}
+	}
+	force(t, o, "first", Row{Status: Dead, LastError: "payload_too_large"})
+	if got := message1(t, o, "second").Behind; got != nil {
+		t.Errorf("after the first was given up the second waits behind %+v, want nothing", got)
+	}
+}
+
 func TestStateOfFailedRows(t *testing.T) {
 	t.Parallel()
 	o := open(t)
