@@ -57,13 +57,14 @@ func (Exit) Error() string { return "" }
 // Finish prints what went wrong, in the form asked for, and gives the exit status.
 func (a *App) Finish(ctx context.Context, err error) mesh.Exit {
 	var quiet Exit
+	var sent *sendError
 	switch {
 	case err == nil:
 		return mesh.ExitOK
 	case errors.As(err, &quiet):
 		return mesh.Exit(quiet)
-	case ctx.Err() != nil && mesh.IsCode(err, mesh.Cancelled) && !a.wantsJSON():
-		return mesh.ExitCancelled // who pressed Ctrl-C knows
+	case ctx.Err() != nil && mesh.IsCode(err, mesh.Cancelled) && !a.wantsJSON() && !errors.As(err, &sent):
+		return mesh.ExitCancelled // who pressed Ctrl-C knows, but for what became of a message
 	}
 	text := mesh.PublicText(err)
 	if mesh.IsCode(err, mesh.Internal) && (a.Flags.Verbose || a.Env.Debug) {
@@ -164,8 +165,11 @@ func hint(err error) string {
 	text := mesh.CodeOf(err).Hint()
 	var sent *sendError
 	if errors.As(err, &sent) {
-		if mesh.IsCode(err, mesh.Timeout) { // without its id a second try would be a second message (daemon 25, row 38)
+		switch mesh.CodeOf(err) { // without its id a second try would be a second message (daemon 25, row 38)
+		case mesh.Timeout:
 			text = "it may be queued all the same: the same command with --id <id> sends it once"
+		case mesh.Cancelled:
+			text = "the message may have been queued: `claudemesh message status <id>` tells"
 		}
 		text = strings.ReplaceAll(text, "<id>", string(cmp.Or(sent.id, "<id>")))
 	}
