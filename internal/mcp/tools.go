@@ -98,6 +98,9 @@ func refusal(err error) string {
 	if errors.As(err, &e) {
 		for _, c := range e.Details.Candidates {
 			b.WriteString("\n- " + host.Name(c.Name) + " " + string(c.Key) + " in " + host.Line(c.Mesh))
+			if c.Online {
+				b.WriteString(", online")
+			}
 		}
 		if len(e.Details.Attached) > 0 {
 			b.WriteString("\nmeshes: " + host.Line(strings.Join(e.Details.Attached, ", ")))

@@ -16,7 +16,7 @@ type Error struct {
 
 // Details carry what a caller needs to act on an error. Zero fields are left out at every border.
 type Details struct {
-	Candidates []Candidate // ambiguous_target: who could be meant
+	Candidates []Candidate // ambiguous_target: who could be meant; target_not_found: who is online
 	Attached   []string    // mesh_required: slugs to choose from
 	LimitBytes int64       // payload_too_large
 	State      State       // wait_timeout: how far the message has come
@@ -26,7 +26,7 @@ type Details struct {
 	BrokerID   ID          // idempotency_key_reused: the id the broker gave the first message
 }
 
-// Candidate is one peer that an ambiguous address could mean.
+// Candidate is one peer that an ambiguous address could mean, or could have meant.
 type Candidate struct {
 	Name   string
 	Key    Key

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/claudemesh/claudemesh/internal/mesh"
 )
 
 // Unknown refuses a word that is no verb, naming the nearest.
@@ -16,7 +18,7 @@ func Unknown(cmd *cobra.Command, word string, names []string) error {
 	if cmd.HasParent() {
 		text += " of " + PathOf(cmd)
 	}
-	if near := nearest(word, names); near != "" {
+	if near := mesh.Nearest(word, names); near != "" {
 		text += "; did you mean " + near + "?"
 	}
 	return Usage(cmd, "%s", text)

@@ -53,7 +53,7 @@ func unknownFlag(cmd *cobra.Command, missing *pflag.NotExistError) error {
 				names = append(names, f.Name)
 			}
 		})
-		if near := nearest(missing.GetSpecifiedName(), names); near != "" {
+		if near := mesh.Nearest(missing.GetSpecifiedName(), names); near != "" {
 			return Usage(cmd, "%s; did you mean --%s?", text, near)
 		}
 	}

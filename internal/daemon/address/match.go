@@ -223,25 +223,3 @@ func unknownKey(t mesh.Target, views []view, toSelf bool) (Result, error) {
 	v := views[0]
 	return Result{MeshID: v.ID, Mesh: v.Slug, Kind: protocol.KindMember, TargetSpec: t.Text, RecipientKey: key, Exact: true}, nil
 }
-
-// notFound says where was looked, so that "nobody" and "not connected" differ.
-func notFound(t mesh.Target, views []view) error {
-	var silent []string
-	for _, v := range views {
-		if !v.answered {
-			silent = append(silent, v.Slug)
-		}
-	}
-	if len(silent) > 0 {
-		return mesh.Errorf(mesh.TargetNotFound, "no peer %q is known; %s did not answer", t.Text, strings.Join(silent, ", "))
-	}
-	return mesh.Errorf(mesh.TargetNotFound, "no peer %q in %s", t.Text, strings.Join(namesOf(views), ", "))
-}
-
-func namesOf(views []view) []string {
-	names := make([]string, 0, len(views))
-	for _, v := range views {
-		names = append(names, v.Slug)
-	}
-	return names
-}

@@ -1,18 +1,19 @@
-package shell
+package mesh
 
 import "strings"
 
-// nearest is the candidate that word most looks like: the start of one, or at most two letters from one (a third of a
-// long word). Empty means that none does.
-func nearest(word string, candidates []string) string {
+// Nearest is the candidate that word most looks like: the start of one, or at most two letters from one (a third of a
+// long word), whatever their case. Empty means that none does.
+func Nearest(word string, candidates []string) string {
 	word = strings.ToLower(word)
 	best, bestDistance := "", max(2, len(word)/3)+1
 	for _, c := range candidates {
-		d := distance(word, c)
-		if len(word) > 1 && strings.HasPrefix(c, word) {
+		small := strings.ToLower(c)
+		d := distance(word, small)
+		if len(word) > 1 && strings.HasPrefix(small, word) {
 			d = min(d, 1)
 		}
-		if d < bestDistance && d < max(len(word), len(c)) {
+		if d < bestDistance && d < max(len(word), len(small)) {
 			best, bestDistance = c, d
 		}
 	}
