@@ -208,7 +208,7 @@ var Codes = []Row{
 	{AmbiguousPrefix, http.StatusConflict, ExitNotFound, false, "use more of the id"},
 	{AmbiguousTarget, http.StatusBadGateway, ExitNotFound, false, "give the key that `claudemesh peers` shows, or the mesh with --mesh"},
 	{NameConflict, http.StatusConflict, ExitPermission, false, "`claudemesh trust list` shows who claims the name; write to a key, or use `claudemesh trust accept` or `trust reject`"},
-	{KeyChanged, http.StatusConflict, ExitPermission, false, "compare `claudemesh verify <peer>` with them by another way, then `claudemesh trust accept <peer>`"},
+	{KeyChanged, http.StatusConflict, ExitPermission, false, "compare `claudemesh verify <peer>` with them by another way, then `claudemesh trust accept <peer>`; a whole key in place of the name is taken as it is"},
 	{PeerRejected, http.StatusForbidden, ExitPermission, false, "`claudemesh trust accept <key>` takes it back"},
 	{Downgrade, http.StatusForbidden, ExitPermission, false, "somebody in between may have weakened it; --allow-downgrade sends it all the same"},
 	{PlaintextRefused, http.StatusForbidden, ExitPermission, false, "name one peer, or leave out --require-encrypted"},

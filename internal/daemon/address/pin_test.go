@@ -33,6 +33,7 @@ func TestPinnedNames(t *testing.T) {
 		"both by one name":                 {to: "ben", meshes: []Mesh{meshOf("team", member(bob, "ben"), member(carol, "ben")).pinned(bens)}, code: mesh.NameConflict, hits: []mesh.Key{bob, carol}},
 		"a session by the name":            {to: "ben", meshes: []Mesh{meshOf("team", member(bob, "ben"), session(carol, carol1, "carol", "ben")).pinned(bens)}, code: mesh.NameConflict, hits: []mesh.Key{bob, carol1}},
 		"the key has changed":              {to: "ben", meshes: []Mesh{gone.pinned(bens)}, code: mesh.KeyChanged, hits: []mesh.Key{carol, bob}},
+		"the changed one by its key":       {to: string(carol), meshes: []Mesh{gone.pinned(bens)}, want: Result{RecipientKey: carol}},
 		"changed, and the change accepted": {to: "ben", meshes: []Mesh{gone.knows(Known{Member: bob, MemberName: "ben"}).pinned(Pin{Member: bob, Name: "ben", Replaced: true}, Pin{Member: carol, Name: "ben"})}, want: Result{RecipientKey: carol}},
 		"both accepted":                    {to: "ben", meshes: []Mesh{renamed.pinned(bens, Pin{Member: carol, Name: "ben"})}, code: mesh.AmbiguousTarget, hits: []mesh.Key{bob, carol}},
 		"the other one rejected":           {to: "ben", meshes: []Mesh{renamed.pinned(bens, Pin{Member: carol, Name: "ben", Rejected: true})}, want: Result{RecipientKey: bob}},
