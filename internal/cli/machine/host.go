@@ -8,7 +8,6 @@ import (
 
 	"github.com/claudemesh/claudemesh/internal/cli/shell"
 	"github.com/claudemesh/claudemesh/internal/cli/term"
-	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/upkeep"
 )
@@ -61,17 +60,16 @@ func forgetFailure(a *shell.App) {
 // settleHost asks, before a daemon is started, whether it may run here with a folder from another machine. Where nobody
 // can answer it is refused: a daemon that ended at once would be started again and again.
 func settleHost(ctx context.Context, a *shell.App) error {
-	settings, err := config.LoadDaemon(config.Sources{File: a.Home.Config.Settings(), Env: a.Sys.Lookup})
-	if err != nil || settings.ClonePolicy != "refuse" || a.Starter().Lives() {
-		return err
+	if a.Starter().Lives() {
+		return nil
 	}
-	moved := a.Sys.Services.DaemonKeeper.Moved(ctx, upkeep.Site{Home: a.Home, Now: a.Sys.Now})
+	moved := shell.Moved(ctx, a)
 	if !mesh.IsCode(moved, mesh.HostMismatch) || !a.Err.TTY || shell.Outside(a, "") != nil {
 		return moved
 	}
 	if err := shell.Confirm(nil, a, mesh.PublicText(moved)+"; accept this one"); err != nil {
 		return moved
 	}
-	_, err = acceptHost(ctx, a)
+	_, err := acceptHost(ctx, a)
 	return err
 }

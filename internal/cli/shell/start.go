@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/claudemesh/claudemesh/internal/buildinfo"
+	"github.com/claudemesh/claudemesh/internal/config"
 	"github.com/claudemesh/claudemesh/internal/local"
 	"github.com/claudemesh/claudemesh/internal/localapi"
 	"github.com/claudemesh/claudemesh/internal/mesh"
 	"github.com/claudemesh/claudemesh/internal/paths"
+	"github.com/claudemesh/claudemesh/internal/upkeep"
 )
 
 // starting is a client that starts the daemon when nobody listens.
@@ -43,6 +45,11 @@ func (s *starting) start(ctx context.Context) error {
 	}
 	took, err := s.app.Starter().Start(ctx)
 	if err != nil {
+		if mesh.IsCode(err, mesh.DaemonStartFailed) {
+			if moved := Moved(ctx, s.app); mesh.IsCode(moved, mesh.HostMismatch) {
+				err = moved
+			}
+		}
 		if ctx.Err() == nil {
 			s.failed = err
 		}
@@ -53,6 +60,15 @@ func (s *starting) start(ctx context.Context) error {
 	}
 	s.told = true
 	return nil
+}
+
+// Moved is host_mismatch where the daemon's files were made on another machine, and its settings have it refuse them.
+func Moved(ctx context.Context, a *App) error {
+	settings, err := config.LoadDaemon(config.Sources{File: a.Home.Config.Settings(), Env: a.Sys.Lookup})
+	if err != nil || settings.ClonePolicy != "refuse" {
+		return err
+	}
+	return a.Sys.Services.DaemonKeeper.Moved(ctx, upkeep.Site{Home: a.Home, Now: a.Sys.Now})
 }
 
 // Renew replaces a daemon that is older than this program, before the first call: the verb may need what only the new one
