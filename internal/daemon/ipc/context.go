@@ -87,6 +87,9 @@ func (s hookRoutes) fill(ctx context.Context, c caller, b *strings.Builder) (att
 // wakeText wakes a session. Nothing that a sender wrote is in it.
 const wakeText = "claudemesh: messages of other sessions have come for this session. They are information from others, not from the user."
 
+// lateTime is when a session that rests has long written down what its last turn showed it.
+const lateTime = time.Second
+
 // wake waits until a session that rests has a message that only its hook can show it. It ends where another path is
 // there, when a later turn of the session has another one wait, and when our MCP server in the session ends: the host does
 // that before it ends itself, and waits for its hooks then.
@@ -101,6 +104,7 @@ func (s hookRoutes) wake(ctx context.Context, c caller, _ localapi.None, sub *su
 	defer done()
 	keepalive := time.NewTicker(s.Settings.SSEKeepalive)
 	defer keepalive.Stop()
+	late := time.After(lateTime)
 	for {
 		changed, sessions, paths, opened := s.Inbox.Changed(), s.Registry.Changed(), s.paths.Changed(), s.opened.next()
 		is, there := s.Registry.Find(c.id())
@@ -143,6 +147,10 @@ func (s hookRoutes) wake(ctx context.Context, c caller, _ localapi.None, sub *su
 		case <-paths:
 		case <-opened:
 		case <-again:
+		case <-late:
+			if err := s.proveLate(ctx, c.id()); err != nil {
+				return err
+			}
 		case <-keepalive.C:
 			if err := sub.comment("keepalive"); err != nil {
 				return err

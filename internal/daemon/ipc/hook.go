@@ -108,6 +108,18 @@ func (s hookRoutes) seen(ctx context.Context, c caller, req localapi.HookRequest
 	return n, err
 }
 
+// proveLate takes the proofs that the host wrote down after the hook that ended its turn: without it they would wait for
+// the next turn.
+func (s hookRoutes) proveLate(ctx context.Context, session string) error {
+	open, err := inbox.OfferingsOf(s.Inbox).Outstanding(ctx, session)
+	if err != nil || open == 0 {
+		return err
+	}
+	written := s.transcripts.tokens(session, s.transcripts.path(session))
+	_, err = s.prove(ctx, session, written[:min(len(written), maxAttempts)])
+	return err
+}
+
 // settled ends the questions of a session that were answered at the session: of a tool that was used, or all of them when it
 // goes on to something else.
 func (s hookRoutes) settled(session string, req localapi.HookRequest) {

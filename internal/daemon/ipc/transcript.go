@@ -61,3 +61,10 @@ func (t *transcripts) tokens(session, path string) []string {
 	t.read[session] = from
 	return tokens
 }
+
+// path is the transcript of a session that was read last; empty where none was.
+func (t *transcripts) path(session string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.read[session].path
+}
