@@ -263,6 +263,8 @@ func (c *lean) acked() error {
 		switch {
 		case err != nil:
 			return err
+		case bytes.HasPrefix(data, []byte(`{"type":"error"`)):
+			return fmt.Errorf("refused: %s", data)
 		case !bytes.HasPrefix(data, []byte(ackHead)):
 			continue
 		case !bytes.Contains(data, []byte(`"queued":true`)) || bytes.Contains(data, []byte(`"duplicate"`)):
