@@ -159,9 +159,15 @@ func (c *lean) flushOut() error {
 	return c.flush()
 }
 
-// header reads the head of the next frame that is not a control frame; pings are answered.
+// header reads the head of the next frame that is not a control frame; pings are answered. What was to be sent later is sent
+// before it waits.
 func (c *lean) header() (int, error) {
 	for {
+		if c.r.Buffered() == 0 {
+			if err := c.flushOut(); err != nil {
+				return 0, err
+			}
+		}
 		head, err := c.r.Peek(2)
 		if err != nil {
 			return 0, err
@@ -251,14 +257,9 @@ func (c *lean) receive(came func(int)) {
 	}
 }
 
-// acked reads until the next answer to a send; a refusal is an error. What was to be sent later is sent before it waits.
+// acked reads until the next answer to a send; a refusal is an error.
 func (c *lean) acked() error {
 	for {
-		if c.r.Buffered() == 0 {
-			if err := c.flushOut(); err != nil {
-				return err
-			}
-		}
 		data, err := c.next()
 		switch {
 		case err != nil:
