@@ -37,22 +37,6 @@ func TestHooksTellOfTheSession(t *testing.T) {
 	ben.must("join", anna.link(), "--name", "ben")
 	s := anna.open(uuid.NewString())
 	name := s.whoami().Name
-	status := func(want string) {
-		t.Helper()
-		anna.eventually("others see the session "+want, func() bool {
-			var peers []struct {
-				Name   string `json:"displayName"`
-				Status string `json:"status"`
-			}
-			anna.ask(&peers, "peers", "--json")
-			for _, p := range peers {
-				if p.Name == name {
-					return p.Status == want
-				}
-			}
-			return false
-		})
-	}
 
 	if out := s.hook("SessionStart", map[string]string{"source": "startup"}).Out; !strings.Contains(out, name) || !strings.Contains(out, "additionalContext") {
 		t.Errorf("a session that starts is told %q, want its name", out)
@@ -60,13 +44,13 @@ func TestHooksTellOfTheSession(t *testing.T) {
 	if out := s.hook("UserPromptSubmit", map[string]string{"permission_mode": "bypassPermissions", "prompt": "go on"}).Out; out != "" {
 		t.Errorf("a hook printed %q", out)
 	}
-	status("working")
+	anna.seesStatus(name, "working")
 	ben.must("send", name, "for the human", "--wait")
 	if a := s.run("inbox"); strings.Contains(a.Out, "for the human") {
 		t.Errorf("a session that acts alone reads %q", a.Out)
 	}
 	s.hook("Stop", map[string]string{"permission_mode": "default"})
-	status("idle")
+	anna.seesStatus(name, "idle")
 	eventually(t, "what was held is shown, now that its human is asked", func() bool { return len(s.shown.texts()) == 1 })
 
 	var own sentView
@@ -115,15 +99,21 @@ func TestHookWaitsForNoBroker(t *testing.T) {
 	}
 	s.hook("UserPromptSubmit", map[string]string{"prompt": "go on"})
 	anna.broker().signal(syscall.SIGCONT)
-	anna.eventually("others see the session working", func() bool {
+	anna.seesStatus(name, "working")
+}
+
+// seesStatus waits until the peer of a name is listed with a status.
+func (h *home) seesStatus(name, want string) {
+	h.t.Helper()
+	h.eventually("others see the session "+want, func() bool {
 		var peers []struct {
 			Name   string `json:"displayName"`
 			Status string `json:"status"`
 		}
-		anna.ask(&peers, "peers", "--json")
+		h.ask(&peers, "peers", "--json")
 		for _, p := range peers {
 			if p.Name == name {
-				return p.Status == "working"
+				return p.Status == want
 			}
 		}
 		return false

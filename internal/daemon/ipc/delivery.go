@@ -3,7 +3,6 @@ package ipc
 import (
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -111,7 +110,7 @@ func (d *delivery) next(ctx context.Context, sub *subscriber) (bool, error) {
 	}
 	d.goesOn = inbox.OfferingsOf(s.Inbox).Unfinished(d.surface)
 	for _, item := range batch.items {
-		if err := sub.event(strconv.FormatInt(item.Seq, 10), localapi.EventMessage, localapi.MessageEvent{TS: mesh.FormatTime(s.Now()), InboxItem: item}); err != nil {
+		if err := sub.message(s.Now(), item); err != nil {
 			return false, err
 		}
 	}

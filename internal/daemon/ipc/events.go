@@ -93,6 +93,11 @@ func (s *subscriber) event(id, kind string, body any) error {
 	return err
 }
 
+// message writes the event of a message.
+func (s *subscriber) message(at time.Time, item localapi.InboxItem) error {
+	return s.event(strconv.FormatInt(item.Seq, 10), localapi.EventMessage, localapi.MessageEvent{TS: mesh.FormatTime(at), InboxItem: item})
+}
+
 // deliverers lets one stream a session show messages to its host: a newer one ends the older.
 type deliverers struct {
 	mu  *sync.Mutex
@@ -255,7 +260,7 @@ func (c *cursor) next(ctx context.Context, sub *subscriber) (bool, error) {
 	v := c.server.verdicts(ctx, c.caller.id())
 	for _, r := range rows {
 		if v.admit(r) && (c.caller.session == nil || !v.muted(r)) { // a stream wakes whoever reads it
-			if err := sub.event(strconv.FormatInt(r.Seq, 10), localapi.EventMessage, localapi.MessageEvent{TS: mesh.FormatTime(c.server.Now()), InboxItem: v.item(r)}); err != nil {
+			if err := sub.message(c.server.Now(), v.item(r)); err != nil {
 				return false, err
 			}
 		}

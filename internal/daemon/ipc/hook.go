@@ -91,33 +91,27 @@ func (s hookRoutes) seen(ctx context.Context, c caller, req localapi.HookRequest
 	if err != nil {
 		return n, err
 	}
-	offers := inbox.OfferingsOf(s.Inbox)
-	open, err := offers.Outstanding(ctx, c.id())
-	if err != nil || open == 0 {
+	more, open, err := s.reread(ctx, c.id(), req.Transcript)
+	if n += more; err != nil || !open || turn.IsZero() {
 		return n, err
 	}
-	written := s.transcripts.tokens(c.id(), req.Transcript)
-	more, err := s.prove(ctx, c.id(), written[:min(len(written), maxAttempts)])
-	if n += more; err != nil || turn.IsZero() {
-		return n, err
-	}
-	again, err := offers.Lapse(ctx, c.id(), turn, c.session.Registered, s.paths.Untried(c.id()))
+	again, err := inbox.OfferingsOf(s.Inbox).Lapse(ctx, c.id(), turn, c.session.Registered, s.paths.Untried(c.id()))
 	for _, path := range again {
 		s.paths.Doubt(c.id(), path)
 	}
 	return n, err
 }
 
-// proveLate takes the proofs that the host wrote down after the hook that ended its turn: without it they would wait for
-// the next turn.
-func (s hookRoutes) proveLate(ctx context.Context, session string) error {
-	open, err := inbox.OfferingsOf(s.Inbox).Outstanding(ctx, session)
-	if err != nil || open == 0 {
-		return err
+// reread takes the proofs that the host wrote into a transcript since the last time. It is not read, and open is false, where
+// nothing that was offered was without proof.
+func (s hookRoutes) reread(ctx context.Context, session, transcript string) (n int, open bool, err error) {
+	left, err := inbox.OfferingsOf(s.Inbox).Outstanding(ctx, session)
+	if err != nil || left == 0 {
+		return 0, false, err
 	}
-	written := s.transcripts.tokens(session, s.transcripts.path(session))
-	_, err = s.prove(ctx, session, written[:min(len(written), maxAttempts)])
-	return err
+	written := s.transcripts.tokens(session, transcript)
+	n, err = s.prove(ctx, session, written[:min(len(written), maxAttempts)])
+	return n, true, err
 }
 
 // settled ends the questions of a session that were answered at the session: of a tool that was used, or all of them when it
